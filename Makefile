@@ -1,0 +1,189 @@
+# Highwater's front door: every command that a person or a CI machine types. `make help` lists them.
+#
+# The kernel is built by kernel/build.mk, which is included below; what is more than one line
+# of work lives in harness/. Here stand the order of the steps, and the variables that a user sets:
+#
+#   LAB            what run and debug boot, as on the boot line: LAB='stack.recurse stack=16K'
+#   SCENARIO       what debug opens instead, by pytest's name: SCENARIO=recurse-gdb
+#   REVERSE, TUI   debug: record first, so that GDB can go back; GDB's own text interface
+#   CAPSULE        the folder of a failed scenario, for replay
+#   ONLY           a pytest -k expression, for test and golden: ONLY='recurse and not gdb'
+#   FUZZ, SECONDS  one fuzzer instead of all, and how long each runs: FUZZ=cmdline SECONDS=60
+#   OLD            an older stack-report.json, for stack-report to compare with
+#   DOCS           a document whose tables stack-report rewrites: DOCS=docs/stack-report.md
+#   BUILD          where everything made goes (build)
+#   CROSS_COMPILE  the toolchain's prefix (Arm's own, where it is on PATH)
+
+BUILD ?= build
+PYTHON := .venv/bin/python
+JOBS   := $(shell nproc)
+
+ifndef CROSS_COMPILE
+CROSS_COMPILE := $(if $(shell command -v aarch64-none-elf-gcc),aarch64-none-elf-,aarch64-linux-gnu-)
+endif
+
+# For harness/: through the environment, so that no shell ever splits or expands them.
+export BUILD CROSS_COMPILE LAB ONLY SCENARIO CAPSULE
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.SUFFIXES:
+# A -j of the user's own wins over this one.
+MAKEFLAGS += -j$(JOBS) --no-builtin-rules --no-print-directory
+
+# One line a step, in colour on a terminal: $(call say,CC,core/main.c)
+ifneq ($(MAKE_TERMOUT),)
+ifndef NO_COLOR
+say = @printf '  \033[36m%-7s\033[0m %s\n' '$(1)' '$(2)'
+endif
+endif
+say ?= @printf '  %-7s %s\n' '$(1)' '$(2)'
+
+goals := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
+flags := $(filter-out -%,$(firstword $(MAKEFLAGS)))
+
+# Set-up comes before kernel/build.mk is read, since that may ask the compiler something. It does
+# not come with -n or -q: a shell that completes `make <Tab>` runs those, and must not install.
+ifneq ($(filter-out help clean,$(goals)),)
+ifeq ($(findstring n,$(flags))$(findstring q,$(flags)),)
+ifneq ($(shell harness/setup.sh >&2; echo $$?),0)
+$(error set-up failed, see above)
+endif
+endif
+include kernel/build.mk
+endif
+
+# `make clean test` means one after the other.
+ifneq ($(filter clean,$(goals)),)
+.NOTPARALLEL:
+endif
+
+.PHONY: build demo test fuzz run list debug replay stack-report golden suite lint format setup clean help
+
+build: kernel ## the kernel image, build/kernel.elf (the default)
+
+demo: build ## overflow a stack in QEMU; the log, GDB's view of it, the verdict
+	@$(PYTHON) -m harness.cli demo
+
+test: build lint ## every check: lint, harness tests, all scenarios against goldens [ONLY=…]
+	$(call say,TEST,$(or $(ONLY),everything))
+	@$(PYTHON) -m pytest -n $(JOBS) $(if $(ONLY),-k "$$ONLY")
+
+fuzz: ## the parsers and allocators on this machine, at length, with ASan and UBSan [FUZZ=… SECONDS=…]
+	@$(PYTHON) -m harness.fuzz "$(FUZZ)" "$(or $(SECONDS),60)"
+
+run: build ## boot once, serial on the terminal: make run LAB='stack.recurse stack=16K'
+	@$(PYTHON) -m harness.cli run "$$LAB"
+
+list: build ## the labs, their parameters and the protections, as the kernel tells them
+	@$(PYTHON) -m harness.cli list
+
+debug: build ## the same in GDB, stopped: make debug LAB=… | SCENARIO=… [REVERSE=1] [TUI=1]
+	@$(PYTHON) -m harness.cli debug $(debug_options) $(if $(SCENARIO),--scenario "$$SCENARIO","$$LAB")
+
+debug_options = $(if $(REVERSE),--reverse) $(if $(TUI),--tui)
+
+# Not built first: the image must be the one that failed.
+replay: ## a failed scenario in GDB, at its fault: make replay CAPSULE=build/artifacts/…
+	@$(PYTHON) -m harness.cli replay "$$CAPSULE"
+
+stack-report: build ## how deep each stack can get: text, build/stack-report.{json,html} [OLD=….json]
+	@$(PYTHON) -m harness.stackreport --elf $(BUILD)/kernel.elf --notes kernel/stack-notes.toml \
+		--marks golden --json $(BUILD)/stack-report.json --html $(BUILD)/stack-report.html \
+		$(if $(OLD),--diff '$(OLD)') $(if $(DOCS),--docs '$(DOCS)')
+
+golden: build ## accept what the scenarios print now as golden, and show the diff [ONLY=…]
+	@$(PYTHON) -m harness.golden discard
+	@$(PYTHON) -m pytest scenarios -q --no-header --tb=no --golden-exact $(accepting) || { \
+		status=$$?; [ $$status -ne 5 ] || echo "ONLY='$$ONLY' selects no scenario; see pytest --co -q" >&2; \
+		[ $$status -eq 1 ]; }
+	@$(PYTHON) -m harness.golden accept $(if $(ONLY),,--orphans $(orphans))
+
+# Orphans are known, and removed, only after a run of everything in one process. Status 1 of pytest
+# says that a scenario failed: that is what is accepted here. Any other: it did not get through.
+orphans := $(BUILD)/golden-orphans
+accepting = $(if $(ONLY),-n $(JOBS) -k "$$ONLY",--golden-orphans=$(orphans))
+
+suite: build ## docs/stack-suite.md, from rows, catalogue and goldens
+	@$(PYTHON) -m harness.suite > $(BUILD)/stack-suite.md && mv $(BUILD)/stack-suite.md docs/stack-suite.md
+
+setup: ## install what is missing (every other target does so by itself)
+
+# --- lint: each line is one check, and all run side by side ---------------------------------------
+
+c_files := $(wildcard kernel/*/*.c)
+headers := $(wildcard kernel/*/*.h)
+# Assembler macros in a header's clothes: clang-format takes them for C.
+host_c_files := $(wildcard harness/host/*.c)
+host_headers := $(wildcard harness/host/*.h harness/host/include/*/*.h)
+formatted := $(c_files) $(filter-out kernel/arch/asm.h,$(headers)) $(host_c_files) $(host_headers)
+scripts := harness/setup.sh .ci/run
+python_roots := harness conftest.py scenarios
+checks := lint-format lint-tidy lint-ruff lint-types lint-shell lint-directions
+
+.PHONY: $(checks)
+
+lint: $(checks) ## formats, likely bugs, types, shell scripts, dependency directions
+
+lint-format:
+	$(call say,LINT,clang-format)
+	@clang-format --dry-run -Werror $(formatted) || { echo 'to repair: make format' >&2; exit 1; }
+
+lint-ruff:
+	$(call say,LINT,ruff)
+	@$(PYTHON) -m ruff check --quiet --output-format concise
+	@$(PYTHON) -m ruff format --quiet --check || { echo 'to repair: make format' >&2; exit 1; }
+
+lint-types:
+	$(call say,LINT,mypy --strict)
+	@$(PYTHON) -m mypy --no-error-summary $(python_roots)
+
+lint-shell:
+	$(call say,LINT,shellcheck)
+	@for script in $(scripts); do bash -n $$script || exit 1; done
+	@shellcheck $(scripts)
+
+lint-directions:
+	$(call say,LINT,directions)
+	@$(PYTHON) -m harness.lint
+
+# clang-tidy costs seconds, so a file is looked at again only when it or a header has changed.
+tidied := $(c_files:kernel/%.c=$(BUILD)/lint/%.tidied)
+
+host_tidied := $(host_c_files:harness/host/%.c=$(BUILD)/lint/host/%.tidied)
+
+lint-tidy: $(tidied) $(host_tidied)
+	$(call say,LINT,clang-tidy)
+
+$(tidied): $(headers) .clang-tidy $(BUILD)/lint/compile_commands.json
+$(tidied): $(BUILD)/lint/%.tidied: kernel/%.c
+	@mkdir -p $(@D)
+	@clang-tidy --quiet -p $(BUILD)/lint $< 2>$@.stderr || { cat $@.stderr >&2; exit 1; }
+	@touch $@
+
+$(host_tidied): $(headers) $(host_headers) .clang-tidy
+$(host_tidied): $(BUILD)/lint/host/%.tidied: harness/host/%.c
+	@mkdir -p $(@D)
+	@clang-tidy --quiet $< -- -std=gnu11 -Iharness/host -Iharness/host/include -Ikernel \
+		2>$@.stderr || { cat $@.stderr >&2; exit 1; }
+	@touch $@
+
+$(BUILD)/lint/compile_commands.json: $(BUILD)/compile_commands.json harness/tidyflags.py
+	@mkdir -p $(@D)
+	@$(PYTHON) -m harness.tidyflags $< $@
+
+format: ## lay out C and Python the way lint wants it
+	@clang-format -i $(formatted)
+	@$(PYTHON) -m ruff check --quiet --fix-only
+	@$(PYTHON) -m ruff format --quiet
+
+clean: ## remove what was made (not .venv)
+	@case '$(CURDIR)/' in '$(abspath $(BUILD))'/*) \
+		echo 'BUILD=$(BUILD) holds this checkout: not removed' >&2; exit 1;; esac
+	@rm -rf -- '$(BUILD)'
+
+help: ## this list
+	@echo 'make TARGET:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo 'variables: LAB, SCENARIO, REVERSE, TUI, CAPSULE, ONLY, OLD, DOCS, FUZZ, SECONDS, BUILD, CROSS_COMPILE'
+	@echo '           (see the top of the Makefile)'
