@@ -1,0 +1,49 @@
+/* PSCI calls, over HVC, or SMC where the machine started at EL2 (start.S notes which). */
+#include "arch/psci.h"
+
+#include "arch/mmu.h"
+#include "arch/sysreg.h"
+
+#define PSCI_CPU_OFF 0x84000002UL
+#define PSCI_CPU_ON 0xc4000003UL
+#define PSCI_SYSTEM_OFF 0x84000008UL
+
+LINKER_SYMBOL(secondary_start);
+
+enum conduit { CONDUIT_HVC, CONDUIT_SMC };
+uint32_t psci_conduit = CONDUIT_HVC; /* start.S writes it, last.S reads it */
+
+static int64_t psci_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3)
+{
+	register uint64_t x0 __asm__("x0") = function;
+	register uint64_t x1 __asm__("x1") = a1;
+	register uint64_t x2 __asm__("x2") = a2;
+	register uint64_t x3 __asm__("x3") = a3;
+
+	if (psci_conduit == CONDUIT_SMC)
+		__asm__ volatile("smc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)::"memory");
+	else
+		__asm__ volatile("hvc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3)::"memory");
+	return (int64_t)x0;
+}
+
+int psci_cpu_on(unsigned int cpu, const void *thread)
+{
+	uint64_t mpidr = (uint64_t)(cpu / 16) << 8 | cpu % 16; /* 16 CPUs a cluster on this board */
+
+	return (int)psci_call(PSCI_CPU_ON, mpidr, virt_to_phys(secondary_start), (uintptr_t)thread);
+}
+
+void psci_cpu_off(void)
+{
+	psci_call(PSCI_CPU_OFF, 0, 0, 0);
+	for (;;)
+		wfi();
+}
+
+void psci_system_off(void)
+{
+	psci_call(PSCI_SYSTEM_OFF, 0, 0, 0);
+	for (;;)
+		wfi();
+}

@@ -1,0 +1,158 @@
+/*
+ * From reset to boot_main(): drop to EL1, a stack, zeroed .bss, page tables, MMU, high addresses.
+ * Everything up to mmu_on's label runs at physical addresses: only PC-relative code and data there.
+ */
+#include "arch/asm.h"
+#include "arch/frame.h"
+#include "arch/mmu.h"
+#include "arch/virt.h"
+
+#define SPSR_EL1H_MASKED 0x3c5
+#define HCR_RW (1 << 31)
+#define CNTHCTL_EL1_TIMER 3
+#define ICC_SRE_EL2_ENABLE 0xf
+
+	/* Started at EL2 (-M virt,virtualization=on): give EL1 its timers and its GIC, and leave. */
+.macro drop_to_el1
+	mrs	x1, CurrentEL
+	cmp	x1, #(2 << 2)
+	b.ne	7f
+	mov	x0, #HCR_RW
+	msr	hcr_el2, x0
+	mov	x0, #CNTHCTL_EL1_TIMER
+	msr	cnthctl_el2, x0
+	msr	cntvoff_el2, xzr
+	mov	x0, #ICC_SRE_EL2_ENABLE
+	msr	S3_4_C12_C9_5, x0		/* ICC_SRE_EL2 */
+	isb
+	mrs	x0, midr_el1
+	msr	vpidr_el2, x0
+	mrs	x0, mpidr_el1
+	msr	vmpidr_el2, x0
+	mov	x0, #0x33ff			/* CPTR_EL2: trap nothing */
+	msr	cptr_el2, x0
+	ldr	x0, =0x30d00800			/* SCTLR_EL1: RES1 bits, MMU and caches off */
+	msr	sctlr_el1, x0
+	mov	x0, #SPSR_EL1H_MASKED
+	msr	spsr_el2, x0
+	adr	x0, 7f
+	msr	elr_el2, x0
+	eret
+7:
+.endm
+
+	/*
+	 * Switch the MMU on and go on at label `high`, at its link address; the identity map goes with
+	 * TTBR0. Uses no stack. Clobbers x0 to x5.
+	 */
+.macro mmu_on high
+	adrp	x0, mmu_registers
+	add	x0, x0, :lo12:mmu_registers
+	ldp	x1, x2, [x0, #MMU_MAIR]
+	msr	mair_el1, x1
+	msr	tcr_el1, x2
+	ldp	x1, x2, [x0, #MMU_TTBR0]
+	msr	ttbr0_el1, x1
+	msr	ttbr1_el1, x2
+	ldp	x3, x4, [x0, #MMU_SCTLR]	/* and tcr_high */
+	ldr	x5, =\high
+	dsb	sy
+	tlbi	vmalle1
+	ic	iallu
+	dsb	sy
+	isb
+	msr	sctlr_el1, x3
+	isb
+	br	x5
+\high:
+	msr	tcr_el1, x4
+	msr	ttbr0_el1, xzr
+	isb
+	tlbi	vmalle1
+	dsb	sy
+	isb
+	adrp	x0, vectors
+	add	x0, x0, :lo12:vectors
+	msr	vbar_el1, x0
+.endm
+
+	.section .text.start, "ax"
+	.cfi_startproc
+	.cfi_undefined 30
+function _start
+	msr	daifset, #0xf
+	mov	x20, x0				/* device tree, or 0: a bare ELF finds it at DTB_BASE */
+	mrs	x21, CurrentEL
+	lsr	x21, x21, #2
+	drop_to_el1
+	adr	x0, early_vectors
+	msr	vbar_el1, x0
+	msr	spsel, #0			/* threads run on SP_EL0, this one included */
+	adrp	x0, boot_stack_top
+	mov	sp, x0
+	mov	x29, xzr
+	mov	x30, xzr
+
+	adrp	x0, __bss_start
+	adrp	x1, __bss_end
+	add	x0, x0, :lo12:__bss_start
+	add	x1, x1, :lo12:__bss_end
+1:	stp	xzr, xzr, [x0], #16
+	cmp	x0, x1
+	b.lo	1b
+
+	/* Paint this stack before anything runs on it: its watermark tells the whole truth. */
+	adrp	x0, stack_marks
+	add	x0, x0, :lo12:stack_marks
+	ldr	x2, [x0, #STACK_MARKS_PAINT]
+	adrp	x0, boot_stack_base
+	mov	x1, sp
+2:	stp	x2, x2, [x0], #16
+	cmp	x0, x1
+	b.lo	2b
+
+	/* The compiler reads the canary through TPIDR_EL1 from the first C function on. */
+	adrp	x0, boot_thread
+	add	x0, x0, :lo12:boot_thread
+	msr	tpidr_el1, x0
+	sub	x0, x21, #1
+	adrp	x1, psci_conduit
+	str	w0, [x1, :lo12:psci_conduit]
+	bl	mmu_build
+	mmu_on	start_high
+
+	adrp	x0, boot_stack_top
+	mov	sp, x0
+	adrp	x0, boot_thread
+	add	x0, x0, :lo12:boot_thread
+	msr	tpidr_el1, x0
+	adrp	x1, irq_stack_top
+	add	x0, x0, #THREAD_FRAME
+	str	x1, [x0, #FRAME_IRQ_STACK_TOP]
+	msr	spsel, #1
+	mov	sp, x0
+	msr	spsel, #0
+	isb
+
+	mov	x0, x20
+	mov	x1, x21
+	bl	boot_main			/* does not return */
+	.cfi_endproc
+	endfunction _start
+
+	/*
+	 * Where PSCI starts every other CPU, with the thread it is to run in x0 (its virtual address).
+	 * No stack until then: it resumes the thread as if from an exception.
+	 */
+function secondary_start
+	msr	daifset, #0xf
+	mov	x20, x0
+	drop_to_el1
+	adr	x0, early_vectors
+	msr	vbar_el1, x0
+	mmu_on	secondary_high
+	msr	spsel, #1
+	add	x0, x20, #THREAD_FRAME
+	b	vector_resume
+	endfunction secondary_start
+	.ltorg

@@ -1,0 +1,73 @@
+/* Tick and watchdog. See timer.h. */
+#include "arch/timer.h"
+
+#include "arch/gic.h"
+#include "arch/sysreg.h"
+#include "arch/virt.h"
+
+#define ENABLE 1
+
+static uint64_t period(void)
+{
+	return sysreg_read(cntfrq_el0) / TICK_HZ;
+}
+
+void timer_start(void)
+{
+	sysreg_write(cntp_cval_el0, sysreg_read(cntpct_el0) + period());
+	sysreg_write(cntp_ctl_el0, ENABLE);
+	gic_enable(INTID_TIMER_PHYSICAL, false);
+}
+
+void timer_fire_in(uint64_t counts)
+{
+	sysreg_write(cntp_cval_el0, sysreg_read(cntpct_el0) + counts);
+	sysreg_write(cntp_ctl_el0, ENABLE);
+	isb();
+}
+
+void timer_stop(void)
+{
+	sysreg_write(cntp_ctl_el0, 0);
+	isb();
+}
+
+void timer_next(void)
+{
+	/* From the last deadline, not from now: ticks do not drift. */
+	sysreg_write(cntp_cval_el0, sysreg_read(cntp_cval_el0) + period());
+	isb();
+}
+
+static bool watchdog_on;
+static uint64_t watchdog_left; /* counts of the timer */
+
+void timer_pause(void)
+{
+	timer_stop();
+	watchdog_on = sysreg_read(cntv_ctl_el0) & ENABLE;
+	watchdog_left = sysreg_read(cntv_cval_el0) - sysreg_read(cntvct_el0);
+	watchdog_arm(0);
+}
+
+void timer_resume(void)
+{
+	timer_start();
+	if (!watchdog_on)
+		return;
+	sysreg_write(cntv_cval_el0, sysreg_read(cntvct_el0) + watchdog_left);
+	sysreg_write(cntv_ctl_el0, ENABLE);
+}
+
+void watchdog_arm(uint64_t ms)
+{
+	if (!ms) {
+		sysreg_write(cntv_ctl_el0, 0);
+		isb();
+		return;
+	}
+	sysreg_write(cntv_cval_el0,
+		     sysreg_read(cntvct_el0) + ms * (sysreg_read(cntfrq_el0) / 1000));
+	sysreg_write(cntv_ctl_el0, ENABLE);
+	gic_enable(INTID_TIMER_VIRTUAL, true);
+}

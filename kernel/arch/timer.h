@@ -1,0 +1,28 @@
+/*
+ * The generic timer (Arm ARM D11), twice: the physical timer ticks at TICK_HZ as IRQ; the virtual
+ * timer is the watchdog and fires as FIQ, once. Times are guest time.
+ */
+#ifndef ARCH_TIMER_H
+#define ARCH_TIMER_H
+
+#include "arch/types.h"
+
+#define TICK_HZ 1000
+
+void timer_start(void);
+/* A parked or waiting CPU must not tick: a pending timer makes WFI return at once, for ever. */
+void timer_stop(void);
+/* Called at each tick, before anything else: sets the next. */
+void timer_next(void);
+
+/* One tick, in `counts` of the timer (CNTFRQ_EL0 a second) from now. */
+void timer_fire_in(uint64_t counts);
+
+/* Stop both, and later go on: the tick a whole period from then, the watchdog with what it had left. */
+void timer_pause(void);
+void timer_resume(void);
+
+/* Fire in ms from now; 0 disarms. */
+void watchdog_arm(uint64_t ms);
+
+#endif

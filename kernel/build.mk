@@ -1,0 +1,99 @@
+# The kernel: every .c and .S under kernel/ becomes part of build/kernel.elf. No list to edit.
+# Included by the Makefile, which sets BUILD, CROSS_COMPILE and `say`. Target: kernel.
+
+CC := $(CROSS_COMPILE)gcc
+KERNEL_DIRS := arch core mem proc labs
+# LINK_ORDER=reverse is for the test that shows that no golden depends on it.
+KERNEL_SOURCES := $(sort $(foreach d,$(KERNEL_DIRS),$(wildcard kernel/$(d)/*.c kernel/$(d)/*.S)))
+KERNEL_OBJECTS := $(KERNEL_SOURCES:%=$(BUILD)/%.o)
+ifeq ($(LINK_ORDER),reverse)
+KERNEL_LINK := $(shell printf '%s\n' $(KERNEL_OBJECTS) | tac)
+else
+KERNEL_LINK := $(KERNEL_OBJECTS)
+endif
+
+KERNEL_CPPFLAGS := -Ikernel
+# Reproducible: nothing of the folder it is built in goes into the image.
+KERNEL_CFLAGS := -std=gnu11 -O2 -g -ffile-prefix-map=$(CURDIR)=. -ffreestanding -fno-pie -fno-common \
+	-mgeneral-regs-only -ffixed-x18 -mstrict-align -mno-outline-atomics -fno-jump-tables \
+	-fno-asynchronous-unwind-tables -fno-unwind-tables
+# What a warning would have told.
+KERNEL_CFLAGS += -Wall -Wextra -Werror -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wundef
+# Every function in the backtrace: its frame record first, no tail calls, no clones with other names;
+# and no padding inside a function, which would depend on what stands before it in its file.
+KERNEL_CFLAGS += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -fno-shrink-wrap \
+	-fno-optimize-sibling-calls -fno-align-loops -fno-align-jumps -fno-align-labels -fno-ipa-sra -fno-ipa-cp -fno-ipa-icf -fno-partial-inlining
+# No frame steps over a 4 KiB guard unprobed (GCC's default guard is 64 KiB).
+KERNEL_CFLAGS += -fstack-clash-protection --param=stack-clash-protection-guard-size=12
+# The canary is the first word of the current thread (core/thread.h).
+KERNEL_CFLAGS += -fstack-protector-strong -mstack-protector-guard=sysreg \
+	-mstack-protector-guard-reg=tpidr_el1 -mstack-protector-guard-offset=0
+KERNEL_CFLAGS += -fstack-usage -fcallgraph-info=su,da
+# The frame gate: 1280 bytes is what a function may take. Labs break it on purpose.
+FRAME_GATE := -Wstack-usage=1280
+$(BUILD)/kernel/labs/%: FRAME_GATE :=
+
+# labs/stack_shadow.c says what for; x18 is kept free everywhere.
+$(BUILD)/kernel/labs/shadowed.c.o: KERNEL_CFLAGS += -fsanitize=shadow-call-stack
+# labs/big_frame.h: the twin of probed.c.
+$(BUILD)/kernel/labs/unprobed.c.o: KERNEL_CFLAGS += -fno-stack-clash-protection
+
+.PHONY: kernel
+kernel: $(BUILD)/kernel.elf $(BUILD)/compile_commands.json
+
+# Objects follow the flags as well as the sources: a changed flag or compiler rebuilds them.
+KERNEL_COMMAND := $(CC) $(KERNEL_CPPFLAGS) $(KERNEL_CFLAGS)
+$(BUILD)/kernel.flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(KERNEL_COMMAND) $(LINK_ORDER)' | cmp -s - $@ || echo '$(KERNEL_COMMAND) $(LINK_ORDER)' > $@
+.PHONY: FORCE
+FORCE:
+
+# By way of assembly, so that what the compiler knows of its stack can be put behind it: the call graph
+# and the frame sizes (kernel/tools/stackinfo.awk), for harness/stackreport and llvm-readelf.
+KERNEL_DEPENDS = -MMD -MP -MF $(@:.o=.d) -MT $@
+
+$(BUILD)/%.c.o: %.c kernel/tools/stackinfo.awk kernel/build.mk $(BUILD)/kernel.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	@$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) $(KERNEL_CFLAGS) $(FRAME_GATE) -S $< -o $(@:.o=.s)
+	@awk -f kernel/tools/stackinfo.awk -v ci=$(@:.o=.ci) $(@:.o=.ci) >> $(@:.o=.s)
+	@$(CC) -c $(@:.o=.s) -o $@
+	@printf '{"directory": "%s", "file": "%s", "command": "%s"}\n' '$(CURDIR)' '$<' \
+		'$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_CFLAGS) -c $< -o $@' > $@.json
+
+$(BUILD)/%.S.o: %.S kernel/build.mk $(BUILD)/kernel.flags
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	@$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) -g -ffile-prefix-map=$(CURDIR)=. -c $< -o $@
+
+$(BUILD)/kernel/kernel.lds: kernel/kernel.ld $(BUILD)/kernel.flags
+	@mkdir -p $(@D)
+	@$(CC) -E -P -x c -D__ASSEMBLER__ $(KERNEL_CPPFLAGS) -MMD -MP -MF $@.d -MT $@ $< -o $@
+
+# Relocations are kept, as they tell whose address is taken (harness/stackreport); nobody else reads them.
+# Linked twice: the symbol table of the first goes into the second, behind everything it names, so
+# that nothing it names moves; the last line of the recipe proves that.
+KERNEL_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=sha1 -Wl,-z,max-page-size=4096 \
+	-Wl,-z,noexecstack -Wl,--no-warn-rwx-segments -Wl,-T,$(BUILD)/kernel/kernel.lds
+KERNEL_READELF := $(CROSS_COMPILE)readelf
+KSYMS := $(BUILD)/kernel/ksyms
+
+$(BUILD)/kernel.elf: $(KERNEL_OBJECTS) $(BUILD)/kernel/kernel.lds kernel/tools/ksyms.awk
+	$(call say,LD,$@)
+	@awk -f kernel/tools/ksyms.awk /dev/null > $(KSYMS)-none.S
+	@$(CC) -c $(KSYMS)-none.S -o $(KSYMS)-none.o
+	@$(CC) $(KERNEL_LDFLAGS) $(KERNEL_LINK) $(KSYMS)-none.o -o $(BUILD)/kernel/first.elf
+	@$(KERNEL_READELF) -sW $(BUILD)/kernel/first.elf > $(KSYMS).first
+	@sort -k2,2 $(KSYMS).first | awk -f kernel/tools/ksyms.awk > $(KSYMS).S
+	@$(CC) -c $(KSYMS).S -o $(KSYMS).o
+	@$(CC) $(KERNEL_LDFLAGS) -Wl,--emit-relocs $(KERNEL_LINK) $(KSYMS).o -o $@.tmp
+	@$(CROSS_COMPILE)objcopy --remove-section='.rela.debug*' $@.tmp
+	@$(KERNEL_READELF) -sW $@.tmp > $(KSYMS).second
+	@sort -k2,2 $(KSYMS).second | awk -f kernel/tools/ksyms.awk | cmp - $(KSYMS).S
+	@mv $@.tmp $@
+
+$(BUILD)/compile_commands.json: $(KERNEL_OBJECTS)
+	@{ echo '['; cat $(patsubst %,%.json,$(filter %.c.o,$(KERNEL_OBJECTS))) | sed '$$!s/$$/,/'; echo ']'; } > $@
+
+-include $(KERNEL_OBJECTS:.o=.d) $(BUILD)/kernel/kernel.lds.d

@@ -1,0 +1,182 @@
+/* What a fault means: the classes, and how one is told from another. See classify.h. */
+#include "core/classify.h"
+
+#include "arch/esr.h"
+#include "arch/mmu.h"
+#include "arch/sysreg.h"
+#include "core/cpu.h"
+
+const struct fault_class_row fault_classes[] = {
+	[CLASS_OVERFLOW] = { "overflow", "guard-page", "ran through the bottom of its own stack" },
+	[CLASS_OVER_TOP] = { "over-top", "guard-page", "ran through the top of its own stack" },
+	[CLASS_STRAY] = { "stray", "guard-page", "a pointer touched a guard; SP is innocent" },
+	[CLASS_WILD_SP] = { "wild-sp", "mmu", "SP is in no part of its own stack" },
+	[CLASS_MISALIGNED_SP] = { "misaligned-sp", "sp-alignment", "SP is not a multiple of 16" },
+	[CLASS_NULL] = { "null", "null-page", "a null pointer, or near it" },
+	[CLASS_WRITE_RO] = { "write-ro", "w^x", "a write to what is read-only" },
+	[CLASS_EXEC_NX] = { "exec-nx", "w^x", "execution of what is not code" },
+	[CLASS_WILD_PC] = { "wild-pc", "mmu", "a jump to nowhere" },
+	[CLASS_LOW_HALF] = { "low-half", "mmu", "a kernel access to a user address" },
+	[CLASS_UNMAPPED] = { "unmapped", "mmu", "an access to what is not mapped" },
+	[CLASS_UNDEFINED] = { "undefined", "exception", "an instruction that is none" },
+	[CLASS_SENTINEL] = { "sentinel", "sentinel",
+			     "the guard words of this stack are overwritten" },
+	[CLASS_CANARY] = { "canary", "canary", "a function's stack canary is overwritten" },
+	[CLASS_BUG] = { "bug", "assertion", "the kernel's own assertion failed" },
+	[CLASS_BAD_SIGNATURE] = { "bad-signature", "pac",
+				  "a return address whose signature is wrong" },
+	[CLASS_HANG] = { "hang", "watchdog", "nothing ended this boot in time" },
+	[CLASS_UNKNOWN] = { "unknown", "exception", "no class fits" },
+};
+
+#define SPSR_SP_EL1 0x1
+#define SCTLR_ENIA (1UL << 31) /* FEAT_PAuth: return addresses are signed */
+
+static bool in_guard_below(const struct stack *s, uintptr_t address)
+{
+	return s->base - address - 1 < s->guard;
+}
+
+static bool in_guard_above(const struct stack *s, uintptr_t address)
+{
+	return address - stack_top(s) < s->guard;
+}
+
+static bool in_any_guard(uintptr_t address)
+{
+	return !stack_find(address) && stack_find_with_guards(address);
+}
+
+/* On which stack should this context have been? */
+static const struct stack *own_stack(const struct frame *f)
+{
+	const struct cpu *cpu = cpu_local();
+
+	if (!(f->spsr & SPSR_SP_EL1))
+		return &current()->stack;
+	return stack_contains(&cpu->emergency_stack, f->sp) ? &cpu->emergency_stack
+							    : &cpu->irq_stack;
+}
+
+/* Only where ELR itself can be read: a jump to nowhere has no instruction. */
+static bool access_through_sp(const struct frame *f)
+{
+	return mmu_accessible(f->elr, false) && instruction_uses_sp(*(const uint32_t *)f->elr);
+}
+
+static enum fault_class hit_below(struct finding *n, const struct stack *s, uintptr_t far)
+{
+	n->stack = s;
+	n->guard = "below";
+	n->beyond = s->base - far;
+	n->by_sp = n->own == s && (n->frame->sp < s->base || access_through_sp(n->frame));
+	return n->by_sp ? CLASS_OVERFLOW : CLASS_STRAY;
+}
+
+static enum fault_class hit_above(struct finding *n, const struct stack *s, uintptr_t far)
+{
+	n->stack = s;
+	n->guard = "above";
+	n->beyond = far - stack_top(s) + 1;
+	n->by_sp = n->own == s && (n->frame->sp > stack_top(s) || access_through_sp(n->frame));
+	return n->by_sp ? CLASS_OVER_TOP : CLASS_STRAY;
+}
+
+/* Two neighbours share a guard: it is the culprit's own if it can be. */
+static enum fault_class classify_guard(struct finding *n, uintptr_t far)
+{
+	const struct stack *s = n->own;
+
+	if (!in_guard_below(s, far) && !in_guard_above(s, far))
+		s = stack_find_with_guards(far);
+	return in_guard_below(s, far) ? hit_below(n, s, far) : hit_above(n, s, far);
+}
+
+static enum fault_class classify_fetch(unsigned int kind, uintptr_t far)
+{
+	if (kind == FSC_PERMISSION)
+		return CLASS_EXEC_NX;
+	/*
+	 * Where returns are signed at all, a failed authentication leaves its error code in the top bits:
+	 * neither low nor high half.
+	 */
+	return sysreg_read(sctlr_el1) & SCTLR_ENIA && far >> 39 && far < KVA_BASE
+		       ? CLASS_BAD_SIGNATURE
+		       : CLASS_WILD_PC;
+}
+
+static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr_t far)
+{
+	unsigned int kind = esr_status_kind(esr);
+
+	if (kind == FSC_ALIGNMENT && n->frame->sp % 16)
+		return CLASS_MISALIGNED_SP;
+	if (!stack_owns_sp(n->own, n->frame->sp) &&
+	    (in_any_guard(far) || access_through_sp(n->frame))) {
+		n->stack = stack_find(n->frame->sp);
+		return CLASS_WILD_SP;
+	}
+	if (in_any_guard(far))
+		return classify_guard(n, far);
+	if (far < PAGE_SIZE)
+		return CLASS_NULL;
+	if (esr_is_instruction_abort(esr))
+		return classify_fetch(kind, far);
+	if (kind == FSC_PERMISSION)
+		return CLASS_WRITE_RO;
+	return far < KVA_BASE ? CLASS_LOW_HALF : CLASS_UNMAPPED;
+}
+
+static enum fault_class classify_brk(uint64_t esr)
+{
+	switch (esr_immediate(esr)) {
+	case BRK_CANARY:
+		return CLASS_CANARY;
+	case BRK_BUG:
+		return CLASS_BUG;
+	default:
+		return CLASS_UNKNOWN;
+	}
+}
+
+static enum fault_class classify_sync(struct finding *n)
+{
+	uint64_t esr = n->frame->esr;
+
+	switch (esr_class(esr)) {
+	case EC_DABT_SAME:
+	case EC_DABT_LOWER:
+	case EC_IABT_SAME:
+	case EC_IABT_LOWER:
+		return esr_far_valid(esr) ? classify_access(n, esr, n->frame->far) : CLASS_UNKNOWN;
+	case EC_UNKNOWN:
+		return CLASS_UNDEFINED;
+	case EC_SP_ALIGN:
+		return CLASS_MISALIGNED_SP;
+	case EC_PC_ALIGN:
+		return CLASS_WILD_PC;
+	case EC_BRK64:
+		return classify_brk(esr);
+	default:
+		return CLASS_UNKNOWN;
+	}
+}
+
+void classify_exception(struct finding *n, const struct frame *f)
+{
+	*n = (struct finding){ .frame = f, .own = own_stack(f) };
+	if (f->kind == KIND_FIQ)
+		n->class = CLASS_HANG;
+	else
+		n->class = f->kind == KIND_SYNC ? classify_sync(n) : CLASS_UNKNOWN;
+	n->detector = fault_classes[n->class].detector;
+}
+
+void classify_check(struct finding *n, const struct frame *f, enum fault_class class,
+		    const char *detector)
+{
+	*n = (struct finding){
+		.frame = f, .own = own_stack(f), .class = class, .detector = detector
+	};
+	n->stack = class == CLASS_WILD_SP ? stack_find(f->sp) : n->own;
+}

@@ -1,0 +1,39 @@
+/* What each CPU has for itself. */
+#ifndef CORE_CPU_H
+#define CORE_CPU_H
+
+#include "arch/types.h"
+#include "arch/virt.h"
+#include "core/stack.h"
+#include "core/thread.h"
+
+#define LINE_MAX_BYTES 256 /* a record, newline included (report.h) */
+#define NR_LEVELS 3	   /* thread, exception, emergency: each can interrupt the one before */
+
+struct cpu {
+	unsigned int index;
+	uintptr_t irq_stack_top;
+	struct stack irq_stack;
+	struct stack emergency_stack;
+	struct thread *idle;
+	uint64_t ticks;
+	bool reporting_fault; /* a fault now is a fault in the fault report */
+	char line[NR_LEVELS][LINE_MAX_BYTES];
+};
+
+extern struct cpu cpus[NR_CPUS];
+
+static inline struct cpu *cpu_local(void)
+{
+	return current()->cpu;
+}
+
+/* From MPIDR_EL1, without trusting memory: 16 CPUs a cluster on this board (vectors.S does the same). */
+static inline unsigned int cpu_index(void)
+{
+	uint64_t mpidr = sysreg_read(mpidr_el1);
+
+	return (unsigned int)((mpidr >> 8 & 0xf) << 4 | (mpidr & 0xf));
+}
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * What vectors.S calls: tells ticks and yields from faults, and returns the frame to resume.
+ * Runs on the CPU's exception stack (or, for emergency_exception, on its emergency stack).
+ */
+#include "arch/esr.h"
+#include "arch/frame.h"
+#include "arch/gic.h"
+#include "arch/timer.h"
+#include "arch/virt.h"
+#include "core/cpu.h"
+#include "core/fault.h"
+#include "core/report.h"
+#include "core/upcall.h"
+
+#define GIC_NONE 1020 /* this INTID and those after it: nothing to acknowledge */
+
+struct frame *exception_entry(struct frame *f);
+__attribute__((noreturn)) void emergency_exception(struct frame *f);
+
+void (*tick_hook)(void);
+
+static struct frame *interrupt(struct frame *f)
+{
+	unsigned int intid = gic_acknowledge();
+
+	if (intid >= GIC_NONE)
+		return f;
+	if (intid == INTID_TIMER_PHYSICAL) {
+		timer_next();
+		cpu_local()->ticks++;
+		if (tick_hook)
+			tick_hook();
+		f = sched_tick();
+	}
+	gic_end(intid);
+	return f;
+}
+
+struct frame *exception_entry(struct frame *f)
+{
+	if (f->kind == KIND_IRQ)
+		return interrupt(f);
+	if (f->kind == KIND_SYNC && esr_class(f->esr) == EC_SVC64)
+		return sched_switch();
+	return fault(f);
+}
+
+void emergency_exception(struct frame *f)
+{
+	fault_emergency(f);
+}
+
+/* The compiler's own call, when a function finds its canary changed. */
+__attribute__((noreturn)) void __stack_chk_fail(void);
+void __stack_chk_fail(void)
+{
+	fault_trap(BRK_CANARY);
+	panic("canary-resumed");
+}

@@ -1,0 +1,217 @@
+/* Report and verdict; classify.c says what it means. Read from the bottom up. */
+#include "core/fault.h"
+
+#include "arch/esr.h"
+#include "arch/timer.h"
+#include "core/backtrace.h"
+#include "core/classify.h"
+#include "core/console.h"
+#include "core/cpu.h"
+#include "core/lab.h"
+#include "core/report.h"
+#include "core/upcall.h"
+
+#define SPSR_EL_MASK 0xc
+#define SPSR_SP_EL1 0x1
+
+bool on_fault_kill;
+void (*fault_report_hook)(void);
+
+static const char *const kind_names[] = {
+	[KIND_SYNC] = "sync",
+	[KIND_IRQ] = "irq",
+	[KIND_FIQ] = "fiq",
+	[KIND_SERROR] = "serror",
+};
+
+static const char *operation(uint64_t esr)
+{
+	if (esr_is_instruction_abort(esr))
+		return "exec";
+	return esr_is_write(esr) ? "write" : "read";
+}
+
+static void add_prose(uint64_t esr)
+{
+	const char *class = esr_class_name(esr);
+	const char *status = esr_status_name(esr);
+
+	record_add(" : %s", class ? class : "reserved exception class");
+	if (status)
+		record_add("; %s", status);
+}
+
+static void report_exception(const struct finding *n, const char *word)
+{
+	const struct frame *f = n->frame;
+	bool sync = f->kind == KIND_SYNC && word == kind_names[KIND_SYNC];
+	const char *site = lab_fault_site(f->elr);
+
+	record_begin();
+	record_add("[EXC] %s", word);
+	if (sync) {
+		record_add(" ec=0x%02x", esr_class(f->esr));
+		if (esr_is_data_abort(f->esr) || esr_is_instruction_abort(f->esr))
+			record_add(" fsc=0x%02x op=%s", esr_status(f->esr), operation(f->esr));
+		if (esr_far_valid(f->esr))
+			record_add(" far=%pA", (void *)f->far);
+	}
+	record_add(" elr=%pS", (void *)f->elr);
+	if (site)
+		record_add(" site=%s", site);
+	record_add(" sp=");
+	record_add_sp(n->own, f->sp);
+	record_add(" mode=EL%lu%c cpu=%u thread=%s", (f->spsr & SPSR_EL_MASK) >> 2,
+		   f->spsr & SPSR_SP_EL1 ? 'h' : 't', cpu_local()->index, current()->name);
+	if (sync) {
+		if (esr_far_valid(f->esr))
+			record_add(" raw=0x%lx", f->far);
+		add_prose(f->esr);
+	}
+	record_end();
+}
+
+static void report_class(const struct finding *n)
+{
+	record_begin();
+	record_add("[EXC] %s", fault_classes[n->class].name);
+	if (n->stack)
+		record_add(" stack=%s", n->stack->name);
+	if (n->guard)
+		record_add(" guard=%s beyond=%lu by=%s", n->guard, n->beyond,
+			   n->by_sp ? "sp" : "pointer");
+	record_add(" : %s", fault_classes[n->class].prose);
+	record_end();
+}
+
+static void report_finding(const struct finding *n, const char *word)
+{
+	const struct frame *f = n->frame;
+	bool sp_known = f->sp <= stack_top(n->own) && f->sp >= n->own->base - n->own->guard;
+
+	report_exception(n, word);
+	report_class(n);
+	if (fault_report_hook)
+		fault_report_hook();
+	backtrace(f);
+	report_stack(n->own, sp_known ? stack_top(n->own) - f->sp : 0);
+	debugger_fault_hook(f);
+}
+
+/* On SP_EL0 at EL1 or at EL0, and of a thread that the system can do without. */
+static bool can_kill(const struct frame *f)
+{
+	return on_fault_kill && !(f->spsr & SPSR_SP_EL1) && current()->killable;
+}
+
+/* Stacks that no thread can be killed for: a handler's, the boot context's, the idle thread's. */
+static void refuse_kill(const struct finding *n)
+{
+	if (on_fault_kill)
+		report("[EXC] unkillable stack=%s : only a thread of its own can be killed",
+		       n->own->name);
+}
+
+static struct frame *halt_or_kill(const struct finding *n)
+{
+	if (n->class == CLASS_BUG)
+		panic("assertion");
+	if (!can_kill(n->frame)) {
+		refuse_kill(n);
+		end("caught by=%s", n->detector);
+	}
+	report("[EXC] killed thread=%s by=%s", current()->name, n->detector);
+	cpu_local()->reporting_fault = false;
+	timer_resume();
+	return sched_kill(n->detector);
+}
+
+__attribute__((noinline)) void debugger_fault_hook(const struct frame *f)
+{
+	__asm__ volatile("" ::"r"(f) : "memory");
+}
+
+/*
+ * Time stands still while a fault is reported. Under icount QEMU 7.2 lets guest time jump to the next
+ * deadline whenever a debugger stops the machine, and does not come back from a debugger's step with a
+ * masked interrupt pending: so there must be no deadline.
+ */
+static void stop_the_world(void)
+{
+	timer_pause();
+	console_break_lock();
+}
+
+/* CPUs that are in a fault, and whose turn it is to report: one at a time, in the order of their index. */
+uint32_t fault_rendezvous = 1;
+static uint32_t faults_arrived;
+static uint32_t fault_turn;
+
+/* A CPU that never arrives must not keep the others from reporting. */
+#define RENDEZVOUS_SPINS 50000000
+
+static void await_turn(void)
+{
+	uint32_t me = cpu_local()->index;
+
+	__atomic_add_fetch(&faults_arrived, 1, __ATOMIC_ACQ_REL);
+	for (int i = 0; fault_rendezvous > 1 && i < RENDEZVOUS_SPINS; i++) {
+		bool all_here =
+			__atomic_load_n(&faults_arrived, __ATOMIC_ACQUIRE) >= fault_rendezvous;
+
+		if (all_here && __atomic_load_n(&fault_turn, __ATOMIC_ACQUIRE) >= me)
+			return;
+		cpu_relax();
+	}
+}
+
+/* Give the turn to the next CPU. Only the last one goes on, to end the machine. */
+static void pass_turn(void)
+{
+	if (__atomic_add_fetch(&fault_turn, 1, __ATOMIC_ACQ_REL) >= fault_rendezvous)
+		return;
+	for (;;)
+		cpu_relax();
+}
+
+static struct frame *handle(struct finding *n, const char *word)
+{
+	cpu_local()->reporting_fault = true;
+	await_turn();
+	stop_the_world();
+	report_finding(n, word);
+	pass_turn();
+	return halt_or_kill(n);
+}
+
+struct frame *fault_check(struct frame *f, enum fault_class class, const char *detector)
+{
+	struct finding n;
+
+	classify_check(&n, f, class, detector);
+	return handle(&n, "check");
+}
+
+struct frame *fault(struct frame *f)
+{
+	struct finding n;
+
+	classify_exception(&n, f);
+	return handle(&n, kind_names[f->kind]);
+}
+
+void fault_emergency(struct frame *f)
+{
+	bool in_report = cpu_local()->reporting_fault;
+	struct finding n;
+
+	stop_the_world();
+	classify_exception(&n, f);
+	report_finding(&n, kind_names[f->kind]);
+	if (n.class == CLASS_HANG)
+		end("hang by=%s", n.detector);
+	if (in_report)
+		end("double-fault by=%s", n.detector);
+	refuse_kill(&n);
+	end("caught by=%s", n.detector);
+}

@@ -1,0 +1,67 @@
+/*
+ * From an illegal act to a verdict: classify, report, then halt or kill the culprit.
+ * Adding a class: its name here, its row and its rule in classify.c.
+ */
+#ifndef CORE_FAULT_H
+#define CORE_FAULT_H
+
+#include "arch/frame.h"
+#include "arch/types.h"
+
+enum fault_class {
+	CLASS_OVERFLOW,
+	CLASS_OVER_TOP,
+	CLASS_STRAY,
+	CLASS_WILD_SP,
+	CLASS_MISALIGNED_SP,
+	CLASS_NULL,
+	CLASS_WRITE_RO,
+	CLASS_EXEC_NX,
+	CLASS_WILD_PC,
+	CLASS_LOW_HALF,
+	CLASS_UNMAPPED,
+	CLASS_UNDEFINED,
+	CLASS_SENTINEL,
+	CLASS_CANARY,
+	CLASS_BUG,
+	CLASS_BAD_SIGNATURE,
+	CLASS_HANG,
+	CLASS_UNKNOWN,
+};
+
+/* The immediates of BRK that the kernel uses; any other is CLASS_UNKNOWN. */
+#define BRK_CANARY 0xca0
+#define BRK_BUG 0xb06
+
+/* Stop here for a reason of software's own, with a full register frame. */
+#define fault_trap(number) __asm__ volatile("brk %0" ::"i"(number) : "memory")
+
+/* Should a fault end the machine (default) or, where that can be, only its thread? */
+extern bool on_fault_kill;
+
+/*
+ * An exception that is nobody's business but the report's. Returns the frame to resume after a kill;
+ * otherwise the machine ends.
+ */
+struct frame *fault(struct frame *f);
+
+/* The same, found by a software check, the detector, while f was interrupted. */
+struct frame *fault_check(struct frame *f, enum fault_class class, const char *detector);
+
+/* A fault in a handler, or the watchdog: always the end. */
+__attribute__((noreturn)) void fault_emergency(struct frame *f);
+
+/* How many CPUs will fault at once: the first to come waits for the others before it reports. */
+extern uint32_t fault_rendezvous;
+
+/* A lab's own code inside the fault report, or inside each tick; NULL: none. */
+extern void (*fault_report_hook)(void);
+extern void (*tick_hook)(void);
+
+/*
+ * The same empty function is called in every fault after its records and before [end]: a debugger's
+ * breakpoint there sees the whole machine as it was.
+ */
+void debugger_fault_hook(const struct frame *f);
+
+#endif

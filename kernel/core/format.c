@@ -1,0 +1,104 @@
+/* printf into a buffer. See format.h. */
+#include "core/format.h"
+
+#include "core/where.h"
+
+void text_put(struct text *t, char c)
+{
+	if (t->length < t->size)
+		t->buffer[t->length++] = c;
+	else
+		t->cut = true;
+}
+
+void text_puts(struct text *t, const char *s)
+{
+	while (*s)
+		text_put(t, *s++);
+}
+
+static void put_number(struct text *t, uint64_t value, unsigned int base, int width, char pad)
+{
+	char digits[20];
+	int n = 0;
+
+	do {
+		digits[n++] = "0123456789abcdef"[value % base];
+		value /= base;
+	} while (value);
+	for (; width > n; width--)
+		text_put(t, pad);
+	while (n)
+		text_put(t, digits[--n]);
+}
+
+static void put_signed(struct text *t, int64_t value, int width, char pad)
+{
+	if (value < 0)
+		text_put(t, '-');
+	put_number(t, value < 0 ? -(uint64_t)value : (uint64_t)value, 10, width, pad);
+}
+
+static void put_pointer(struct text *t, char letter, uintptr_t address)
+{
+	if (letter == 'S')
+		where_code(t, address, false);
+	else if (letter == 'R')
+		where_code(t, address, true);
+	else
+		where_any(t, address);
+}
+
+void text_vformat(struct text *t, const char *format, va_list arguments)
+{
+	for (; *format; format++) {
+		bool is_long = false;
+		char pad = ' ';
+		int width = 0;
+
+		if (*format != '%') {
+			text_put(t, *format);
+			continue;
+		}
+		if (*++format == '0')
+			pad = *format++;
+		for (; *format >= '0' && *format <= '9'; format++)
+			width = width * 10 + *format - '0';
+		for (; *format == 'l' || *format == 'z'; format++)
+			is_long = true;
+		switch (*format) {
+		case 's':
+			text_puts(t, va_arg(arguments, const char *));
+			break;
+		case 'c':
+			text_put(t, (char)va_arg(arguments, int));
+			break;
+		case 'd':
+			put_signed(t, is_long ? va_arg(arguments, long) : va_arg(arguments, int),
+				   width, pad);
+			break;
+		case 'u':
+		case 'x':
+			put_number(t,
+				   is_long ? va_arg(arguments, unsigned long)
+					   : va_arg(arguments, unsigned int),
+				   *format == 'x' ? 16 : 10, width, pad);
+			break;
+		case 'p':
+			put_pointer(t, *++format, (uintptr_t)va_arg(arguments, void *));
+			break;
+		default:
+			text_put(t, *format);
+			break;
+		}
+	}
+}
+
+void text_format(struct text *t, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	text_vformat(t, format, arguments);
+	va_end(arguments);
+}

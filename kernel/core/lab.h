@@ -1,0 +1,102 @@
+/*
+ * What a lab is, and how it registers itself. A lab is one function and, above it, its parameters:
+ *
+ *     #define RECURSE_PARAMS(P) \
+ *             P(stack, 16 * KiB, 4 * KiB, 64 * KiB, "bytes of the victim's stack") \
+ *             P(past, 2 * KiB, 0, 3 * KiB, "bytes below it where the recursion would stop")
+ *
+ *     LAB(stack, recurse, "overflow a thread's stack by recursion", RECURSE_PARAMS)
+ *     {
+ *             … a->stack … a->past …
+ *     }
+ *
+ * That makes `lab=stack.recurse stack=8K` work on the boot line, `go stack=8K` on the serial line,
+ * `break lab_stack_recurse` and `set var stack_recurse_args.stack = 8192` in GDB, and a row in lab=list.
+ */
+#ifndef CORE_LAB_H
+#define CORE_LAB_H
+
+#include "arch/types.h"
+
+struct param {
+	const char *key;
+	uint64_t initial, min, max;
+	const char *help;
+};
+
+struct lab {
+	const char *name; /* family.name */
+	const char *sentence;
+	void (*entry)(void); /* lab_<family>_<name> */
+	const struct param *params;
+	size_t param_count;
+	bool on_boot_stack; /* run before there are threads */
+	uint64_t *values;   /* <family>_<name>_args: one uint64_t a parameter, in their order */
+};
+
+#define NO_PARAMS(P)
+#define LAB_MEMBER(key, initial, min, max, help) uint64_t key;
+#define LAB_INITIAL(key, initial, min, max, help) initial,
+#define LAB_ROW(key, initial, min, max, help) { #key, initial, min, max, help },
+
+#define LAB(family, label, sentence_, PARAMS) LAB_IN(family, label, sentence_, PARAMS, false)
+
+/* The same on the boot stack, before the scheduler runs. */
+#define LAB_ON_BOOT_STACK(family, label, sentence_, PARAMS)                                        \
+	LAB_IN(family, label, sentence_, PARAMS, true)
+
+#define LAB_IN(family, label, sentence_, PARAMS, early)                                            \
+	struct family##_##label##_args {                                                           \
+		PARAMS(LAB_MEMBER)                                                                 \
+	};                                                                                         \
+	struct family##_##label##_args family##_##label##_args = { PARAMS(LAB_INITIAL) };          \
+	static const struct param family##_##label##_params[] = { PARAMS(LAB_ROW) };               \
+	static void family##_##label(struct family##_##label##_args *a);                           \
+	void lab_##family##_##label(void);                                                         \
+	static const struct lab family##_##label##_lab = {                                         \
+		.name = #family "." #label,                                                        \
+		.sentence = (sentence_),                                                           \
+		.entry = lab_##family##_##label,                                                   \
+		.params = family##_##label##_params,                                               \
+		.param_count = ARRAY_SIZE(family##_##label##_params),                              \
+		.on_boot_stack = (early),                                                          \
+		.values = (uint64_t *)&family##_##label##_args,                                    \
+	};                                                                                         \
+	static const struct lab *const family##_##label##_row                                      \
+		__attribute__((used, section(".labs." #family "." #label))) =                      \
+			&family##_##label##_lab;                                                   \
+	__attribute__((noinline)) void lab_##family##_##label(void)                                \
+	{                                                                                          \
+		lab_enter(&family##_##label##_lab);                                                \
+		family##_##label(&family##_##label##_args);                                        \
+	}                                                                                          \
+	static void family##_##label(__attribute__((unused)) struct family##_##label##_args *a)
+
+/* Check the values as they are now (GDB may have changed them) and print [lab] enter. */
+void lab_enter(const struct lab *lab);
+
+/*
+ * A name for the very instruction that will fault, so that a report says site=NAME instead of an
+ * offset: FAULT_SITE(guard_touch, "strb %w1, [%0]", "r"(p), "r"(0)).
+ */
+#define FAULT_SITE(site, instruction, ...)                                                         \
+	__asm__ volatile("fault_site_" #site ": " instruction "\n\t"                               \
+			 ".pushsection .rodata.sites, \"a\"\n\t"                                   \
+			 "9: .asciz \"" #site "\"\n\t"                                             \
+			 ".popsection\n\t"                                                         \
+			 ".pushsection .fault_sites, \"a\"\n\t"                                    \
+			 ".balign 8\n\t.quad fault_site_" #site ", 9b\n\t"                         \
+			 ".popsection" ::__VA_ARGS__                                               \
+			 : "memory")
+
+/* The name of the site at pc, or NULL. */
+const char *lab_fault_site(uintptr_t pc);
+
+/* What the boot line says: read it, or end in bad-args; then, from its own thread, run the lab. */
+void lab_boot_line(const char *line, size_t length);
+void lab_main(void *unused);
+
+/* Is it one for the boot stack? Then main.c calls lab_main() itself. */
+bool lab_is_for_boot_stack(void);
+
+#endif

@@ -1,0 +1,207 @@
+/* From the MMU being on to the first thread: the order of everything. Includes any layer, and nothing includes it. */
+#include "arch/gic.h"
+#include "arch/mmu.h"
+#include "arch/timer.h"
+#include "core/console.h"
+#include "core/cpu.h"
+#include "core/fdt.h"
+#include "core/format.h"
+#include "core/lab.h"
+#include "core/protect.h"
+#include "core/report.h"
+#include "core/stack.h"
+#include "core/string.h"
+#include "mem/page.h"
+#include "mem/window.h"
+#include "proc/sched.h"
+#include "proc/smp.h"
+#include "proc/thread.h"
+
+LINKER_SYMBOL(__build_id);
+LINKER_SYMBOL(__image_end);
+LINKER_SYMBOL(boot_stack_base);
+LINKER_SYMBOL(irq_stack_base);
+LINKER_SYMBOL(irq_stack_top);
+LINKER_SYMBOL(emergency_stack_base);
+
+#define BUILD_ID_OFFSET 16 /* behind the ELF note's header and its name "GNU" */
+#define BUILD_ID_BYTES 20
+#define LAB_STACK_SIZE (16 * KiB)
+
+struct cpu cpus[NR_CPUS];
+struct emergency emergency[NR_CPUS];
+struct thread boot_thread;
+
+__attribute__((noreturn)) void boot_main(uintptr_t dtb, unsigned int el);
+
+/* What the device tree says: the boot line, RAM, CPUs. */
+struct machine {
+	const char *line;
+	size_t line_length;
+	uint64_t ram; /* bytes */
+	unsigned int cpus;
+	const char *wrong; /* NULL, or why the machine cannot be used */
+};
+
+static void static_stack(struct stack *s, const char *name, char *base, size_t size)
+{
+	string_copy(s->name, name, sizeof(s->name));
+	s->base = (uintptr_t)base;
+	s->size = size;
+	s->guard = PAGE_SIZE;
+	stack_register(s);
+}
+
+/* CPU 0 and the context this runs in, so that a fault from here on has names for everything. */
+static void boot_cpu_init(void)
+{
+	struct cpu *cpu = &cpus[0];
+
+	boot_thread.cpu = cpu;
+	boot_thread.state = THREAD_RUNNING;
+	string_copy(boot_thread.name, "boot", sizeof(boot_thread.name));
+	cpu->irq_stack_top = (uintptr_t)irq_stack_top;
+	emergency[0].frame =
+		(uintptr_t)emergency_stack_base + EMERGENCY_STACK_SIZE - sizeof(struct frame);
+	static_stack(&boot_thread.stack, "boot:cpu0", boot_stack_base, BOOT_STACK_SIZE);
+	static_stack(&cpu->irq_stack, "irq:cpu0", irq_stack_base, IRQ_STACK_SIZE);
+	static_stack(&cpu->emergency_stack, "emergency:cpu0", emergency_stack_base,
+		     EMERGENCY_STACK_SIZE);
+}
+
+static struct machine read_device_tree(uintptr_t pa)
+{
+	struct machine m = { .wrong = NULL };
+	struct fdt tree;
+	const void *memory;
+	size_t length;
+
+	if (pa < DTB_BASE || pa >= DTB_BASE + DTB_MAX ||
+	    !fdt_open(&tree, phys_to_virt(pa), DTB_BASE + DTB_MAX - pa)) {
+		m.wrong = "no-device-tree";
+		return m;
+	}
+	m.line = fdt_property(&tree, "chosen", "bootargs", &m.line_length);
+	if (!m.line)
+		m.line_length = 0;
+	else if (m.line_length && m.line[m.line_length - 1] == '\0')
+		m.line_length--;
+	m.cpus = fdt_count(&tree, "cpus/cpu");
+	memory = fdt_property(&tree, "memory", "reg", &length);
+	if (!memory || length < 16)
+		m.wrong = "no-memory-node";
+	else
+		m.ram = fdt_cells((const char *)memory + 8, 2);
+	return m;
+}
+
+/* Even a boot line that will be refused tells which run this is: the harness compares the nonce. */
+static void add_nonce(const struct machine *m)
+{
+	static const char key[] = "nonce=";
+	size_t n = sizeof(key) - 1;
+
+	for (size_t i = 0; i + n <= m->line_length; i++) {
+		if (strncmp(m->line + i, key, n) != 0 || (i && m->line[i - 1] != ' '))
+			continue;
+		record_add(" ");
+		for (; i < m->line_length && m->line[i] > ' ' && m->line[i] <= '~'; i++)
+			record_add("%c", m->line[i]);
+		return;
+	}
+}
+
+static void report_boot(const struct machine *m, unsigned int el)
+{
+	record_begin();
+	record_add("[boot] highwater build=");
+	for (int i = 0; i < BUILD_ID_BYTES; i++)
+		record_add("%02x", (unsigned char)__build_id[BUILD_ID_OFFSET + i]);
+	add_nonce(m);
+	record_add(" el=%u cpus=%u ram=%lu", el, m->cpus, m->ram);
+	record_end();
+}
+
+static void report_line(const struct machine *m)
+{
+	record_begin();
+	record_add("[boot] args : ");
+	for (size_t i = 0; i < m->line_length; i++)
+		record_add("%c", m->line[i] >= ' ' && m->line[i] <= '~' ? m->line[i] : '?');
+	record_end();
+}
+
+static void report_protections(void)
+{
+	record_begin();
+	record_add("[boot] protect");
+	for (int i = 0; i < NR_PROTECTIONS; i++)
+		record_add(" %s=%s", protect_name(i), protected(i) ? "on" : "off");
+	record_end();
+}
+
+/* protect=-guard: the guards of the image's own stacks become ordinary memory. */
+static void map_static_guards(void)
+{
+	uintptr_t guards[] = {
+		boot_thread.stack.base - PAGE_SIZE,
+		cpus[0].irq_stack.base - PAGE_SIZE,
+		cpus[0].emergency_stack.base - PAGE_SIZE,
+		stack_top(&cpus[0].emergency_stack),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(guards); i++)
+		mmu_map(guards[i], virt_to_phys(guards[i]), PAGE_SIZE, MAP_DATA);
+}
+
+static void prepare_stacks(void)
+{
+	/* This very stack is in use, and start.S has painted it: only its guard words are missing. */
+	stack_prepare(&boot_thread.stack, BOOT_STACK_SIZE - GUARD_WORDS_BYTES);
+	stack_prepare(&cpus[0].irq_stack, 0);
+	stack_prepare(&cpus[0].emergency_stack, 0);
+	if (!protected(PROTECT_GUARD))
+		map_static_guards();
+	if (!protected(PROTECT_EMERGENCY))
+		emergency[0].frame = 0;
+}
+
+static void map_ram(uint64_t ram)
+{
+	uintptr_t start = ALIGN_UP((uintptr_t)__image_end, PAGE_SIZE);
+	uintptr_t end_of_ram = KVA_BASE + RAM_BASE + ram;
+
+	if (end_of_ram <= start)
+		panic("not-enough-ram");
+	if (mmu_map(start, virt_to_phys(start), end_of_ram - start, MAP_DATA))
+		panic("no-tables-for-ram");
+	page_init(start, end_of_ram);
+}
+
+void boot_main(uintptr_t dtb, unsigned int el)
+{
+	struct machine m;
+
+	boot_cpu_init();
+	console_init();
+	m = read_device_tree(dtb ? dtb : DTB_BASE);
+	report_boot(&m, el);
+	if (m.wrong)
+		panic(m.wrong);
+	report_line(&m);
+	lab_boot_line(m.line, m.line_length);
+	report_protections();
+	prepare_stacks();
+	map_ram(m.ram);
+	window_init();
+	smp_cpus = m.cpus;
+	gic_init();
+	gic_init_cpu();
+	sched_init(m.line, m.line_length);
+	if (lab_is_for_boot_stack())
+		lab_main(NULL);
+	if (!thread_create("lab", lab_main, NULL, LAB_STACK_SIZE))
+		panic("no-lab-thread");
+	timer_start();
+	sched_start();
+}

@@ -1,0 +1,61 @@
+/* The table of protections and their state. See protect.h. */
+#include "core/protect.h"
+
+#include "core/string.h"
+
+static const struct {
+	const char *name;
+	const char *help;
+} table[NR_PROTECTIONS] = {
+	[PROTECT_GUARD] = { "guard", "unmapped pages below and above every stack" },
+	[PROTECT_ENTRY] = { "entry",
+			    "the exception entry pushes on no thread's stack, and saves every register" },
+	[PROTECT_PREEMPT] = { "preempt",
+			      "a tick takes the CPU from a thread that does not give it up" },
+	[PROTECT_SENTINEL] = { "sentinel",
+			       "guard words at a stack's bottom, checked at tick, switch and exit" },
+	[PROTECT_SP_CHECK] = { "sp-check",
+			       "a thread's SP is in its stack and aligned, at tick and switch" },
+	[PROTECT_BT_CHECK] = { "bt-check",
+			       "a backtrace believes only records in known stacks, upwards" },
+	[PROTECT_CANARY] = { "canary",
+			     "a secret canary for each thread; off, labs call the twin without a canary" },
+	[PROTECT_PAC] = { "pac",
+			  "return addresses are signed (-cpu max, and functions built for it)" },
+	[PROTECT_SHADOW] = { "shadow", "labs call the function built with a shadow call stack" },
+	[PROTECT_WATERMARK] = { "watermark",
+				"paint in unused stack, to measure the high-water mark" },
+	[PROTECT_ERASE] = { "erase", "what a deep call left below SP is painted over" },
+	[PROTECT_EMERGENCY] = { "emergency", "a fault in a handler takes a stack of its own" },
+	[PROTECT_WATCHDOG] = { "watchdog", "a timer that ends what hangs" },
+	[PROTECT_POOL_LIMIT] = { "pool-limit",
+				 "an empty pool refuses; off, it hands out the memory behind its end" },
+};
+
+static bool off[NR_PROTECTIONS];
+
+bool protected(enum protection which)
+{
+	return !off[which];
+}
+
+bool protect_set(const char *item)
+{
+	for (int i = 0; i < NR_PROTECTIONS; i++) {
+		if (strcmp(item + 1, table[i].name) == 0 && (*item == '-' || *item == '+')) {
+			off[i] = *item == '-';
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *protect_name(enum protection which)
+{
+	return table[which].name;
+}
+
+const char *protect_help(enum protection which)
+{
+	return table[which].help;
+}

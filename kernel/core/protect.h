@@ -1,0 +1,37 @@
+/*
+ * The protections, each with a switch: `protect=-guard,-canary` turns some off, so that every test
+ * can be shown to fail without the protection it tests. All are on unless the boot line says so.
+ * Adding one: a name here, a row in protect.c.
+ */
+#ifndef CORE_PROTECT_H
+#define CORE_PROTECT_H
+
+#include "arch/types.h"
+
+enum protection {
+	PROTECT_GUARD,
+	PROTECT_ENTRY,
+	PROTECT_PREEMPT,
+	PROTECT_SENTINEL,
+	PROTECT_SP_CHECK,
+	PROTECT_BT_CHECK,
+	PROTECT_CANARY,
+	PROTECT_PAC,
+	PROTECT_SHADOW,
+	PROTECT_WATERMARK,
+	PROTECT_ERASE,
+	PROTECT_EMERGENCY,
+	PROTECT_WATCHDOG,
+	PROTECT_POOL_LIMIT,
+	NR_PROTECTIONS,
+};
+
+bool protected(enum protection which);
+
+/* One item of `protect=`: "-guard" or "+guard". False if there is no such switch. */
+bool protect_set(const char *item);
+
+const char *protect_name(enum protection which);
+const char *protect_help(enum protection which);
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * The one writer of records. A record is built in the CPU's line buffer of the current level and goes
+ * out whole, so a record that a fault cuts short is never seen in part. See report.h for the grammar.
+ */
+#include "core/report.h"
+
+#include "arch/psci.h"
+#include "arch/sysreg.h"
+#include "core/console.h"
+#include "core/cpu.h"
+#include "core/format.h"
+#include "core/where.h"
+
+static struct text lines[NR_CPUS][NR_LEVELS];
+static uint64_t masked[NR_CPUS][NR_LEVELS];
+
+/* Which buffer: a thread's, its exception handler's, or the emergency's. Each may interrupt the last. */
+static unsigned int level(void)
+{
+	if (emergency[cpu_index()].level)
+		return 2;
+	return on_exception_stack() ? 1 : 0;
+}
+
+static struct text *line(void)
+{
+	return &lines[cpu_index()][level()];
+}
+
+void record_begin(void)
+{
+	uint64_t flags = irq_save();
+	unsigned int cpu = cpu_index();
+	unsigned int l = level();
+
+	masked[cpu][l] = flags;
+	lines[cpu][l] = (struct text){ .buffer = cpus[cpu].line[l], .size = LINE_MAX_BYTES - 1 };
+}
+
+static void record_vadd(const char *format, va_list arguments)
+{
+	text_vformat(line(), format, arguments);
+}
+
+void record_add(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	record_vadd(format, arguments);
+	va_end(arguments);
+}
+
+void record_add_sp(const struct stack *own, uintptr_t sp)
+{
+	where_sp(line(), own, sp);
+}
+
+void record_end(void)
+{
+	struct text *t = line();
+
+	if (t->cut)
+		t->buffer[t->length - 1] = '~'; /* the line was too long, and says so */
+	t->buffer[t->length] = '\n';
+	console_write(t->buffer, t->length + 1);
+	irq_restore(masked[cpu_index()][level()]);
+}
+
+void report(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	record_begin();
+	record_vadd(format, arguments);
+	record_end();
+	va_end(arguments);
+}
+
+void report_stack(const struct stack *s, size_t lowest_sp)
+{
+	record_begin();
+	record_add("[stack] %s used=%lu size=%lu guard=%s", s->name, stack_high_watermark(s),
+		   s->size, stack_guard_words_ok(s) ? "ok" : "bad");
+	if (lowest_sp)
+		record_add(" lowest_sp=%lu", lowest_sp);
+	record_end();
+}
+
+bool report_stacks_at_end;
+
+static void report_stacks(void)
+{
+	for (const struct stack *s = stack_next(NULL); s; s = stack_next(s)) {
+		size_t used = stack_high_watermark(s);
+
+		if (!s->prepared)
+			continue;
+		report("[stack] %s used=%lu size=%lu margin=%lu guard=%s", s->name, used, s->size,
+		       s->size - used, stack_guard_words_ok(s) ? "ok" : "bad");
+	}
+}
+
+void end(const char *format, ...)
+{
+	static uint32_t ended;
+	va_list arguments;
+
+	irq_save();
+	if (__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
+		psci_system_off();
+	if (report_stacks_at_end)
+		report_stacks();
+	va_start(arguments, format);
+	record_begin();
+	record_add("[end] ");
+	record_vadd(format, arguments);
+	record_end();
+	va_end(arguments);
+	psci_system_off();
+}

@@ -1,0 +1,22 @@
+/* A lock that is held with interrupts masked, and knows its owner so that a fault report can break it. */
+#ifndef CORE_SPINLOCK_H
+#define CORE_SPINLOCK_H
+
+#include "arch/sysreg.h"
+#include "arch/types.h"
+
+struct spinlock {
+	uint32_t owner; /* CPU index + 1, 0: free */
+};
+
+/* Returns what spin_unlock() needs to restore. */
+uint64_t spin_lock(struct spinlock *lock);
+void spin_unlock(struct spinlock *lock, uint64_t flags);
+
+/*
+ * If this CPU holds the lock, it never will let go: it is here because it faulted. Take it away.
+ * True if it did hold it.
+ */
+bool spin_break(struct spinlock *lock);
+
+#endif

@@ -1,0 +1,111 @@
+/* Guard words, paint and the registry of stacks. See stack.h. */
+#include "core/stack.h"
+
+#include "arch/sysreg.h"
+#include "core/protect.h"
+
+/* Odd values on purpose: no address, no small number, not the same word twice. */
+const struct stack_marks stack_marks = {
+	.guard_words = {
+		0x57ac4b0dba5e0001,
+		0x57ac4b0dba5e0002,
+		0x57ac4b0dba5e0003,
+		0x57ac4b0dba5e0004,
+	},
+	.paint = 0x5ca1ab1e5ca1ab1e,
+};
+
+static struct stack *stacks;
+
+void stack_prepare(struct stack *s, size_t used)
+{
+	uint64_t *word = (uint64_t *)s->base;
+	uint64_t *end = (uint64_t *)(stack_top(s) - used);
+
+	s->prepared = true;
+	for (int i = 0; i < GUARD_WORDS; i++)
+		*word++ = stack_marks.guard_words[i];
+	if (!protected(PROTECT_WATERMARK))
+		return;
+	while (word < end)
+		*word++ = stack_marks.paint;
+}
+
+void stack_repaint(struct stack *s, uintptr_t sp)
+{
+	uint64_t *word = (uint64_t *)s->base + GUARD_WORDS;
+
+	while (word < (uint64_t *)sp)
+		*word++ = stack_marks.paint;
+}
+
+void stack_register(struct stack *s)
+{
+	uint64_t flags = irq_save();
+
+	s->next = stacks;
+	stacks = s;
+	irq_restore(flags);
+}
+
+void stack_unregister(struct stack *s)
+{
+	uint64_t flags = irq_save();
+
+	for (struct stack **link = &stacks; *link; link = &(*link)->next) {
+		if (*link == s) {
+			*link = s->next;
+			break;
+		}
+	}
+	irq_restore(flags);
+}
+
+const struct stack *stack_find(uintptr_t address)
+{
+	for (const struct stack *s = stacks; s; s = s->next)
+		if (stack_contains(s, address))
+			return s;
+	return NULL;
+}
+
+const struct stack *stack_find_with_guards(uintptr_t address)
+{
+	const struct stack *exact = stack_find(address);
+
+	if (exact)
+		return exact;
+	for (const struct stack *s = stacks; s; s = s->next)
+		if (address - (s->base - s->guard) < s->size + 2 * s->guard)
+			return s;
+	return NULL;
+}
+
+bool stack_guard_words_ok(const struct stack *s)
+{
+	const uint64_t *word = (const uint64_t *)s->base;
+
+	for (int i = 0; i < GUARD_WORDS; i++)
+		if (word[i] != stack_marks.guard_words[i])
+			return false;
+	return true;
+}
+
+size_t stack_high_watermark(const struct stack *s)
+{
+	const uint64_t *word = (const uint64_t *)s->base + GUARD_WORDS;
+	const uint64_t *end = (const uint64_t *)stack_top(s);
+
+	if (!protected(PROTECT_WATERMARK) || !s->prepared)
+		return 0;
+	if (!stack_guard_words_ok(s))
+		return s->size;
+	while (word < end && *word == stack_marks.paint)
+		word++;
+	return (size_t)((uintptr_t)end - (uintptr_t)word);
+}
+
+const struct stack *stack_next(const struct stack *s)
+{
+	return s ? s->next : stacks;
+}

@@ -1,0 +1,80 @@
+/*
+ * What a stack is: a named range with a guard on each side, guard words at its bottom and paint in
+ * the rest. Every stack that exists is registered here, so that a report can name any address and a
+ * backtrace can refuse a frame that lies in none. Who makes stacks: proc/thread.c, and main.c for
+ * the boot CPU's own three.
+ *
+ *   base - guard      base        base + GUARD_WORDS_BYTES            base + size   … + guard
+ *   | unmapped guard  | guard words | paint … | frames in use, growing down | unmapped guard |
+ */
+#ifndef CORE_STACK_H
+#define CORE_STACK_H
+
+#include "arch/frame.h"
+#include "arch/types.h"
+
+#define STACK_NAME_MAX 24
+#define GUARD_WORDS 4
+#define GUARD_WORDS_BYTES (GUARD_WORDS * 8)
+
+struct stack {
+	char name[STACK_NAME_MAX]; /* "thread:victim", "irq:cpu0": as it stands in a report */
+	uintptr_t base;		   /* lowest address */
+	size_t size;		   /* bytes, a multiple of the page */
+	size_t guard;		   /* bytes unmapped on each side */
+	bool prepared;		   /* guard words and paint are in place */
+	struct stack *next;
+};
+
+/* What an unused stack holds; GDB's `hw stacks` reads it. */
+struct stack_marks {
+	uint64_t guard_words[GUARD_WORDS];
+	uint64_t paint;
+};
+extern const struct stack_marks stack_marks;
+
+_Static_assert(offsetof(struct stack_marks, paint) == STACK_MARKS_PAINT, "start.S");
+
+static inline uintptr_t stack_top(const struct stack *s)
+{
+	return s->base + s->size;
+}
+
+static inline bool stack_contains(const struct stack *s, uintptr_t address)
+{
+	return address - s->base < s->size;
+}
+
+/* Can this be the SP of a thread on this stack? From its lower guard to the end of its upper one. */
+static inline bool stack_owns_sp(const struct stack *s, uintptr_t sp)
+{
+	return sp - (s->base - s->guard) <= s->size + 2 * s->guard;
+}
+
+/* Write guard words and paint over the whole stack but the `used` bytes at its top. */
+void stack_prepare(struct stack *s, size_t used);
+
+void stack_register(struct stack *s);
+void stack_unregister(struct stack *s);
+
+/* The stack an address lies in; with guards, also when it lies in a guard of it. NULL: none. */
+const struct stack *stack_find(uintptr_t address);
+const struct stack *stack_find_with_guards(uintptr_t address);
+
+/* Paint everything below `sp` again, guard words aside: the watermark begins anew, and no secret stays. */
+void stack_repaint(struct stack *s, uintptr_t sp);
+
+/* Are the guard words intact? */
+bool stack_guard_words_ok(const struct stack *s);
+
+/*
+ * Painted high-water mark: bytes from the top down to the lowest byte that is not paint. A frame that
+ * was reserved and never written is not seen. 0 with protect=-watermark, and before stack_prepare(), as
+ * nothing was painted.
+ */
+size_t stack_high_watermark(const struct stack *s);
+
+/* Walk the registered stacks, newest first; NULL to begin and at the end. */
+const struct stack *stack_next(const struct stack *s);
+
+#endif

@@ -1,0 +1,16 @@
+/* The image's own symbol table: functions only, made by tools/ksyms.awk between two links. */
+#ifndef CORE_SYMBOL_H
+#define CORE_SYMBOL_H
+
+#include "arch/types.h"
+
+struct symbol {
+	const char *name;
+	uintptr_t address;
+	size_t size; /* bytes */
+};
+
+/* The function that contains address. False if it lies in none. */
+bool symbol_find(uintptr_t address, struct symbol *found);
+
+#endif

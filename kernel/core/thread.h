@@ -1,0 +1,54 @@
+/*
+ * A thread's control block, as the core and GDB read it. Making, switching and ending threads is
+ * proc/'s business.
+ *
+ * The canary must be first: -mstack-protector-guard-reg=tpidr_el1 -mstack-protector-guard-offset=0,
+ * and TPIDR_EL1 is the current thread. The frame's place is vectors.S's and start.S's knowledge.
+ */
+#ifndef CORE_THREAD_H
+#define CORE_THREAD_H
+
+#include "arch/frame.h"
+#include "arch/sysreg.h"
+#include "arch/types.h"
+#include "core/stack.h"
+
+#define THREAD_NAME_MAX 16
+
+enum thread_state {
+	THREAD_READY,
+	THREAD_RUNNING,
+	THREAD_BLOCKED, /* waits for `waits_for` to end, or for tick `wake_at` */
+	THREAD_EXITED,	/* by itself */
+	THREAD_KILLED,	/* by fault, with on-fault=kill */
+};
+
+struct thread {
+	uint64_t canary;
+	struct cpu *cpu; /* the one it runs on, or ran on last */
+	struct frame frame;
+	char name[THREAD_NAME_MAX];
+	enum thread_state state;
+	bool killable; /* by a fault: not the idle, boot and lab threads, which the system needs */
+	const char *killed_by; /* the detector */
+	struct stack stack;
+	struct thread *waits_for;
+	uint64_t wake_at;	 /* tick, 0: not sleeping */
+	struct thread *next;	 /* in the run queue */
+	struct thread *all_next; /* in all_threads */
+};
+
+_Static_assert(offsetof(struct thread, canary) == 0, "build.mk");
+_Static_assert(offsetof(struct thread, frame) == THREAD_FRAME, "vectors.S and start.S");
+
+/* Every thread there is, newest first; GDB's `hw threads` walks it. */
+extern struct thread *all_threads;
+
+extern struct thread boot_thread; /* what runs from reset to sched_start(), on the boot stack */
+
+static inline struct thread *current(void)
+{
+	return (struct thread *)sysreg_read(tpidr_el1);
+}
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * What the core calls in the layer above it, proc/: the whole list. Each takes and returns what
+ * exception_entry() resumes: the register frame of a thread.
+ */
+#ifndef CORE_UPCALL_H
+#define CORE_UPCALL_H
+
+#include "arch/frame.h"
+
+/* One tick went by: the frame to resume, of the same thread or of another. */
+struct frame *sched_tick(void);
+
+/* The current thread gives way (svc): it waits, sleeps, ended, or only yields. */
+struct frame *sched_switch(void);
+
+/* Sleep, on the CPU's idle thread, until the tick after next has just come. */
+void sched_align(void);
+
+/* The current thread is the culprit of a fault: end it, resume another. */
+struct frame *sched_kill(const char *detector);
+
+#endif

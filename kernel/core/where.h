@@ -1,0 +1,23 @@
+/* Any address as a name that no link order changes. */
+#ifndef CORE_WHERE_H
+#define CORE_WHERE_H
+
+#include "core/format.h"
+#include "core/stack.h"
+
+/* Code: function+offset; a return address is looked up one byte earlier. Else as where_any. */
+void where_code(struct text *t, uintptr_t address, bool is_return);
+
+/* thread:victim-0x10, irq:cpu0+0x3f80, recurse+0x2c, null+0x8, rodata, data, ram, device, unmapped. */
+void where_any(struct text *t, uintptr_t address);
+
+/*
+ * An SP, by its own stack while it lies there or in its guards: an empty stack's SP is its top, which
+ * where_any() would give to the neighbour above.
+ */
+void where_sp(struct text *t, const struct stack *own, uintptr_t sp);
+
+/* Is this an address of the kernel's own code? */
+bool where_is_text(uintptr_t address);
+
+#endif

@@ -1,0 +1,34 @@
+/* What C cannot say: labs/asm.S. */
+#ifndef LABS_ASM_H
+#define LABS_ASM_H
+
+#include "arch/types.h"
+
+/* Point SP at sp, push 16 bytes (site: wild_push), give way once (svc), take the old SP back. */
+void lab_push_at(uintptr_t sp);
+
+/* Point SP at sp, svc, take the old SP back. */
+void lab_svc_at(uintptr_t sp);
+
+/* Point SP at sp, wait until *ticks changes, take the old SP back. */
+void lab_spin_at(uintptr_t sp, const uint64_t *ticks);
+
+/* Write a pattern into `bytes` below SP, svc, and say whether it is still there. */
+bool lab_scratch_below_sp(size_t bytes);
+
+/* Store downwards from SP, SP unmoved, to `floor`. Site: below_sp. */
+void lab_fill_below_sp(uintptr_t floor);
+
+/*
+ * Put a known value in every register but x0, let `instructions` go by and one svc with interrupts open,
+ * wait for lab_hit, which the interrupt is to set, and return how many registers differ.
+ */
+unsigned long lab_registers(unsigned long instructions);
+extern char lab_registers_svc[], lab_registers_end[]; /* its svc, and the end of its window */
+extern uint32_t lab_hit;
+
+/* A thread that gives way for ever, and has nothing in its registers. */
+void lab_partner(void *unused);
+extern char lab_partner_end[];
+
+#endif

@@ -1,0 +1,95 @@
+/*
+ * Stack labs: signed return addresses (FEAT_PAuth, Arm ARM D8). They want -cpu max. The functions are
+ * always built for it; the instructions do nothing until the CPU is told to sign, which the lab does
+ * unless protect=-pac.
+ *
+ * QEMU 7.2's -cpu max has no FEAT_FPAC: a failed authentication leaves a broken pointer, and the *return*
+ * to it faults. Real hardware with FPAC faults at the authentication itself (EC 0x1c).
+ */
+#include "arch/sysreg.h"
+#include "core/lab.h"
+#include "core/protect.h"
+#include "core/report.h"
+#include "labs/victim.h"
+#include "proc/sched.h"
+
+#pragma GCC diagnostic ignored "-Wvla" /* stack.vla_smash is about one */
+
+#define SIGNED __attribute__((noinline, target("branch-protection=pac-ret")))
+
+#define ID_AA64ISAR2_EL1 S3_0_C0_C6_2
+#define APIAKEYLO_EL1 S3_0_C2_C1_0
+#define APIAKEYHI_EL1 S3_0_C2_C1_1
+#define SCTLR_ENIA (1UL << 31)
+
+static bool cpu_signs(void)
+{
+	/* APA, API and, in ISAR2, APA3: one for each cipher. */
+	return sysreg_read(id_aa64isar1_el1) >> 4 & 0xff ||
+	       sysreg_read(ID_AA64ISAR2_EL1) >> 12 & 0xf;
+}
+
+static void sign_returns(void)
+{
+	if (!cpu_signs())
+		end("bad-args why=no-pac : this CPU does not sign; boot with -cpu max");
+	if (!protected(PROTECT_PAC))
+		return;
+	sysreg_write(APIAKEYLO_EL1, sched_canary());
+	sysreg_write(APIAKEYHI_EL1, sched_canary());
+	sysreg_write(sctlr_el1, sysreg_read(sctlr_el1) | SCTLR_ENIA);
+	isb();
+}
+
+/* Where the overwritten return addresses lead. */
+__attribute__((noreturn)) static void gadget(void)
+{
+	report("[stack-lab] returned into the gadget");
+	end("survived");
+}
+
+SIGNED static void overwrite_return(uintptr_t value)
+{
+	volatile uintptr_t *record = __builtin_frame_address(0);
+
+	record[1] = value;
+}
+
+static void return_victim(__attribute__((unused)) void *unused)
+{
+	report("[stack-lab] overwriting the return address");
+	overwrite_return((uintptr_t)gadget);
+	report("[stack-lab] came back");
+}
+
+LAB(stack, return_address, "a return address is overwritten on the stack", NO_PARAMS)
+{
+	sign_returns();
+	victim_run(return_victim, NULL, 16 * KiB);
+}
+
+/*
+ * CVE-2023-4039: in this compiler's frame a variable-length array lies under x29 and x30, and the canary
+ * above them. A linear overflow of the array reaches the return address and leaves the canary whole.
+ */
+SIGNED static void smash_vla(size_t words, uintptr_t value)
+{
+	volatile uintptr_t array[words];
+	volatile uintptr_t *beyond = (uintptr_t *)__builtin_frame_address(0) + 2;
+
+	for (volatile uintptr_t *p = array; p < beyond; p++)
+		*p = value;
+}
+
+static void vla_victim(__attribute__((unused)) void *unused)
+{
+	report("[stack-lab] writing 16 bytes past a variable-length array");
+	smash_vla(4, (uintptr_t)gadget);
+	report("[stack-lab] came back");
+}
+
+LAB(stack, vla_smash, "an overflow that the stack protector does not see", NO_PARAMS)
+{
+	sign_returns();
+	victim_run(vla_victim, NULL, 16 * KiB);
+}

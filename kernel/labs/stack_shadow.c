@@ -1,0 +1,48 @@
+/*
+ * Stack labs: a shadow call stack. The function in shadowed.c keeps its return address a second time, on
+ * a stack that x18 points at, and returns by that one.
+ */
+#include "core/lab.h"
+#include "core/protect.h"
+#include "core/report.h"
+#include "labs/shadowed.h"
+#include "proc/thread.h"
+
+static uintptr_t shadow[16];
+static bool differed;
+
+__attribute__((noreturn)) static void gadget(void)
+{
+	report("[stack-lab] returned into the gadget");
+	end("survived");
+}
+
+/* The same without a shadow. */
+__attribute__((noinline)) static uintptr_t overwrite_return(uintptr_t value)
+{
+	volatile uintptr_t *record = __builtin_frame_address(0);
+
+	record[1] = value;
+	return record[1];
+}
+
+static void shadow_victim(__attribute__((unused)) void *unused)
+{
+	uintptr_t (*overwrite)(uintptr_t) =
+		protected(PROTECT_SHADOW) ? overwrite_shadowed_return : overwrite_return;
+
+	__asm__ volatile("mov x18, %0" ::"r"(shadow));
+	report("[stack-lab] overwriting the return address");
+	differed = overwrite((uintptr_t)gadget) != shadow[0];
+	report("[stack-lab] came back, and the shadow differs");
+}
+
+LAB(stack, shadow, "a return address is overwritten, its shadow is not", NO_PARAMS)
+{
+	struct thread *t = thread_create("victim", shadow_victim, NULL, 16 * KiB);
+
+	if (!t)
+		panic("no-victim");
+	thread_join(t, NULL);
+	end(differed ? "caught by=shadow-stack" : "survived");
+}

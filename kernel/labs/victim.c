@@ -1,0 +1,102 @@
+/* See victim.h. */
+#include "labs/victim.h"
+
+#include "core/fault.h"
+#include "core/report.h"
+#include "mem/page.h"
+#include "mem/window.h"
+#include "proc/thread.h"
+
+#define ROUNDS 2
+#define VICTIM_STACK (16 * KiB)
+#define PROOF_TICKS 5
+
+/* A thread that has nothing to do with the victim, and must not suffer from it. */
+static uint64_t witness_beats;
+
+static void witness(__attribute__((unused)) void *unused)
+{
+	for (;;) {
+		WRITE_ONCE(witness_beats, witness_beats + 1);
+		thread_sleep(1);
+	}
+}
+
+struct census {
+	size_t pages, threads;
+};
+
+static struct census take_census(void)
+{
+	return (struct census){ page_count().in_use, thread_pool.in_use };
+}
+
+const struct stack *victim_neighbour(void)
+{
+	static struct stack neighbour = { .name = "neighbour" };
+
+	if (!neighbour.base && !window_stack_alloc(&neighbour, VICTIM_STACK, PAGE_SIZE))
+		panic("no-neighbour");
+	return &neighbour;
+}
+
+struct job {
+	void (*function)(void *);
+	void *argument;
+	size_t stack, guard; /* bytes */
+};
+
+/* One death: the others ran on, and nothing of the victim is left. False if it did not die. */
+static bool round_contained(int round, const struct job *job, const char **detector)
+{
+	struct census before = take_census();
+	struct thread *t = thread_create_guarded("victim", job->function, job->argument, job->stack,
+						 job->guard);
+	struct census after;
+	uint64_t beats;
+
+	if (!t)
+		panic("no-victim");
+	if (thread_join(t, detector) != THREAD_KILLED)
+		return false;
+	after = take_census();
+	beats = READ_ONCE(witness_beats);
+	thread_sleep(PROOF_TICKS);
+	report("[lab] contained round=%d witness=%s pages=%s threads=%s", round,
+	       READ_ONCE(witness_beats) > beats ? "ran" : "stuck",
+	       after.pages == before.pages ? "back" : "lost",
+	       after.threads == before.threads ? "back" : "lost");
+	if (READ_ONCE(witness_beats) == beats || after.pages != before.pages ||
+	    after.threads != before.threads)
+		panic("not-contained");
+	return true;
+}
+
+static void run(const struct job *job)
+{
+	const char *detector = NULL;
+
+	if (on_fault_kill && !thread_create("witness", witness, NULL, PAGE_SIZE))
+		panic("no-witness");
+	/* Directly below the victim, so that whatever gets past its guard hurts nobody else. */
+	victim_neighbour();
+	for (int round = 1; round <= ROUNDS; round++)
+		if (!round_contained(round, job, &detector))
+			return;
+	end("contained by=%s", detector);
+}
+
+void victim_run(void (*function)(void *), void *argument, size_t stack)
+{
+	run(&(struct job){ function, argument, ALIGN_DOWN(stack, PAGE_SIZE), PAGE_SIZE });
+	end("survived");
+}
+
+void victim_run_guarded(void (*function)(void *), void *argument, size_t guard)
+{
+	const struct stack *neighbour = victim_neighbour();
+
+	run(&(struct job){ function, argument, VICTIM_STACK, guard });
+	report("[stack-lab] neighbour written=%s", stack_high_watermark(neighbour) ? "yes" : "no");
+	end("survived");
+}

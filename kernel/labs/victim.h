@@ -1,0 +1,26 @@
+/* The other side of every stack lab: a thread that breaks, and the proof of what became of it. */
+#ifndef LABS_VICTIM_H
+#define LABS_VICTIM_H
+
+#include "arch/types.h"
+#include "core/stack.h"
+
+/*
+ * Run function(argument) in a thread named "victim" on a stack of `stack` bytes, and end the boot:
+ *   - on-fault=halt (default): the fault ends it; if the victim comes back, survived.
+ *   - on-fault=kill: the victim must be killed twice, and after each death another thread must have run
+ *     and all memory be back: contained.
+ */
+__attribute__((noreturn)) void victim_run(void (*function)(void *), void *argument, size_t stack);
+
+/*
+ * The same on 16 KiB of stack with `guard` bytes of guard. If the victim comes back, [stack-lab] neighbour
+ * says whether the stack below was written to.
+ */
+__attribute__((noreturn)) void victim_run_guarded(void (*function)(void *), void *argument,
+						  size_t guard);
+
+/* A painted stack that nobody uses, made at the first call. The victim's lies directly above it. */
+const struct stack *victim_neighbour(void);
+
+#endif

@@ -1,0 +1,73 @@
+/* See smp.h. */
+#include "proc/smp.h"
+
+#include "arch/psci.h"
+#include "core/cpu.h"
+#include "core/format.h"
+#include "core/protect.h"
+#include "mem/window.h"
+#include "proc/thread.h"
+
+unsigned int smp_cpus = 1;
+
+static void name_stack(struct stack *s, const char *kind, unsigned int index)
+{
+	struct text t = { .buffer = s->name, .size = sizeof(s->name) - 1 };
+
+	text_format(&t, "%s:cpu%u", kind, index);
+}
+
+/* The exception and the emergency stack, guards on both sides like any other. */
+static bool make_stacks(struct cpu *cpu)
+{
+	name_stack(&cpu->irq_stack, "irq", cpu->index);
+	name_stack(&cpu->emergency_stack, "emergency", cpu->index);
+	if (!window_stack_alloc(&cpu->irq_stack, IRQ_STACK_SIZE, PAGE_SIZE))
+		return false;
+	if (window_stack_alloc(&cpu->emergency_stack, EMERGENCY_STACK_SIZE, PAGE_SIZE))
+		return true;
+	window_stack_free(&cpu->irq_stack);
+	return false;
+}
+
+static void free_stacks(struct cpu *cpu)
+{
+	window_stack_free(&cpu->irq_stack);
+	window_stack_free(&cpu->emergency_stack);
+}
+
+static void bind(struct cpu *cpu, struct thread *t)
+{
+	struct emergency *e = &emergency[cpu->index];
+
+	cpu->irq_stack_top = stack_top(&cpu->irq_stack);
+	if (protected(PROTECT_EMERGENCY))
+		e->frame = stack_top(&cpu->emergency_stack) - sizeof(struct frame);
+	t->cpu = cpu;
+	t->state = THREAD_RUNNING;
+	t->frame.irq_stack_top = cpu->irq_stack_top;
+}
+
+struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument)
+{
+	char name[THREAD_NAME_MAX] = "";
+	struct text text = { .buffer = name, .size = sizeof(name) - 1 };
+	struct cpu *cpu = &cpus[index];
+	struct thread *t;
+
+	if (!index || index >= smp_cpus)
+		return NULL;
+	cpu->index = index;
+	text_format(&text, "cpu%u", index);
+	t = thread_make(name, function, argument, THREAD_STACK_DEFAULT, PAGE_SIZE);
+	if (!t)
+		return NULL;
+	if (make_stacks(cpu)) {
+		bind(cpu, t);
+		if (psci_cpu_on(index, t) == 0)
+			return t;
+		free_stacks(cpu);
+	}
+	thread_free(t);
+	return NULL;
+}

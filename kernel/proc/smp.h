@@ -1,0 +1,19 @@
+/*
+ * The other CPUs: each is started with one thread of its own, stacks and all, and switched off when
+ * that thread has ended. They have no tick and no run queue; only CPU 0 allocates.
+ */
+#ifndef PROC_SMP_H
+#define PROC_SMP_H
+
+#include "core/thread.h"
+
+/*
+ * Start CPU `index` with a thread named "cpuN" that runs function(argument) on 16 KiB. NULL: there is no
+ * such CPU, no memory for its stacks, or the firmware refused; nothing is kept then.
+ */
+struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument);
+
+/* How many CPUs the device tree names; main.c sets it. */
+extern unsigned int smp_cpus;
+
+#endif

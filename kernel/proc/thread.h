@@ -1,0 +1,49 @@
+/* Threads: made, ended, waited for, measured. What a thread is: core/thread.h. */
+#ifndef PROC_THREAD_H
+#define PROC_THREAD_H
+
+#include "core/thread.h"
+#include "mem/pool.h"
+
+#define MAX_THREADS 64
+#define THREAD_STACK_DEFAULT (16 * KiB)
+
+/* Thread objects come from here; made in sched_init(). */
+extern struct mem_pool thread_pool;
+
+/*
+ * A thread that will run function(argument) on a stack of `stack` bytes (a multiple of the page), and may
+ * be killed by a fault. NULL: no thread object, or no stack; nothing is kept then.
+ */
+struct thread *thread_create(const char *name, void (*function)(void *), void *argument,
+			     size_t stack);
+
+/* The same with `guard` bytes unmapped on each side of the stack, a multiple of the page. */
+struct thread *thread_create_guarded(const char *name, void (*function)(void *), void *argument,
+				     size_t stack, size_t guard);
+
+/* The same, but not yet in the run queue: for whoever starts it himself (smp.c). */
+struct thread *thread_make(const char *name, void (*function)(void *), void *argument, size_t stack,
+			   size_t guard);
+
+__attribute__((noreturn)) void thread_exit(void);
+
+/*
+ * Wait until t ended, give back its stack and its object: THREAD_EXITED, or THREAD_KILLED and then, in
+ * *detector (may be NULL), by what.
+ */
+enum thread_state thread_join(struct thread *t, const char **detector);
+
+/* Give back what an ended thread, or one that never ran, has. */
+void thread_free(struct thread *t);
+
+void thread_yield(void);
+void thread_sleep(uint64_t ticks);
+
+/* Are the guard words at the bottom of its stack intact? */
+bool thread_stack_guard_ok(const struct thread *t);
+
+/* Painted high-water mark of its stack in bytes since it was made. See stack.h for what it misses. */
+size_t thread_stack_high_watermark_bytes(const struct thread *t);
+
+#endif
