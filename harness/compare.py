@@ -1,0 +1,190 @@
+"""Two lists of canonical records: what differs, said in words.
+
+`exact` is how a run is compared under the toolchain that the golden names: every byte, bands
+aside. Under another one three things are forgiven, and only these:
+
+    a number with a band    frame=48~25%     may be 36 to 60
+    an offset in a function recurse+0x2c     and an SP in its stack; not a far, which is data
+    the number of a frame   #340             folding depends on frame sizes
+
+A band may be put by hand behind any value that ends in a number (`far=thread:victim-0x10~100%`).
+Pure.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+from harness.log import Record, verdict_text
+
+Pair = tuple[Record | None, Record | None]
+
+DATA_KEYS = frozenset({"far"})
+
+_BAND = re.compile(r"(.*)(~(\d+)%)")
+_TRAILING_NUMBER = re.compile(r"(.*?)(0x[0-9a-f]+|\d+)")
+_FRAME_NUMBER = re.compile(r"#\d+")
+_SYMBOL = re.compile(r"([A-Za-z_.$][\w.$]*)(\+0x[0-9a-f]+)")
+_NOT_FUNCTIONS = frozenset({"null", "unmapped"})
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One line that is not as it was. No `old`: it is new. No `new`: it is gone."""
+
+    reason: str
+    old: Record | None = None
+    new: Record | None = None
+
+    def lines(self) -> list[str]:
+        sides = (("-", self.old), ("+", self.new))
+        return [self.reason, *(f"  {sign} {side}" for sign, side in sides if side is not None)]
+
+
+def differences(old: Sequence[Record], new: Sequence[Record], *, exact: bool) -> list[Difference]:
+    found = (_difference(pair, exact) for pair in align(old, new))
+    return [difference for difference in found if difference is not None]
+
+
+def carry_bands(old: Sequence[Record], new: Sequence[Record]) -> list[Record]:
+    """`new` with the bands of the `old` line beside each: what was edited by hand survives."""
+    pairs = align(old, new)
+    return [_with_bands(before, after) for before, after in pairs if after is not None]
+
+
+def align(old: Sequence[Record], new: Sequence[Record]) -> Iterator[Pair]:
+    """Which new line stands for which old one; every line of both sides appears once, in order."""
+    keys = [_shape(r) for r in old], [_shape(r) for r in new]
+    for tag, i, j, k, m in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
+        pairing = (
+            zip(old[i:j], new[k:m], strict=True) if tag == "equal" else _pair(old[i:j], new[k:m])
+        )
+        yield from pairing
+
+
+def split_band(value: str) -> tuple[str, str]:
+    """`48~25%` → (`48`, `~25%`); without a band the second is empty."""
+    match = _BAND.fullmatch(value)
+    return (match[1], match[2]) if match else (value, "")
+
+
+def _shape(record: Record) -> tuple[object, ...]:
+    """What two lines share when they only differ in numbers."""
+    words = tuple(_FRAME_NUMBER.sub("#", _SYMBOL.sub(r"\1", word)) for word in record.words)
+    return record.area, words, tuple(record.fields)
+
+
+def _pair(old: Sequence[Record], new: Sequence[Record]) -> Iterator[Pair]:
+    """A stretch without a common shape: lines of one area stand for each other, in order."""
+    rest = list(new)
+    for before in old:
+        areas = [after.area for after in rest]
+        if before.area not in areas:
+            yield before, None
+            continue
+        skipped = areas.index(before.area)
+        yield from ((None, after) for after in rest[:skipped])
+        yield before, rest[skipped]
+        rest = rest[skipped + 1 :]
+    yield from ((None, after) for after in rest)
+
+
+def _difference(pair: Pair, exact: bool) -> Difference | None:
+    old, new = pair
+    if old is None or new is None:
+        return Difference("record missing" if new is None else "record extra", old, new)
+    reasons = list(_reasons(old, new, exact))
+    return Difference("; ".join(reasons), old, new) if reasons else None
+
+
+def _reasons(old: Record, new: Record, exact: bool) -> Iterator[str]:
+    if old.area == new.area == ("end",) and verdict_text(old) != verdict_text(new):
+        yield f"verdict changed {verdict_text(old)} → {verdict_text(new)}"
+        return
+    yield from _word_reasons(old.words, new.words, exact)
+    yield from _field_reasons(old, new, exact)
+    if old.prose != new.prose:
+        yield "wording changed"
+
+
+def _word_reasons(old: Sequence[str], new: Sequence[str], exact: bool) -> Iterator[str]:
+    if len(old) != len(new):
+        yield f"words changed {' '.join(old)} → {' '.join(new)}"
+        return
+    for before, after in zip(old, new, strict=True):
+        if before != after and (exact or not _forgiven("", before, after)):
+            yield _word_reason(before, after)
+
+
+def _word_reason(old: str, new: str) -> str:
+    if _FRAME_NUMBER.fullmatch(old) and _FRAME_NUMBER.fullmatch(new):
+        return f"frame number changed {old} → {new}"
+    return _symbol_reason(old, new) or f"word changed {old} → {new}"
+
+
+def _field_reasons(old: Record, new: Record, exact: bool) -> Iterator[str]:
+    yield from (f"{key}= is gone" for key in old.fields if key not in new.fields)
+    yield from (f"{key}= is new" for key in new.fields if key not in old.fields)
+    if set(old.fields) == set(new.fields) and list(old.fields) != list(new.fields):
+        yield "fields in another order"
+    for key in old.fields:
+        if key in new.fields:
+            yield from _value_reason(old, key, new.fields[key], exact)
+
+
+def _value_reason(record: Record, key: str, new_value: str, exact: bool) -> Iterator[str]:
+    (old, band), (new, _) = split_band(record.fields[key]), split_band(new_value)
+    if old == new or (not exact and (_within(old, new, band) or _forgiven(key, old, new))):
+        return
+    outside = f", outside {band}" if band and not exact else ""
+    yield _changed(record, key, old, new) + outside
+
+
+def _changed(record: Record, key: str, old: str, new: str) -> str:
+    if record.area == ("qemu",):
+        return f"abort count changed: {key} {old} → {new}"
+    if old.isdecimal() and new.isdecimal():
+        of = f" ({_function(record)})" if key == "frame" and _function(record) else ""
+        return f"{key} {'grew' if int(new) > int(old) else 'shrank'} {old} → {new}{of}"
+    return _symbol_reason(old, new, f" in {key}=") or f"{key} changed {old} → {new}"
+
+
+def _symbol_reason(old: str, new: str, where: str = "") -> str:
+    before, after = _SYMBOL.fullmatch(old), _SYMBOL.fullmatch(new)
+    if not before or not after:
+        return ""
+    if before[1] != after[1]:
+        return f"symbol changed{where} {before[1]} → {after[1]}"
+    return f"offset in {before[1]} changed{where} {before[2]} → {after[2]}"
+
+
+def _function(record: Record) -> str:
+    return next((match[1] for word in record.words if (match := _SYMBOL.fullmatch(word))), "")
+
+
+def _forgiven(key: str, old: str, new: str) -> bool:
+    if not key and _FRAME_NUMBER.fullmatch(old) and _FRAME_NUMBER.fullmatch(new):
+        return True
+    before, after = _SYMBOL.fullmatch(old), _SYMBOL.fullmatch(new)
+    same = before and after and before[1] == after[1]
+    return bool(same and before and before[1] not in _NOT_FUNCTIONS and key not in DATA_KEYS)
+
+
+def _within(old: str, new: str, band: str) -> bool:
+    before, after = _TRAILING_NUMBER.fullmatch(old), _TRAILING_NUMBER.fullmatch(new)
+    if not band or not before or not after or before[1] != after[1]:
+        return False
+    was, now, percent = int(before[2], 0), int(after[2], 0), int(band[1:-1])
+    return abs(now - was) * 100 <= was * percent
+
+
+def _with_bands(old: Record | None, new: Record) -> Record:
+    if old is None:
+        return new
+    bands = {key: split_band(value)[1] for key, value in old.fields.items()}
+    fields = {
+        key: split_band(value)[0] + bands[key] if key in bands else value
+        for key, value in new.fields.items()
+    }
+    return replace(new, fields=fields)

@@ -1,0 +1,219 @@
+"""A person in GDB: on a lab, on exactly what a test ran, on a capsule; forward, or in a record.
+
+Each is a Subject: a machine, what GDB is told before the person types, and what is typed into the
+serial port when the lab asks for it. Opened on one terminal, so it works over ssh: GDB owns the
+keyboard, the serial port prints beside it. With the TUI the serial port goes to a file instead.
+When GDB ends the machine is gone, with its socket and its record.
+"""
+
+import contextlib
+import io
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+import pytest
+from pexpect import EOF
+
+from harness.capsule import Capsule
+from harness.deadline import Deadline
+from harness.drain import MIB
+from harness.errors import HarnessError
+from harness.machine import Machine, MachineSpec
+from harness.rewind import POWER_OFF, record
+from harness.scenario import Case
+from harness.symbols import build_id
+from harness.tools import find_gdb
+from harness.walk import FAULT_HOOK
+
+COMMANDS = Path("harness/gdb/hw.py")
+SERIAL_LIMIT = 256 * MIB  # a person is watching, and can stop it
+RECORD_SECONDS = 60.0
+HOLDING = b"[lab] holding "
+
+
+@dataclass(frozen=True)
+class Subject:
+    """commands: for GDB, once it is attached, at reset, with the `hw` commands loaded.
+
+    again: the machine can go back, and prints again what it printed.
+    """
+
+    title: str
+    spec: MachineSpec
+    commands: tuple[str, ...]
+    go: str = ""
+    again: bool = False
+
+
+def of_lab(spec: MachineSpec, entry: str) -> Subject:
+    """A boot line: GDB waits for a `continue`, which runs to the lab."""
+    title = f"{spec.append}: stopped before the first instruction; `continue` runs to {entry}"
+    return Subject(title, spec, (f"break {entry}",))
+
+
+def of_case(case: Case, kernel: Path) -> Subject:
+    """What the test ran, at its lab's entry, with what the test poked there."""
+    capsule = Capsule.of_case(case, case.append(secrets.token_hex(4)), build_id(kernel))
+    title = f"{capsule.title}: {capsule.append}: at {capsule.entry}"
+    commands = (f"tbreak {capsule.entry}", "continue", *_pokes(capsule))
+    return Subject(title, capsule.spec(kernel, gdb=True), commands, capsule.go)
+
+
+def of_capsule(capsule: Capsule, kernel: Path) -> Subject:
+    """What failed, at its fault; at the power-off if it never came to one."""
+    capsule.check(kernel)
+    to_entry = (f"tbreak {capsule.entry}", "continue", *_pokes(capsule)) if capsule.pokes else ()
+    stops = (f"break {FAULT_HOOK}", f"break {POWER_OFF}")
+    title = f"{capsule.title}: {capsule.append}: to its fault"
+    commands = (*to_entry, *stops, "continue", "backtrace")
+    return Subject(title, capsule.spec(kernel, gdb=True), commands, capsule.go)
+
+
+def _pokes(capsule: Capsule) -> Iterator[str]:
+    return (f"set var {target} = {value}" for target, value in capsule.pokes)
+
+
+@contextlib.contextmanager
+def recorded(subject: Subject) -> Iterator[Subject]:
+    """The same, recorded to its end, as a machine that can go back. The record lives as long."""
+    if any(command.startswith("set var") for command in subject.commands):
+        raise HarnessError(
+            "what GDB writes into the machine cannot be recorded",
+            hint="give the parameters on the boot line: make debug LAB='…' REVERSE=1",
+        )
+    with tempfile.TemporaryDirectory(prefix="highwater-") as folder:
+        go = None if not subject.go else lambda machine, limit: type_go(machine, subject.go, limit)
+        done = record(subject.spec, Path(folder), Deadline(RECORD_SECONDS), go)
+        stops = (f"break {FAULT_HOOK}", f"break {POWER_OFF}")
+        title = (
+            f"{subject.title}\nrecorded, {done.instructions} instructions: reverse-continue,"
+            " reverse-stepi and `hw blame` work; the last stop is the power-off"
+        )
+        commands = (*stops, *subject.commands)
+        yield replace(subject, title=title, spec=done.replay, commands=commands, go="", again=True)
+
+
+def type_go(machine: Machine, go: str, deadline: Deadline) -> None:
+    """Wait until the lab holds, and let it go."""
+    machine.console.expect_exact(HOLDING, timeout=deadline.remaining())
+    machine.console.sendline(go.encode(), timeout=deadline.remaining())
+
+
+def open_in_gdb(subject: Subject, kernel: Path, folder: Path, *, tui: bool = False) -> int:
+    """GDB's exit status, once the person has left it."""
+    with Machine(subject.spec, folder, serial_limit=SERIAL_LIMIT) as guest:
+        terminal = (folder / "serial.log").open("wb") if tui else sys.stdout.buffer
+        serial = Once(terminal) if subject.again else terminal
+        threading.Thread(target=show_serial, args=(guest, serial, subject.go), daemon=True).start()
+        sys.stdout.write(f"{subject.title}\n")
+        sys.stdout.write(f"the serial port is in {folder / 'serial.log'}\n" if tui else "")
+        sys.stdout.flush()
+        # Ctrl-C is GDB's, which stops the guest with it. A handler: SIG_IGN would be inherited.
+        signal.signal(signal.SIGINT, lambda *_: None)
+        commands = ("set confirm off", f"source {COMMANDS}", *subject.commands)
+        options = ("-tui",) if tui else ()
+        argv = gdb_command(guest, kernel, *commands, options=options)
+        return subprocess.run(argv, check=False).returncode
+
+
+def gdb_command(
+    guest: Machine, kernel: Path, *commands: str, options: tuple[str, ...] = ()
+) -> list[str]:
+    """GDB on this machine, with the kernel's symbols, after these commands."""
+    attach = f"target remote {guest.gdb_socket}"
+    words = [word for command in (attach, *commands) for word in ("-ex", command)]
+    return [str(find_gdb()), "-q", *options, str(kernel), *words]
+
+
+class Once:
+    """Of a machine that goes back and prints again: each line the first time only.
+
+    Every way back begins at the record's beginning, so its first line tells that all comes again. A
+    line that was cut by it comes again as a whole.
+    """
+
+    def __init__(self, output: IO[bytes]) -> None:
+        self._output = output
+        self._rest, self._first = b"", b""
+        self._at = self._shown = 0
+
+    def write(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._first = self._first or line
+            if line.endswith(self._first):
+                self._at = 0
+            if self._at == self._shown:
+                self._output.write(line + b"\n")
+                self._shown += 1
+            self._at += 1
+
+    def flush(self) -> None:
+        self._output.flush()
+
+
+def show_serial(guest: Machine, output: "IO[bytes] | Once", go: str = "") -> None:
+    """Copy the serial port, as it comes, until the machine has ended; type `go` when asked."""
+    seen = b""
+    with contextlib.suppress(EOF):
+        while True:
+            chunk = guest.console.read_nonblocking(1 << 16, timeout=None)
+            output.write(chunk)
+            output.flush()
+            seen = seen[-len(HOLDING) :] + chunk
+            if go and HOLDING in seen:
+                guest.console.sendline(go.encode())
+                go = ""
+
+
+# --- which case is meant ------------------------------------------------------------------------
+
+
+def find_case(wanted: str) -> Case:
+    """By what pytest calls it: scenarios/test_stack.py::test_stack[recurse-gdb], or recurse-gdb, or
+    its folder's name, stack.recurse-gdb.
+    """
+    known = _collected()
+    found = [case for node, case in known if wanted in (node, case.id, case.full_id)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(case.full_id for case in found)
+        raise HarnessError(f"{wanted!r} is the name of several: {names}")
+    near = sorted({case.full_id for _, case in known if wanted in case.full_id})
+    hint = f"similar: {', '.join(near[:8])}" if near else "pytest scenarios --collect-only -q"
+    raise HarnessError(f"no scenario's case is called {wanted!r}", hint=hint)
+
+
+class _Collector:
+    """A pytest plugin that keeps what was collected."""
+
+    def __init__(self) -> None:
+        self.cases: list[tuple[str, Case]] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            callspec = getattr(item, "callspec", None)
+            case = callspec.params.get("case") if callspec else None
+            if isinstance(case, Case):
+                self.cases.append((item.nodeid, case))
+
+
+def _collected() -> list[tuple[str, Case]]:
+    collector = _Collector()
+    options = ["-qq", "--collect-only", "-p", "no:cacheprovider"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        status = pytest.main(["scenarios", *options], plugins=[collector])
+    if status != pytest.ExitCode.OK:
+        raise HarnessError(
+            "the scenarios cannot be collected", hint="pytest scenarios --collect-only -q"
+        )
+    return collector.cases

@@ -1,0 +1,169 @@
+"""Every error the harness raises on purpose, and what each one tells the reader.
+
+    HarnessError
+    ├── ToolMissing         a program is not installed
+    │   └── WrongVersion    ... or it is too old
+    ├── KernelNotBuilt      no kernel image, or not one for AArch64
+    ├── MachineError        (base) something about a running QEMU; carries command, serial, stderr
+    │   ├── MachineDied     QEMU could not start, exited non-zero, was killed, or ended too early
+    │   ├── MachineSilent   the deadline passed; says what the machine was doing
+    │   └── MachineFlooding a bounded channel ran over; QEMU was killed
+    ├── QmpError            QEMU refused a QMP command, or gave no answer
+    ├── GdbError            GDB refused a command
+    │   ├── GdbDied         GDB is gone
+    │   └── GdbTimeout      GDB gave no answer before the deadline
+    ├── LogError            the serial log breaks the grammar
+    │   └── WrongBuild      ... or is the log of another build or another run
+    └── GoldenError         a golden is missing, orphaned or malformed
+
+str(error) is the whole message: what was wrong, the evidence (commands are ready to paste), and
+what to type next. A test that *fails* is not one of these: they say that no verdict could be
+reached. This module imports nothing of the harness, so that everything may import it.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+LAST_LINES = 12
+
+
+def tail(text: bytes, lines: int = LAST_LINES, width: int = 256) -> str:
+    """The last lines of a channel, safe to print: no control characters, no endless line."""
+    end = text[-(lines + 1) * width :].decode("utf-8", "replace").splitlines()[-lines:]
+    return "\n".join(_printable(line[-width:]) for line in end)
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() or c == "\t" else f"\\x{ord(c):02x}" for c in line)
+
+
+class HarnessError(Exception):
+    """What was wrong, then labelled evidence, then what to type next."""
+
+    def __init__(
+        self, problem: str, *, evidence: Sequence[tuple[str, str]] = (), hint: str = ""
+    ) -> None:
+        self.problem = problem
+        self.hint = hint
+        shown = [f"  {label}:\n{textwrap.indent(text, '    ')}" for label, text in evidence if text]
+        super().__init__("\n".join([problem, *shown, *([f"  next: {hint}"] if hint else [])]))
+
+
+class ToolMissing(HarnessError):
+    """A program the harness needs is not installed. `install` is what to type."""
+
+    def __init__(self, tool: str, *, install: str, tried: Sequence[str] = ()) -> None:
+        looked = f" (looked for: {', '.join(tried)})" if tried else ""
+        super().__init__(f"{tool} is not installed{looked}", hint=install)
+        self.tool = tool
+
+
+class WrongVersion(ToolMissing):
+    """The program is there and too old, or does not say which version it is."""
+
+    def __init__(self, tool: str, *, found: str, wanted: str, install: str) -> None:
+        HarnessError.__init__(self, f"{tool} is {found}, but {wanted} is needed", hint=install)
+        self.tool, self.found, self.wanted = tool, found, wanted
+
+
+class KernelNotBuilt(HarnessError):
+    """There is no kernel image at `kernel`, or `why` it is not one."""
+
+    def __init__(self, kernel: Path, why: str = "does not exist") -> None:
+        super().__init__(f"kernel {kernel} {why}", hint="run: make")
+        self.kernel = kernel
+
+
+class MachineError(HarnessError):
+    """Something about one QEMU. `command` is the command line as a person would paste it."""
+
+    def __init__(
+        self, problem: str, *, command: str, serial: bytes = b"", stderr: bytes = b""
+    ) -> None:
+        evidence = [
+            ("last serial lines", tail(serial) or "(nothing was printed)"),
+            ("QEMU said", tail(stderr)),
+            ("command", command),
+        ]
+        super().__init__(problem, evidence=evidence)
+        self.command, self.serial, self.stderr = command, serial, stderr
+
+
+class MachineDied(MachineError):
+    """QEMU ended in a way that no guest can ask for, or before the guest did what was waited
+    for."""
+
+
+class MachineSilent(MachineError):
+    """The deadline passed. The problem names the program counter where QEMU still told it."""
+
+
+class MachineFlooding(MachineError):
+    """A channel passed its bound, so QEMU was killed; the log holds what came before."""
+
+
+class QmpError(HarnessError):
+    """QEMU refused a QMP command: `error_class` and `desc` are QEMU's own words."""
+
+    def __init__(self, command: str, *, error_class: str, desc: str) -> None:
+        super().__init__(f"QMP {command}: {error_class}: {desc}")
+        self.command, self.error_class, self.desc = command, error_class, desc
+
+
+class GdbError(HarnessError):
+    """GDB refused a command, or its session broke. `transcript` holds all commands so far."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        command: str = "",
+        transcript: Path | None = None,
+        output: bytes = b"",
+    ) -> None:
+        evidence = [
+            ("command", command),
+            ("GDB said", tail(output)),
+            ("transcript", str(transcript or "")),
+        ]
+        super().__init__(problem, evidence=evidence)
+        self.command, self.transcript, self.output = command, transcript, output
+
+
+class GdbDied(GdbError):
+    """The GDB process is gone, by itself or killed."""
+
+
+class GdbTimeout(GdbError):
+    """GDB did not answer, or the target did not stop, before the deadline."""
+
+
+class LogError(HarnessError):
+    """The serial log breaks the grammar. `line` counts from 1; `text` is the offending line."""
+
+    def __init__(
+        self, problem: str, *, line: int | None = None, text: bytes | str = b"", hint: str = ""
+    ) -> None:
+        raw = text.encode("utf-8", "replace") if isinstance(text, str) else text
+        where = f"serial line {line}: " if line is not None else ""
+        super().__init__(f"{where}{problem}", evidence=[("line", tail(raw))], hint=hint)
+        self.line, self.text = line, raw
+
+
+class WrongBuild(LogError):
+    """The log comes from another build (`what` is "build") or from another run ("nonce")."""
+
+    def __init__(self, what: str, *, expected: str, seen: str, hint: str = "run: make") -> None:
+        super().__init__(
+            f"the log is from another {what}: expected {expected}, saw {seen}", hint=hint
+        )
+        self.what, self.expected, self.seen = what, expected, seen
+
+
+class GoldenError(HarnessError):
+    """A golden is missing, orphaned or malformed. `diff` is shown as it is."""
+
+    def __init__(self, problem: str, *, path: Path, diff: str = "", hint: str = "") -> None:
+        super().__init__(problem, evidence=[("golden", str(path)), ("diff", diff)], hint=hint)
+        self.path, self.diff = path, diff

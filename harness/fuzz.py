@@ -1,0 +1,241 @@
+"""The host's fuzzers (harness/host): built, seeded and run. `make fuzz` and test_host.py call this.
+
+build/host/fuzz_<name>          the program: one kernel file, libFuzzer, ASan and UBSan
+build/host/seeds/<name>/        what it starts from
+build/host/corpus/<name>/       what long runs have kept; the next one goes on from there
+build/host/found/<name>-*       inputs that broke something
+build/host/mutants/<name>.<x>/  a kernel file with a bug planted, and the fuzzer built with it
+"""
+
+import fcntl
+import os
+import re
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import HarnessError, tail
+from harness.tools import find_qemu
+
+SOURCES = Path("harness/host")
+HOST = Path(os.environ.get("BUILD", "build")) / "host"
+
+MAX_LEN = {"cmdline": 1200, "fdt": 12000}
+# What each fuzzer starts from, in its own code: the .c file says how its bytes are read.
+CHAIN = bytes([4, 0] * 18 + [1, 1, 4])  # eighteen nodes, one in the other, and a property
+SEEDS = {
+    "cmdline": (
+        b"\0lab=stack.recurse stack=16K past=0x800 nonce=0123456789abcdef",
+        b"\0lab=stack.guard_touch protect=-guard,-sentinel on-fault=kill hold=serial",
+        b"\0a=1 b=caf\xc3\xa9 c=\x7f",
+        b"\0" + b" ".join(b"k%d=v" % i for i in range(33)),
+        b"\0k=" + b"v" * 1023,
+        b"\2" + b"18446744073709551615",
+        b"\3" + bytes([6, 0, 0, 1]),
+    ),
+    "fdt": (
+        b"\1\0" + CHAIN,
+        b"\0\1" + bytes(range(1, 33)) + CHAIN,
+        b"\0\0" + bytes([0, 1, 0, 8]).ljust(32, b"\0") + bytes([1, 1, 4]),
+    ),
+    "pool": (bytes([1, 0, 0, 0, 0, 1, 0, 0]),),  # sixteen blocks of no bytes
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of one run: how many inputs, how long, and what was found, if anything."""
+
+    executions: int
+    seconds: float
+    finding: str  # what libFuzzer, a sanitizer or the model said; "" for nothing
+    broken_by: str  # the file with the input that did it
+    output: str
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A kernel file with one piece of text replaced: a bug that the fuzzer must find."""
+
+    name: str  # <fuzzer>.<bug>
+    source: str
+    text: str
+    instead: str
+
+    @property
+    def fuzzer(self) -> str:
+        return self.name.partition(".")[0]
+
+
+def names() -> list[str]:
+    return sorted(path.stem.removeprefix("fuzz_") for path in SOURCES.glob("fuzz_*.c"))
+
+
+def build(name: str) -> Path:
+    """The fuzzer, made if anything it consists of is newer."""
+    return _make(HOST / f"fuzz_{name}")
+
+
+def build_mutant(mutant: Mutant) -> Path:
+    original = Path("kernel", mutant.source).read_text(encoding="utf-8")
+    if original.count(mutant.text) != 1:
+        raise HarnessError(
+            f"{mutant.name}: {mutant.text!r} stands {original.count(mutant.text)} times"
+            f" in kernel/{mutant.source}, not once",
+            hint="give the mutant a text that stands there",
+        )
+    changed = HOST / "mutants" / mutant.name / mutant.source
+    with _locked(mutant.name):
+        _write(changed, original.replace(mutant.text, mutant.instead).encode())
+    return _make(HOST / "mutants" / mutant.name / "fuzz", newer_than=changed)
+
+
+def seeds(name: str) -> Path:
+    """The folder of first inputs."""
+    folder = HOST / "seeds" / name
+    with _locked(name):
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(SEEDS.get(name, ())):
+            _write(folder / str(number), seed)
+        if name == "fdt" and not (folder / "virt").exists():
+            _write(folder / "virt", packed(_dump_tree()))
+    return folder
+
+
+def run(fuzzer: Path, name: str, kept: Path, *options: str) -> Run:
+    """Run until the options say so, or something is found. New inputs go to the folder kept."""
+    kept.mkdir(parents=True, exist_ok=True)
+    found = fuzzer.parent / "found"
+    found.mkdir(parents=True, exist_ok=True)
+    limit = MAX_LEN.get(name, 400)
+    command = [str(fuzzer), f"-max_len={limit}", "-len_control=0", "-print_final_stats=1"]
+    command += ["-verbosity=0", f"-artifact_prefix={found}/{name}-", *options]
+    command += [str(kept), str(seeds(name))]
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, check=False)
+    output = done.stderr.decode("utf-8", "replace")
+    return Run(
+        executions=int(_first(r"number_of_executed_units: +(\d+)", output) or 0),
+        seconds=time.monotonic() - began,
+        finding=_finding(output) if done.returncode else "",
+        broken_by=_first(r"Test unit written to (\S+)", output),
+        output=output,
+    )
+
+
+def packed(tree: bytes) -> bytes:
+    """A device tree without the free space that QEMU leaves behind it."""
+    header = list(struct.unpack(">10I", tree[:40]))
+    header[1] = max(header[2] + header[9], header[3] + header[8])
+    return struct.pack(">10I", *header) + tree[40 : header[1]]
+
+
+# ----------------------------------------------------------------------------------------------
+
+
+def _dump_tree() -> bytes:
+    dumped = HOST / "virt.dtb"
+    machine = f"virt,gic-version=3,dumpdtb={dumped}"
+    command = [str(find_qemu()), "-M", machine, "-display", "none", "-nic", "none"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode or not dumped.exists():
+        raise HarnessError("QEMU dumped no device tree", evidence=[("said", tail(done.stderr))])
+    return dumped.read_bytes()
+
+
+def _first(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    return match[1] if match else ""
+
+
+def _finding(output: str) -> str:
+    """The line that says it best: the model's, else a sanitizer's, else the last."""
+    for pattern in (
+        r"violated: (.*)",
+        r"runtime error: (.*)",
+        r"ERROR: AddressSanitizer: (\S+)",
+        r"ERROR: libFuzzer: (.*)",
+    ):
+        if match := re.search(pattern, output):
+            return match[1]
+    return tail(output.encode(), 1)
+
+
+def _make(target: Path, newer_than: Path | None = None) -> Path:
+    with _locked("host"):
+        _run_make(HOST / "host.o")
+    with _locked(target.relative_to(HOST).as_posix().replace("/", ".")):
+        if newer_than and target.exists() and _mtime(target) <= _mtime(newer_than):
+            target.unlink()
+        _run_make(target)
+    return target
+
+
+def _run_make(target: Path) -> None:
+    command = ["make", "-s", "-f", f"{SOURCES}/build.mk", f"BUILD={HOST.parent}", str(target)]
+    done = subprocess.run(command, env=_environment(), capture_output=True, check=False)
+    if done.returncode:
+        said = tail(done.stderr, 40)
+        raise HarnessError(f"{target} cannot be built", evidence=[("make said", said)])
+
+
+def _environment() -> dict[str, str]:
+    """This process' own, without the make that may have started it."""
+    return {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+
+
+def _mtime(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Only what is new: an unchanged file keeps its date."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_bytes() != content:
+        path.write_bytes(content)
+
+
+@contextmanager
+def _locked(what: str) -> Iterator[None]:
+    """Several test workers may want the same file."""
+    folder = HOST / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / what).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# ----------------------------------------------------------------------------------------------
+
+
+def fuzz(name: str, seconds: int) -> bool:
+    """A long run on the terminal. False: something was found."""
+    came = run(build(name), name, HOST / "corpus" / name, f"-max_total_time={seconds}")
+    speed = came.executions / came.seconds
+    print(f"  FUZZ    {name}: {came.executions} executions, {speed:.0f} a second", flush=True)
+    if came.finding:
+        print(f"{came.output}\n{name}: {came.finding}", file=sys.stderr)
+        print(f"again: {HOST}/fuzz_{name} {came.broken_by}", file=sys.stderr)
+    return not came.finding
+
+
+def main(arguments: Sequence[str]) -> int:
+    chosen, seconds = arguments[0], int(arguments[1])
+    if chosen and chosen not in names():
+        print(f"no fuzzer {chosen!r}; there are: {', '.join(names())}", file=sys.stderr)
+        return 2
+    try:
+        results = [fuzz(name, seconds) for name in ([chosen] if chosen else names())]
+    except HarnessError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

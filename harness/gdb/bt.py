@@ -1,0 +1,213 @@
+"""hw bt [THREAD|cpuN]: the kernel's own kind of backtrace, of anybody, at any stop.
+
+The same walk as core/backtrace.c, in the same words: a frame's size is the distance from its
+frame record to the next; a record is believed only inside a registered stack and only upwards;
+from one stack to another only through the record of an exception frame.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import gdb
+
+from .esr import kind_name
+from .frames import emergency_frame, record_address
+from .kernel import (
+    Command,
+    address_of,
+    command,
+    context,
+    cpus,
+    frame_context,
+    runs_on,
+    text,
+    threads,
+    unsigned,
+    words,
+)
+from .names import Names
+from .table import table
+
+HEAD = ("#", "FUNCTION", "FRAME", "STACK", "NOTE")
+# add x29, sp, #n, which mov x29, sp is a case of
+SETS_FP, SETS_FP_MASK = 0x910003FD, 0xFF8003FF
+
+
+@command
+class Bt(Command):
+    """Backtraces with frame sizes, of all threads or of one; recursion is folded.
+
+    hw bt           every thread; one that runs, with the handler that it is in
+    hw bt victim    that thread alone, from where it stands or was interrupted
+    hw bt cpu0      what the CPU executes, through the handlers' frames down to the thread
+    """
+
+    word = "bt"
+    usage = "[THREAD|cpuN]"
+
+    def run(self, argument):
+        walker = Walker()
+        for title, start in _chosen(argument):
+            yield f"{title}:"
+            rows, end = walker.walk(start)
+            yield from table(HEAD, rows)
+            yield end
+
+
+def _chosen(argument):
+    """(title, context) of each backtrace that was asked for."""
+    if not argument:
+        return [_of_cpu_or_thread(thread) for thread in threads()]
+    for cpu in cpus():
+        if argument == f"cpu{cpu.index}":
+            return [_of_cpu(cpu)]
+    named = [t for t in threads() if text(t["name"]) == argument.removeprefix("thread:")]
+    if not named:
+        raise gdb.GdbError(f'no thread or CPU is called "{argument}". Type: hw threads')
+    return [(_title(thread), context(thread)) for thread in named]
+
+
+def _of_cpu_or_thread(thread):
+    cpu = runs_on(thread)
+    return _of_cpu(cpu) if cpu else (_title(thread), context(thread))
+
+
+def _of_cpu(cpu):
+    return f"cpu{cpu.index}, thread {_name(cpu.current)}", (cpu.pc, cpu.sp, cpu.fp, cpu.lr)
+
+
+def _title(thread):
+    return f"thread {_name(thread)}"
+
+
+def _name(thread):
+    return text(thread["name"]) or "?"
+
+
+PAC_SIGN_BIT = 1 << 55  # a signed return address has its signature above the address, but for this
+
+
+def unsigned_return(pc):
+    """A kernel return address without the signature that FEAT_PAuth put into it."""
+    kva_base = address_of("_start") - address_of("_start_physical")
+    return pc | kva_base if pc & PAC_SIGN_BIT else pc
+
+
+@dataclass(frozen=True)
+class Row:
+    """One frame."""
+
+    pc: int
+    frame: int = 0  # bytes
+    stack: str = "none"
+    is_return: bool = False  # pc is a return address: the call is before it
+    via_lr: bool = False  # pc comes not from a record but from x30 of an interrupted prologue
+
+
+class Walker:
+    """Walks contexts of one stopped machine."""
+
+    def __init__(self):
+        self.names = Names()
+        frames = [thread["frame"] for thread in threads()]
+        frames += [f for cpu in cpus() if (f := emergency_frame(cpu.index))]
+        self.by_record = {record_address(frame): frame for frame in frames}
+
+    def walk(self, start):
+        """(table rows, the closing line)."""
+        self.walked, self.why = [], ""
+        unseen = dict(self.by_record)
+        record = self._context(*start)
+        while record is not None:
+            frame = unseen.pop(record, None)
+            if frame is None:
+                self.why = "cycle"
+                break
+            self.walked.append(f"-- {kind_name(unsigned(frame['kind']))} exception --")
+            record = self._context(*frame_context(frame))
+        rows = [row for row in self.walked if isinstance(row, Row)]
+        depth = sum(row.frame for row in rows)
+        return self._folded(), f"end why={self.why} frames={len(rows)} depth={depth}"
+
+    def _context(self, pc, sp, fp, lr):
+        """The interrupted function itself, then its records. The address of the exception frame's
+        record where the walk ended, or None and self.why.
+        """
+        if self._record_made(pc):
+            return self._records(Row(pc), fp) if fp else self._end("entry", Row(pc))
+        stack = self.names.stack_of_sp(sp)
+        taken = fp - sp if stack and stack.contains(fp) and fp > sp else 0
+        self._visit(Row(pc, taken, stack.name if stack else "none"))
+        if not fp and not lr:
+            return self._end("entry")
+        if lr not in self.names.text:
+            return self._end("return-address-not-code")
+        caller = Row(lr, is_return=True, via_lr=True)
+        return self._records(caller, fp) if fp else self._end("entry", caller)
+
+    def _records(self, row, fp):
+        """Follow the records from fp; `row` is the function whose record that is."""
+        why = self._refuse(fp, 0)
+        while not why:
+            stack = self.names.stack(fp)
+            onward, pc = words(fp, 16)
+            pc = unsigned_return(pc)
+            exception = onward in self.by_record
+            why = self._refuse(onward, fp) if onward and not exception else ""
+            end = onward if stack.contains(onward) else stack.top
+            self._visit(replace(row, frame=0 if why else end - fp, stack=stack.name))
+            row, fp = Row(pc, is_return=True), onward
+            if pc not in self.names.text:
+                return self._end("return-address-not-code")
+            if not onward:
+                return self._end("entry", replace(row, stack=stack.name))
+            if exception:
+                self._visit(replace(row, stack="frame"))
+                return onward
+        return self._end(why, row)
+
+    def _visit(self, row):
+        self.walked.append(row)
+
+    def _end(self, why, last=None):
+        if last:
+            self._visit(last)
+        self.why = why
+
+    def _refuse(self, fp, before):
+        """Why the record at fp cannot follow the one at `before` (0: it is the first), or ""."""
+        stack = self.names.stack(fp)
+        if fp % 8:
+            return "misaligned-record"
+        if not stack or fp + 16 > stack.top:
+            return "record-in-no-stack"
+        if before and stack != self.names.stack(before):
+            return "record-in-other-stack"
+        if before and fp == before:
+            return "record-at-itself"
+        return "backwards" if before and fp < before else ""
+
+    def _record_made(self, pc):
+        """Has the function at pc already made its frame record?"""
+        found = self.names.function(pc)
+        if not found or pc == found[0]:
+            return False
+        code = gdb.selected_inferior().read_memory(found[0], pc - found[0]).cast("I")
+        return any(word & SETS_FP_MASK == SETS_FP for word in code)
+
+    def _folded(self):
+        """Table rows; equal neighbours are one, with times=N."""
+        number, rows = 0, []
+        for row, group in groupby(self.walked):
+            times = len(list(group))
+            if isinstance(row, Row):
+                rows.append((number, *self._cells(row, times)))
+                number += times
+            else:
+                rows.append((" ", row, " ", " ", " "))
+        return rows
+
+    def _cells(self, row, times):
+        name = self.names.code(row.pc, row.is_return)
+        notes = [f"times={times}"] * (times > 1) + ["via=lr"] * row.via_lr
+        return name, row.frame, row.stack, " ".join(notes) or " "

@@ -1,0 +1,141 @@
+"""Any address by the name that the kernel's report would give it (core/where.c), from the kernel's
+own tables: its registered stacks, .ksyms, and where.c's regions.
+"""
+
+import struct
+from bisect import bisect_right
+from dataclasses import dataclass
+
+import gdb
+
+from .kernel import address_of, chain, elements, read, static, text, unsigned
+from .mmu import PAGE, Tables
+
+
+@dataclass(frozen=True)
+class Stack:
+    """struct stack, read."""
+
+    name: str
+    base: int
+    size: int
+    guard: int
+
+    @classmethod
+    def of(cls, value):
+        numbers = (unsigned(value[key]) for key in ("base", "size", "guard"))
+        return cls(text(value["name"]), *numbers)
+
+    @property
+    def top(self):
+        return self.base + self.size
+
+    def contains(self, address):
+        return self.base <= address < self.top
+
+    def guards_or_contains(self, address):
+        return self.base - self.guard <= address < self.top + self.guard
+
+
+def stacks():
+    """Every registered stack, newest first, as the kernel looks them up."""
+    return [Stack.of(value) for value in chain(static("core/stack.c", "stacks"), "next")]
+
+
+class Names:
+    """A snapshot; a command makes one and asks it for all of its names."""
+
+    def __init__(self):
+        self.stacks, self.tables = stacks(), Tables()
+        self.text = range(address_of("__text_start"), address_of("__text_end"))
+        self._symbols = _symbols(self.text.start)
+        self._regions = _regions()
+        self._starts = [start for start, _, _ in self._symbols]
+
+    def stack(self, address):
+        return next((s for s in self.stacks if s.contains(address)), None)
+
+    def stack_or_guard(self, address):
+        guarded = (s for s in self.stacks if s.guards_or_contains(address))
+        return self.stack(address) or next(guarded, None)
+
+    def stack_of_sp(self, sp):
+        """The stack that SP belongs to; of an empty one it points just above its top."""
+        return self.stack(sp) or self.stack(sp - 1) or self.stack_or_guard(sp)
+
+    def sp(self, sp):
+        """A stack pointer by name."""
+        stack = self.stack_of_sp(sp)
+        return _offset(stack.name, sp - stack.base) if stack else self.any(sp)
+
+    def function(self, address):
+        """(start, name) of the function that contains an address, or None."""
+        index = bisect_right(self._starts, address) - 1
+        if index < 0:
+            return None
+        start, size, name = self._symbols[index]
+        return (start, name) if address < start + size else None
+
+    def code(self, address, is_return=False):
+        """Code: function+offset; a return address is looked up one byte earlier."""
+        found = self.function(address - is_return)
+        return _offset(found[1], address - found[0]) if found else self.any(address)
+
+    def any(self, address):
+        if stack := self.stack_or_guard(address):
+            return _offset(stack.name, address - stack.base)
+        if address < PAGE:
+            return _offset("null", address)
+        if found := self.function(address):
+            return _offset(found[1], address - found[0])
+        for name, start, end in self._regions:
+            if start <= address < end:
+                return name
+        return "ram" if self.tables.mapped(address) else "unmapped"
+
+
+def _regions():
+    """(name, start, end) of each region that where.c knows."""
+    rows = elements(static("core/where.c", "regions"))
+    return [(text(row["name"]), unsigned(row["start"]), unsigned(row["end"])) for row in rows]
+
+
+def _offset(name, offset):
+    return f"{name}{'-' if offset < 0 else '+'}{abs(offset):#x}"
+
+
+def _symbols(text_start):
+    """(start, size, name) of each function in .ksyms: a count, rows, then the names."""
+    table = static("core/symbol.c", "ksyms")
+    row, rows = table["rows"].type.target(), unsigned(table["rows"][0].address)
+    count = int(table["count"])
+    end = rows + count * row.sizeof
+    unpack = _unpacker(row)
+    numbers = [unpack(line) for line in _pieces(read(rows, count * row.sizeof), row.sizeof)]
+    names = read(end, address_of("__rodata_end") - end)
+    return [
+        (text_start + offset, size, names[at : names.index(b"\0", at)].decode())
+        for offset, size, at in numbers
+    ]
+
+
+def _unpacker(row):
+    """A function from the bytes of a .ksyms row to (offset, size, name), by their DWARF places."""
+    codes = {4: "<I", 8: "<Q"}
+    fields = [(row[key].bitpos // 8, codes[row[key].type.sizeof]) for key in ROW_FIELDS]
+    return lambda line: tuple(struct.unpack_from(code, line, at)[0] for at, code in fields)
+
+
+ROW_FIELDS = ("offset", "size", "name")
+
+
+def _pieces(data, size):
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+def address(expression):
+    """What a person typed for an address: a number, a register, a symbol, any expression."""
+    found = gdb.parse_and_eval(expression)
+    if found.type.strip_typedefs().code in (gdb.TYPE_CODE_FUNC, gdb.TYPE_CODE_ARRAY):
+        found = found.address
+    return unsigned(found.cast(gdb.lookup_type("unsigned long")))

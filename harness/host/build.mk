@@ -1,0 +1,27 @@
+# The fuzzers, for the machine that builds: kernel files as they stand, under libFuzzer, ASan and UBSan.
+# Used by harness/fuzz.py: make -f harness/host/build.mk build/host/fuzz_cmdline
+
+BUILD ?= build
+HOST_CC ?= clang-14
+HOST := $(BUILD)/host
+HOST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wvla -Wmissing-prototypes -Wstrict-prototypes \
+	-Wshadow -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+HOST_INCLUDES := -Iharness/host -Iharness/host/include -Ikernel
+
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+
+$(HOST)/host.o: harness/host/host.c harness/host/build.mk
+	@mkdir -p $(@D)
+	@$(HOST_CC) $(HOST_INCLUDES) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
+
+$(HOST)/fuzz_%: harness/host/fuzz_%.c $(HOST)/host.o
+	@$(HOST_CC) $(HOST_INCLUDES) $(HOST_CFLAGS) -MMD -MP -MF $@.d -MT $@ $< $(HOST)/host.o -o $@
+
+# A mutant, cmdline.count say: mutants/cmdline.count/ holds the changed file and comes first. A bug may
+# leave a variable unused: no warnings. It runs for a moment only: no optimization.
+$(HOST)/mutants/%/fuzz: $(HOST)/host.o
+	@$(HOST_CC) -I$(@D) $(HOST_INCLUDES) $(HOST_CFLAGS) -w -O0 -g0 -MMD -MP -MF $@.d -MT $@ \
+		harness/host/fuzz_$(firstword $(subst ., ,$*)).c $(HOST)/host.o -o $@
+
+-include $(wildcard $(HOST)/*.d $(HOST)/mutants/*/*.d)

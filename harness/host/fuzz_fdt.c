@@ -1,0 +1,293 @@
+/*
+ * core/fdt.c: whatever the bytes, no look leaves them, and no answer lies outside them.
+ *
+ * Bytes that begin like a device tree (the seeds: QEMU's own tree) are read as one. Any other bytes are
+ * choices from which a right tree is built: either it must give the answers noted beside it, or some of
+ * its words are spoilt and it must give none from outside.
+ */
+#include "host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/fdt.c" /* NOLINT(bugprone-suspicious-include): host.h says why */
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
+
+static const char *const paths[] = {
+	"", "a", "a/b", "a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a", "memory", "/", "a//b",
+};
+
+/* What kernel/core/main.c asks, what a built tree may have, and what sends the walk on to the end. */
+static const struct {
+	const char *path, *name;
+} questions[] = {
+	{ "chosen", "bootargs" }, { "memory", "reg" }, { "cpus/cpu", "none" },
+	{ "", "compatible" },	  { "", "reg" },       { "a", "p" },
+	{ "a", "reg" },
+};
+
+static void put(uint8_t *to, uint32_t value)
+{
+	for (int i = 3; i >= 0; i--, value >>= 8)
+		to[i] = (uint8_t)value;
+}
+
+/* Which word to spoil: one of the header, the length behind a PROPERTY token, or any. */
+static size_t victim(const uint8_t *blob, size_t size, unsigned int kind, size_t at)
+{
+	size_t words = size / 4;
+
+	if (kind == 0)
+		return at % (HEADER_SIZE / 4);
+	if (kind == 1)
+		for (size_t i = 0; i + 1 < words; i++)
+			if (word(blob, (at + i) % (words - 1)) == PROPERTY)
+				return (at + i) % (words - 1) + 1;
+	return at % words;
+}
+
+/* Put every question to size bytes at their exact size. */
+static void interrogate(const uint8_t *bytes, size_t size)
+{
+	uint8_t *blob = exact_copy(bytes, size);
+	struct fdt tree;
+
+	if (!fdt_open(&tree, blob, size)) {
+		free(blob);
+		return;
+	}
+	require(fdt_count(&tree, "cpus/cpu") <= size / 4, "no more nodes than words");
+	for (size_t q = 0; q < ARRAY_SIZE(questions); q++) {
+		size_t length = 0;
+		const uint8_t *value =
+			fdt_property(&tree, questions[q].path, questions[q].name, &length);
+
+		if (!value)
+			continue;
+		require(value >= blob && value <= blob + size &&
+				length <= (size_t)(blob + size - value),
+			"a value lies in the blob");
+		for (unsigned int cells = 1; cells <= 2 && 4 * cells <= length; cells++)
+			fdt_cells(value + length - 4UL * cells, cells);
+	}
+	free(blob);
+}
+
+/* --- trees built from choices, with a model ------------------------------------------------------ */
+
+#define MAX_TREE 4096
+#define MAX_NAMES 32
+static const char strings[16] = "reg\0p";
+static const char *const node_names[] = { "a", "b", "a@1", "ab", "a@", "", "memory@40000000" };
+
+struct builder {
+	uint8_t bytes[MAX_TREE];
+	size_t used;		      /* of the structure */
+	const char *stack[MAX_NAMES]; /* names from the root down */
+	int depth;		      /* of the current node, -1: the root is closed or not open */
+	unsigned int count[ARRAY_SIZE(paths)];
+	size_t first[ARRAY_SIZE(paths)]; /* offset of the first "reg" at this path, 0: none */
+	size_t length[ARRAY_SIZE(paths)];
+};
+
+static uint8_t *add(struct builder *b, size_t bytes)
+{
+	uint8_t *at = b->bytes + b->used;
+
+	memset(at, 0, ALIGN_UP(bytes, 4UL));
+	b->used += ALIGN_UP(bytes, 4UL);
+	return at;
+}
+
+/* Does the path name the current node? Every one of its names, from the root down, and no more. */
+static bool is_here(const struct builder *b, const char *path)
+{
+	for (int d = 1; d <= b->depth; d++) {
+		size_t n = strcspn(path, "/");
+		const char *name = b->stack[d];
+
+		if (!n || d >= MAX_DEPTH || strncmp(path, name, n) != 0 ||
+		    (name[n] && name[n] != '@'))
+			return false;
+		path += n + (path[n] == '/');
+	}
+	return !*path;
+}
+
+static void begin_node(struct builder *b, const char *name)
+{
+	put(add(b, 4), BEGIN_NODE);
+	strcpy((char *)add(b, strlen(name) + 1), name);
+	b->stack[++b->depth] = name;
+	for (size_t p = 0; p < ARRAY_SIZE(paths); p++)
+		b->count[p] += b->depth && is_here(b, paths[p]);
+}
+
+static void end_node(struct builder *b)
+{
+	put(add(b, 4), END_NODE);
+	b->depth--;
+}
+
+static void property(struct builder *b, bool reg, size_t length)
+{
+	put(add(b, 4), PROPERTY);
+	put(add(b, 4), (uint32_t)length);
+	put(add(b, 4), reg ? 0 : 4);
+	for (size_t p = 0; p < ARRAY_SIZE(paths) && reg; p++) {
+		if (b->first[p] || !is_here(b, paths[p]))
+			continue;
+		b->first[p] = b->used;
+		b->length[p] = length;
+	}
+	memset(add(b, length), 0x5a, length);
+}
+
+static void build(struct builder *b, struct choices *c)
+{
+	b->depth = -1;
+	begin_node(b, "");
+	while (c->left && b->used < MAX_TREE - 512 && b->depth >= 0) {
+		switch (choose(c, 8)) {
+		case 0:
+			put(add(b, 4), NOP);
+			break;
+		case 1:
+		case 2:
+			property(b, choose(c, 2), choose(c, 20));
+			break;
+		case 3:
+			end_node(b);
+			break;
+		default:
+			if (b->depth < MAX_NAMES - 1)
+				begin_node(b, node_names[choose(c, ARRAY_SIZE(node_names))]);
+		}
+	}
+	while (b->depth >= 0)
+		end_node(b);
+	put(add(b, 4), END);
+}
+
+/* Header and strings around the structure, which stays where it is; the strings before or behind it. */
+static uint8_t *finish(const struct builder *b, bool strings_first, size_t *size)
+{
+	size_t gap = strings_first ? sizeof(strings) : 0;
+	const uint32_t header[] = {
+		[H_MAGIC] = MAGIC,
+		[H_TOTAL] = (uint32_t)(HEADER_SIZE + b->used + sizeof(strings)),
+		[H_STRUCT] = (uint32_t)(HEADER_SIZE + gap),
+		[H_STRINGS] = (uint32_t)(HEADER_SIZE + (strings_first ? 0 : b->used)),
+		[H_VERSION] = 17,
+		[H_COMPATIBLE] = LAST_COMPATIBLE,
+		[H_STRINGS_SIZE] = sizeof(strings),
+		[H_STRUCT_SIZE] = (uint32_t)b->used,
+	};
+	uint8_t *blob = malloc(header[H_TOTAL]);
+
+	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
+		put(blob + 4 * i, header[i]);
+	memcpy(blob + header[H_STRUCT], b->bytes, b->used);
+	memcpy(blob + header[H_STRINGS], strings, sizeof(strings));
+	*size = header[H_TOTAL];
+	return blob;
+}
+
+static void check_answers(const struct builder *b, const uint8_t *blob, size_t size)
+{
+	struct fdt tree;
+
+	require(fdt_open(&tree, blob, size), "a right tree opens");
+	require(!fdt_open(&(struct fdt){ 0 }, blob, size - 1), "one that is cut does not");
+	for (size_t p = 0; p < ARRAY_SIZE(paths); p++) {
+		size_t length = 0;
+		const uint8_t *value = fdt_property(&tree, paths[p], "reg", &length);
+
+		require(fdt_count(&tree, paths[p]) == b->count[p], "every node is counted");
+		require(value == (b->first[p] ? tree.structure + b->first[p] : NULL),
+			"the first match is found");
+		require(!value || length == b->length[p], "with its length");
+	}
+}
+
+static void spoil(uint8_t *blob, size_t size, struct choices *c)
+{
+	static const uint32_t values[] = { BEGIN_NODE, END_NODE,   PROPERTY,  NOP,	     END, 0,
+					   8,	       UINT32_MAX, INT32_MAX, UINT32_MAX - 8 };
+
+	for (int i = choose(c, 6); i >= 0; i--) {
+		unsigned int kind = choose(c, 3);
+		size_t at = victim(blob, size, kind, choose(c, 256));
+		uint32_t value = values[choose(c, ARRAY_SIZE(values))];
+
+		if (choose(c, 2))
+			value = word(blob, at) + choose(c, 17) - 8;
+		put(blob + 4 * at, value);
+	}
+}
+
+#define SPOILING 32 /* choices */
+
+static void check_built(struct choices c)
+{
+	struct builder *b = calloc(1, sizeof(*b));
+	bool right = choose(&c, 2), strings_first = choose(&c, 2);
+	struct choices spoiling = { c.at, c.left < SPOILING ? c.left : SPOILING };
+	uint8_t *blob;
+	size_t size;
+
+	if (!right)
+		c = (struct choices){ c.at + spoiling.left, c.left - spoiling.left };
+	build(b, &c);
+	blob = finish(b, strings_first, &size);
+	if (right) {
+		check_answers(b, blob, size);
+	} else {
+		spoil(blob, size, &spoiling);
+		interrogate(blob, size);
+	}
+	free(blob);
+	free(b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < 4 || word(data, H_MAGIC) != MAGIC) {
+		check_built((struct choices){ data, size });
+		return 0;
+	}
+	interrogate(data, size);
+	/* Cut where a careless reader would go on: the size in the header says so. */
+	if (size >= HEADER_SIZE && word(data, H_TOTAL) < size)
+		interrogate(data, word(data, H_TOTAL));
+	return 0;
+}
+
+/* A tree is words: half of the mutations set one of them, to a token, a size, or what is at an edge. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
+{
+	const uint32_t values[] = {
+		BEGIN_NODE,
+		END_NODE,
+		PROPERTY,
+		NOP,
+		END,
+		0,
+		8,
+		UINT32_MAX,
+		INT32_MAX,
+		UINT32_MAX - 3,
+		UINT32_MAX - (uint32_t)(seed >> 24),
+		(uint32_t)size,
+		(uint32_t)size - 1,
+		(uint32_t)size + 1,
+	};
+
+	if (seed & 1 || size < HEADER_SIZE || word(data, H_MAGIC) != MAGIC)
+		return LLVMFuzzerMutate(data, size, max_size);
+	put(data + 4 * victim(data, size, (seed >> 1) % 3, seed >> 4),
+	    values[(seed >> 16) % ARRAY_SIZE(values)]);
+	return size;
+}

@@ -1,0 +1,228 @@
+/*
+ * mem/heap.c: any sequence of allocations, frees and wrong frees against a model that is a sorted list
+ * of the live blocks. All else follows from it: every gap between two of them is exactly one free
+ * block; the first gap that is large enough is the one that is taken; the steps are what lies before it.
+ */
+#include "host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem/heap.c" /* NOLINT(bugprone-suspicious-include): host.h says why */
+
+#define MAX_LIVE 64
+#define MAX_ARENA 8192
+
+/* From the header's offset on. Unless the pattern is 0, it fills the `asked` bytes behind the header. */
+struct live {
+	size_t at, bytes, asked;
+	uint8_t pattern;
+};
+
+struct model {
+	struct heap heap;
+	uint8_t *arena;
+	size_t size;
+	struct live live[MAX_LIVE]; /* sorted by place */
+	size_t count;
+	size_t allocs, frees, failures;
+	uint8_t next_pattern;
+};
+
+static size_t gap_start(const struct model *m, size_t i)
+{
+	return i ? m->live[i - 1].at + m->live[i - 1].bytes : 0;
+}
+
+/* Bytes free before live block i, header included; i = count: behind the last. */
+static size_t gap(const struct model *m, size_t i)
+{
+	return (i < m->count ? m->live[i].at : m->size) - gap_start(m, i);
+}
+
+static void *memory_of(const struct model *m, const struct live *l)
+{
+	return m->arena + l->at + HEAP_HEADER_BYTES;
+}
+
+static void check_contents(const struct model *m, const struct live *l)
+{
+	const uint8_t *memory = memory_of(m, l);
+
+	for (size_t i = 0; i < l->asked && l->pattern; i++)
+		require(memory[i] == l->pattern, "a live block keeps its contents");
+}
+
+static void check_census(const struct model *m)
+{
+	struct heap_census is = heap_census(&m->heap), should = { .blocks = m->count };
+
+	for (size_t i = 0; i <= m->count; i++) {
+		size_t bytes = gap(m, i);
+
+		if (!bytes)
+			continue;
+		should.blocks++;
+		should.free_blocks++;
+		should.total_free += bytes - HEAP_HEADER_BYTES;
+		if (bytes - HEAP_HEADER_BYTES > should.largest_free)
+			should.largest_free = bytes - HEAP_HEADER_BYTES;
+	}
+	require(is.blocks == should.blocks, "a gap is one block");
+	require(is.free_blocks == should.free_blocks, "a gap is one free block");
+	require(is.total_free == should.total_free, "all that is free is counted");
+	require(is.largest_free == should.largest_free, "the largest gap is known");
+	require(m->heap.allocs == m->allocs && m->heap.frees == m->frees &&
+			m->heap.failures == m->failures,
+		"allocations, frees and failures are counted");
+}
+
+static void insert(struct model *m, size_t i, struct live l)
+{
+	memmove(&m->live[i + 1], &m->live[i], (m->count - i) * sizeof(l));
+	m->live[i] = l;
+	m->count++;
+}
+
+static void allocate(struct model *m, size_t asked, bool fill)
+{
+	size_t steps = 0, need = 0, i;
+	uint8_t *memory = heap_alloc(&m->heap, asked);
+	struct live l = { .asked = asked };
+
+	if (asked <= m->size) {
+		need = HEAP_HEADER_BYTES +
+		       (asked ? ALIGN_UP(asked, (size_t)HEAP_ALIGN) : HEAP_ALIGN);
+		for (i = 0; i <= m->count && gap(m, i) < need; i++)
+			steps += (gap(m, i) > 0) + (i < m->count);
+	}
+	if (!need || i > m->count) {
+		require(!memory, "what fits nowhere is refused");
+		require(!need || m->heap.steps == steps, "after a look at every block");
+		m->failures++;
+		return;
+	}
+	require(m->heap.steps == steps + 1, "the steps are counted");
+	l.at = gap_start(m, i);
+	/* A rest that could hold nothing goes with the block. */
+	l.bytes = gap(m, i) - need < HEAP_HEADER_BYTES + HEAP_ALIGN ? gap(m, i) : need;
+	require(memory == memory_of(m, &l), "the first gap that fits is taken");
+	/* What is not filled still holds the headers of blocks that were there before. */
+	if (fill) {
+		l.pattern = m->next_pattern++ | 0x80;
+		memset(memory, l.pattern, asked);
+	}
+	insert(m, i, l);
+	m->allocs++;
+}
+
+static void give_back(struct model *m, size_t i)
+{
+	check_contents(m, &m->live[i]);
+	require(heap_free(&m->heap, memory_of(m, &m->live[i])) == HEAP_OK, "a live block is freed");
+	m->count--;
+	memmove(&m->live[i], &m->live[i + 1], (m->count - i) * sizeof(m->live[i]));
+	m->frees++;
+}
+
+/* `should` is one error, or HEAP_OK for any but that one. */
+static void refused(struct model *m, void *memory, enum heap_error should)
+{
+	struct heap heap = m->heap;
+	uint8_t *arena = exact_copy(m->arena, m->size);
+	enum heap_error is = heap_free(&m->heap, memory);
+
+	require(should ? is == should : is != HEAP_OK, "a wrong free is refused by its name");
+	require(!memcmp(&heap, &m->heap, sizeof(heap)) && !memcmp(arena, m->arena, m->size),
+		"and changes nothing");
+	free(arena);
+}
+
+static void refused_foreign(struct model *m)
+{
+	static uint8_t elsewhere[4 * HEAP_ALIGN] __attribute__((aligned(HEAP_ALIGN)));
+
+	refused(m, no_memory(), HEAP_FOREIGN);
+	refused(m, elsewhere + sizeof(elsewhere) / 2, HEAP_FOREIGN);
+	refused(m, m->arena, HEAP_FOREIGN);
+	refused(m, m->arena + m->size, HEAP_FOREIGN);
+	refused(m, m->arena - HEAP_ALIGN, HEAP_FOREIGN);
+}
+
+/* A pointer to the middle of a block, where its contents stand for a header. */
+static void refused_inside(struct model *m, const struct live *l, size_t at)
+{
+	if (l->asked <= HEAP_ALIGN)
+		return;
+	at = HEAP_ALIGN * (1 + at % ((l->asked - 1) / HEAP_ALIGN));
+	refused(m, (uint8_t *)memory_of(m, l) + at, l->pattern ? HEAP_CORRUPT : HEAP_OK);
+}
+
+static void misuse(struct model *m, struct choices *c)
+{
+	size_t i = choose(c, (unsigned int)m->count + 1), how = choose(c, 5);
+	uint8_t *freed = m->arena + gap_start(m, i) + HEAP_HEADER_BYTES;
+	size_t units = gap(m, i) / HEAP_ALIGN; /* the first is the header */
+
+	if (how == 0)
+		refused_foreign(m);
+	else if (how == 1 && units)
+		refused(m, freed, HEAP_DOUBLE_FREE);
+	else if (how == 2 && units > 2) /* where a block once began, maybe */
+		refused(m, freed + HEAP_ALIGN * (1 + choose(c, 256) % (units - 2)), HEAP_OK);
+	else if (how == 3 && i < m->count)
+		refused(m, (uint8_t *)memory_of(m, &m->live[i]) + 1 + choose(c, HEAP_ALIGN - 1),
+			HEAP_FOREIGN);
+	else if (how == 4 && i < m->count)
+		refused_inside(m, &m->live[i], choose(c, 256));
+}
+
+/* Mostly what fits a few times; sometimes all there is, or what no heap can have. */
+static size_t some_size(const struct model *m, struct choices *c)
+{
+	switch (choose(c, 8)) {
+	case 0:
+		return choose_number(c);
+	case 1:
+		return m->size - choose(c, 64);
+	case 2:
+		return 16UL * choose(c, 256);
+	default:
+		return choose(c, 200);
+	}
+}
+
+static void play(struct model *m, struct choices *c)
+{
+	while (c->left) {
+		unsigned int what = choose(c, 8);
+
+		if (what < 4 && m->count < MAX_LIVE - 1)
+			allocate(m, some_size(m, c), choose(c, 2));
+		else if (what < 7 && m->count)
+			give_back(m, choose(c, (unsigned int)m->count));
+		else
+			misuse(m, c);
+		check_census(m);
+	}
+	while (m->count)
+		give_back(m, choose(c, (unsigned int)m->count));
+	check_census(m);
+	require(heap_census(&m->heap).blocks == 1, "in the end the heap is one block again");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct choices c = { data, size };
+	struct model *m = calloc(1, sizeof(*m));
+
+	m->size = 2 * HEAP_ALIGN + (choose(&c, 2) ? 16UL : 2UL) * HEAP_ALIGN * choose(&c, 32);
+	m->arena = aligned_alloc(HEAP_ALIGN, m->size);
+	memset(m->arena, 0xa5, m->size); /* no headers from the input before */
+	heap_init(&m->heap, m->arena, m->size);
+	check_census(m);
+	play(m, &c);
+	free(m->arena);
+	free(m);
+	return 0;
+}

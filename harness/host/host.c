@@ -1,0 +1,65 @@
+/* See host.h. The stand-ins are the least that links: no serial port, and every protection is on. */
+#include "host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/protect.h"
+#include "core/report.h"
+
+bool protected(__attribute__((unused)) enum protection which)
+{
+	return true;
+}
+
+void record_begin(void)
+{
+}
+
+void record_add(__attribute__((unused)) const char *format, ...)
+{
+}
+
+void record_end(void)
+{
+}
+
+void violated(const char *file, int line, const char *what)
+{
+	fprintf(stderr, "%s:%d: violated: %s\n", file, line, what);
+	abort();
+}
+
+uint8_t choose(struct choices *c, unsigned int below)
+{
+	if (!c->left)
+		return 0;
+	c->left--;
+	return *c->at++ % below;
+}
+
+uint64_t choose_number(struct choices *c)
+{
+	static const uint64_t bases[] = { 0, 16, 256, 4096, 1UL << 31, 1UL << 32, 1UL << 63, 0 };
+	uint64_t base = bases[choose(c, ARRAY_SIZE(bases))];
+
+	/* 16 below to 239 above; round 0 that is around the wrap, too. */
+	return base + choose(c, 256) - (choose(c, 2) ? 16 : 0);
+}
+
+void *exact_copy(const void *from, size_t size)
+{
+	void *copy = malloc(size);
+
+	if (!copy)
+		violated(__FILE__, __LINE__, "the host has memory");
+	if (size)
+		memcpy(copy, from, size);
+	return copy;
+}
+
+void *no_memory(void)
+{
+	return NULL;
+}

@@ -1,0 +1,133 @@
+"""From what a boot left behind to what is wrong with it: parse, count, compare, object.
+
+walk.py brings the evidence and files the result; nothing here runs, waits or writes, so that
+every objection can be provoked in a test without QEMU. What is right is written in the scenario
+and its golden; what is wrong ends up in Judgement.objections, in the golden comparison, or in a
+verdict that is not the expected one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import indent
+
+from harness import canon, golden, intlog, log, views
+from harness.errors import HarnessError, LogError, MachineDied, MachineError, MachineSilent, tail
+from harness.log import HARNESS_ERROR, NO_END, Log, Record
+from harness.scenario import Case
+
+Look = Sequence[views.Frame]
+
+
+@dataclass(frozen=True)
+class Build:
+    """Which kernel, compiler and QEMU made the evidence."""
+
+    build_id: str
+    toolchain: str
+    qemu: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that one boot left behind. `looks` is None when GDB did not look."""
+
+    serial: bytes
+    int_log: bytes
+    nonce: str
+    looks: tuple[Look, ...] | None = None
+    error: HarnessError | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """`verdict` is the one that was seen; `records` the canonical log, as far as there is one."""
+
+    case: Case
+    verdict: str
+    records: tuple[Record, ...] = ()
+    objections: tuple[str, ...] = ()
+    comparison: golden.Comparison | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Everything but the golden is as the scenario says: then a new golden may be offered."""
+        return self.verdict == self.case.verdict and not self.objections
+
+    @property
+    def passed(self) -> bool:
+        return self.sound and (self.comparison is None or self.comparison.same)
+
+
+def judge(
+    case: Case,
+    evidence: Evidence,
+    build: Build,
+    golden_root: Path,
+    *,
+    names: views.Names | None = None,
+    exact: bool = False,
+) -> Judgement:
+    """`names` are needed when GDB looked; `exact` compares byte for byte under any toolchain."""
+    if evidence.error:
+        return _broken(case, evidence, evidence.error)
+    try:
+        parsed = log.parse(evidence.serial, build_id=build.build_id, nonce=evidence.nonce)
+    except LogError as error:
+        return _broken(case, evidence, error)
+    aborts = intlog.count(evidence.int_log)
+    seen = _view(parsed, evidence.looks, names)
+    records = _canonical(parsed, seen, aborts)
+    objections = (*_abort_objections(case, aborts), *(seen.problems if seen else ()))
+    comparison = _compare(case, records, build, golden_root, exact) if case.golden else None
+    return Judgement(case, parsed.verdict, records, objections, comparison)
+
+
+def _view(
+    parsed: Log, looks: tuple[Look, ...] | None, names: views.Names | None
+) -> views.Agreement | None:
+    if looks is None:
+        return None
+    assert names is not None
+    return views.agree(parsed, looks, names)
+
+
+def _broken(case: Case, evidence: Evidence, error: HarnessError) -> Judgement:
+    """No log to judge. A scenario may expect just that: the machine that never reaches [end]."""
+    verdict = _broken_verdict(evidence, error)
+    expected = verdict == case.verdict == NO_END
+    return Judgement(case, verdict, objections=() if expected else (_told(error),))
+
+
+def _told(error: HarnessError) -> str:
+    """Without what the failure message shows anyway: the last serial lines, and how to reopen."""
+    if not isinstance(error, MachineError):
+        return str(error)
+    stderr = tail(error.stderr)
+    return f"{error.problem}\nQEMU said:\n{indent(stderr, '  ')}" if stderr else error.problem
+
+
+def _broken_verdict(evidence: Evidence, error: HarnessError) -> str:
+    ended_early = evidence.error is None or isinstance(error, MachineDied | MachineSilent)
+    silent = log.seen_verdict(evidence.serial) == NO_END
+    return NO_END if silent and ended_early else HARNESS_ERROR
+
+
+def _canonical(
+    parsed: Log, seen: views.Agreement | None, aborts: intlog.Aborts
+) -> tuple[Record, ...]:
+    gdb = seen.records if seen else ()
+    return tuple(canon.canonical((*parsed.records, *gdb, aborts.record())))
+
+
+def _abort_objections(case: Case, aborts: intlog.Aborts) -> Iterator[str]:
+    if case.aborts is not None and aborts.total != case.aborts:
+        yield f"aborts: expected {case.aborts}, QEMU counted {aborts.total}: {aborts.record()}"
+
+
+def _compare(
+    case: Case, records: tuple[Record, ...], build: Build, root: Path, exact: bool
+) -> golden.Comparison:
+    assert case.golden is not None
+    seen = golden.Golden(case.scenario.lab, case.boot_line, build.toolchain, build.qemu, records)
+    return golden.compare(root / case.golden, seen, looked=case.looks, exact=exact)

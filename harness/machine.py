@@ -1,0 +1,268 @@
+"""One QEMU, from its command line to its last byte. A context manager: on leaving it the process is
+gone and reaped.
+
+Serial port and QMP travel over socketpairs, the GDB stub over a listening UNIX socket in a private
+directory; all are passed by descriptor. Never TCP: QEMU's stub has no authentication, and whoever
+reaches it owns the host. Nothing here knows what the guest prints: that is log.py's business.
+"""
+
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import join
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pexpect import EOF, TIMEOUT
+
+from harness.child import BLOCK
+from harness.console import Console
+from harness.deadline import Deadline
+from harness.drain import MIB, Channel, Drain
+from harness.errors import (
+    HarnessError,
+    KernelNotBuilt,
+    MachineDied,
+    MachineError,
+    MachineFlooding,
+    MachineSilent,
+)
+from harness.qmp import Qmp
+from harness.tools import find_qemu
+
+SERIAL_LIMIT = 4 * MIB
+INT_LOG_LIMIT = 64 * MIB
+_QMP_LIMIT = 16 * MIB
+_STDERR_LIMIT = MIB
+_ELF64_LITTLE = b"\x7fELF\x02\x01"
+_EM_AARCH64 = (183).to_bytes(2, "little")
+_LAST_WORDS_SECONDS = 2.0
+
+Symbolise = Callable[[int], str]
+_Error = TypeVar("_Error", bound=MachineError)
+
+
+@dataclass(frozen=True)
+class MachineSpec:
+    """What is to be booted. `extra` goes to QEMU as it is."""
+
+    kernel: Path
+    append: str = ""
+    cpu: str = "cortex-a72"
+    memory_mib: int = 128
+    cpus: int = 1
+    machine: str = "virt,acpi=off,gic-version=3,dtb-randomness=off"
+    icount: str | None = "shift=0,sleep=off"
+    gdb: bool = False
+    stopped: bool = False
+    extra: tuple[str, ...] = ()
+
+    def arguments(self) -> tuple[str, ...]:
+        """QEMU's arguments, without the channels."""
+        # fmt: off
+        return (
+            "-M", self.machine, "-cpu", self.cpu, "-m", f"{self.memory_mib}M",
+            "-smp", str(self.cpus), "-display", "none", "-nodefaults", "-nic", "none",
+            *(("-icount", self.icount) if self.icount else ()),
+            "-kernel", str(self.kernel), "-append", self.append, *self.extra,
+        )
+        # fmt: on
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a machine ended by itself: every byte it printed, and how long QEMU lived."""
+
+    exit_status: int
+    serial: bytes
+    wall_seconds: float
+
+
+class Machine:
+    """`with Machine(spec, workdir) as machine: ending = machine.wait_end(Deadline(10))`.
+
+    command: what a person pastes to see the same on a terminal; argv: what was really run.
+    symbolise: turns a program counter into a name, for the message of MachineSilent.
+    """
+
+    console: Console
+    qmp: Qmp
+
+    def __init__(
+        self,
+        spec: MachineSpec,
+        workdir: Path,
+        *,
+        serial_limit: int = SERIAL_LIMIT,
+        int_log_limit: int = INT_LOG_LIMIT,
+        symbolise: Symbolise = hex,
+    ) -> None:
+        check_kernel(spec.kernel)
+        self.spec, self.workdir = spec, workdir
+        self.int_log = workdir / "qemu-int.log"
+        self.gdb_socket: Path | None = None
+        self._base = (str(find_qemu()), *spec.arguments(), "-d", "int", "-D", str(self.int_log))
+        self.command = (*self._base, "-serial", "stdio")
+        self.argv: tuple[str, ...] = ()
+        self._serial_limit, self._int_log_limit = serial_limit, int_log_limit // BLOCK * BLOCK
+        self._symbolise = symbolise
+        self._owned = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        self.int_log.unlink(missing_ok=True)
+        try:
+            self._start()
+        except BaseException:  # an interrupted start must not leave a QEMU behind
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill what still runs, reap it, and remove the socket. The logs stay readable."""
+        self._owned.close()
+
+    @property
+    def pid(self) -> int:
+        return self._drain.pid
+
+    @property
+    def serial(self) -> bytes:
+        return self._serial.after(0)
+
+    @property
+    def stderr(self) -> bytes:
+        """What QEMU itself said, on either of its own streams."""
+        return self._stderr.after(0)
+
+    def wait_end(self, deadline: Deadline) -> Ending:
+        """Wait until the guest has powered off, QEMU is reaped and every byte is logged."""
+        if not self._drain.wait_done(deadline):
+            raise self._silent(f"the machine did not end within {deadline.seconds:g} s")
+        if problem := self._death():
+            raise problem
+        return Ending(0, self.serial, self._drain.wall_seconds)
+
+    def expect(self, pattern: bytes | list[bytes], deadline: Deadline) -> int:
+        """Console.expect, but silence and an early end are told as what they are."""
+        patterns = pattern if isinstance(pattern, list) else [pattern]
+        found = self.console.expect([*patterns, TIMEOUT, EOF], timeout=deadline.remaining())
+        missing = f"before it printed {b' or '.join(patterns)!r}"
+        if found == len(patterns):
+            raise self._silent(f"{deadline.seconds:g} s passed {missing}")
+        if found > len(patterns):
+            self._drain.wait_done(Deadline(_LAST_WORDS_SECONDS))  # for the other channels' rest
+            raise self._death() or self._error(MachineDied, f"the machine ended {missing}")
+        return found
+
+    def _start(self) -> None:
+        self._serial = Channel("serial", self._serial_limit)
+        self._qmp = Channel("qmp", _QMP_LIMIT)
+        self._stderr = Channel("stderr", _STDERR_LIMIT)
+        channels = [self._serial, self._qmp, self._stderr]
+        for channel in channels:
+            self._owned.callback(channel.close)
+        self.console, self.qmp = Console(self._serial), Qmp(self._qmp)
+        listener = self._listen() if self.spec.gdb else None
+        self.argv = (*self._base, *self._channel_arguments(listener))
+        fds = [self._serial.theirs.fileno(), self._qmp.theirs.fileno()]
+        self._drain = Drain(
+            self.argv,
+            channels,
+            stdio=(subprocess.DEVNULL, self._stderr.theirs.fileno(), self._stderr.theirs.fileno()),
+            pass_fds=[*fds, *([listener.fileno()] if listener else [])],
+            file_limit=self._int_log_limit,
+        )
+        self._owned.callback(self._drain.close)
+        self._drain.start()
+        if listener:
+            listener.close()
+
+    def _listen(self) -> socket.socket:
+        """The stub's socket, listening before QEMU exists: GDB may connect at any time after."""
+        directory = self._owned.enter_context(tempfile.TemporaryDirectory(prefix="highwater-"))
+        self.gdb_socket = Path(directory) / "gdb"
+        listener = self._owned.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(self.gdb_socket))
+        listener.listen(1)
+        return listener
+
+    def _channel_arguments(self, listener: socket.socket | None) -> list[str]:
+        serial, qmp = self._serial.theirs.fileno(), self._qmp.theirs.fileno()
+        arguments = ["-chardev", f"socket,id=serial,fd={serial}", "-serial", "chardev:serial"]
+        arguments += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
+        if listener:
+            stub = f"socket,id=gdb,fd={listener.fileno()},server=on,wait=off"
+            arguments += ["-chardev", stub, "-gdb", "chardev:gdb"]
+        return arguments + (["-S"] if self.spec.stopped else [])
+
+    def _death(self) -> HarnessError | None:
+        """Why the end was not the guest's own, or None."""
+        status = self._drain.exit_status
+        if flooded := self._drain.flooded:
+            return self._flooding(flooded.name, flooded.limit)
+        if self._int_log_is_full():
+            return self._flooding(str(self.int_log), self._int_log_limit)
+        if status:
+            return self._error(MachineDied, f"QEMU {_ended_how(status)}")
+        if b"terminating on signal" in self.stderr:  # QEMU exits 0 on SIGTERM
+            return self._error(MachineDied, "QEMU was told to quit by a signal from outside")
+        return None
+
+    def _flooding(self, name: str, limit: int) -> MachineFlooding:
+        return self._error(MachineFlooding, f"{name} passed its bound of {limit} bytes")
+
+    def _int_log_is_full(self) -> bool:
+        """QEMU goes on without a word when the kernel refuses to let the file grow further."""
+        return self.int_log.exists() and self.int_log.stat().st_size >= self._int_log_limit
+
+    def _silent(self, problem: str) -> MachineError:
+        if self._int_log_is_full():
+            return self._flooding(str(self.int_log), self._int_log_limit)
+        return self._error(MachineSilent, f"{problem}; {self._doing()}")
+
+    def _doing(self) -> str:
+        """What the CPUs are at, as far as QEMU still answers."""
+        deadline = Deadline(_LAST_WORDS_SECONDS)
+        try:
+            status = self.qmp.execute("query-status", deadline)["status"]
+            registers = self.qmp.hmp("info registers -a", deadline)
+        except HarnessError as mute:
+            return f"QEMU does not say what it is doing ({mute.problem})"
+        counters = [int(pc, 16) for pc in re.findall(r"\bPC=([0-9a-f]+)", registers)]
+        return f"it is {status} at " + ", ".join(
+            f"{self._symbolise(pc)} (cpu {cpu}, pc={pc:#x})" for cpu, pc in enumerate(counters)
+        )
+
+    def _error(self, kind: type[_Error], problem: str) -> _Error:
+        return kind(problem, command=join(self.command), serial=self.serial, stderr=self.stderr)
+
+
+def check_kernel(kernel: Path) -> None:
+    """KernelNotBuilt unless `kernel` is an AArch64 ELF."""
+    if not kernel.is_file():
+        raise KernelNotBuilt(kernel)
+    with kernel.open("rb") as image:
+        header = image.read(20)
+    if header[:6] != _ELF64_LITTLE or header[18:20] != _EM_AARCH64:
+        raise KernelNotBuilt(kernel, "is not an ELF for AArch64")
+
+
+def _ended_how(status: int) -> str:
+    if status < 0:
+        return f"was killed by {signal.Signals(-status).name}"
+    return f"exited with status {status}"

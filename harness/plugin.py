@@ -1,0 +1,209 @@
+"""pytest wiring, and nothing else: scenarios become cases, a failed case becomes its own message.
+
+    case    a test that takes it runs once per trigger and per control of its module's SCENARIOS
+    walk    the fixture that runs a case (walk.py) and fails the test when it is not as it should be
+    gdb     the fixture that opens a boot for a test's own script in GDB (session.py)
+
+A module that holds something else than cases against goldens names their files in GOLDENS.
+
+Options: --golden-exact compares byte for byte under any toolchain (so that `make golden`
+re-records); --golden-orphans FILE lists the goldens that no scenario writes, if this was a full,
+unparallel, unfiltered run. The harness proper is imported by the first case that runs, not when
+pytest starts.
+"""
+
+import re
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from _pytest._io import TerminalWriter
+
+    from harness.scenario import Case, Scenario, Walk
+    from harness.session import Open
+
+CASE = "case"
+GOLDENS = "GOLDENS"  # of a module: goldens that no case writes
+MESSAGE = "highwater_headline"  # on a report: its longrepr is one of our messages
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("highwater", "Highwater: kernel scenarios against golden logs")
+    group.addoption(
+        "--golden-exact",
+        action="store_true",
+        help="compare every byte with the goldens, whatever the toolchain",
+    )
+    group.addoption(
+        "--golden-orphans",
+        type=Path,
+        metavar="FILE",
+        help="list unclaimed goldens in FILE (full, unparallel, unfiltered runs only)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Messages(config), "highwater-messages")
+    if config.getoption("golden_orphans"):
+        config.pluginmanager.register(Orphans(config), "highwater-orphans")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if CASE in metafunc.fixturenames and hasattr(metafunc.module, "SCENARIOS"):
+        cases = _cases(metafunc.module.SCENARIOS)
+        metafunc.parametrize(CASE, cases, ids=[case.id for case in cases])
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest) -> "Case":
+    """One row of the module's SCENARIOS by one trigger, or one of its controls."""
+    return pytest.fail(f"{request.path.name} has no SCENARIOS for its tests", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def walk(request: pytest.FixtureRequest) -> "Walk":
+    """Run a case; raises ScenarioFailed, whose text is the whole message."""
+    from harness.walk import Walker
+
+    return Walker(request.config.rootpath, exact=request.config.getoption("golden_exact"))
+
+
+@pytest.fixture
+def gdb(request: pytest.FixtureRequest) -> "Iterator[Open]":
+    """gdb("stack.recurse stack=8K"): a session at the lab's entry; gone when the test ends."""
+    from harness.session import Session
+    from harness.walk import ARTIFACTS, KERNEL
+
+    root = request.config.rootpath
+    folder = root / ARTIFACTS / re.sub(r"[^\w.-]", "-", f"{request.path.stem}.{request.node.name}")
+    with ExitStack() as sessions:
+
+        def gdb(line: str, **how: Any) -> Session:
+            return sessions.enter_context(Session(root / KERNEL, line, folder, **how))
+
+        yield gdb
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the harness raises is a message for people: shown whole, without a traceback."""
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if ours := _headline(error):
+        report.longrepr = str(error)
+        setattr(report, MESSAGE, ours)
+    return report
+
+
+@dataclass(frozen=True)
+class Message:
+    """A longrepr that paints itself on a terminal and is plain everywhere else."""
+
+    text: str
+    headline: str
+
+    @property
+    def reprcrash(self) -> "Message":
+        return self
+
+    @property
+    def message(self) -> str:
+        """What pytest shows in its short summary."""
+        return self.headline
+
+    def toterminal(self, writer: "TerminalWriter") -> None:
+        from harness.failure import style
+
+        for line in self.text.splitlines():
+            writer.line(line, **style(line))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Messages:
+    """Where the terminal is: a worker of xdist sends text, its controller paints."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._worker = hasattr(config, "workerinput")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        headline = getattr(report, MESSAGE, None)
+        if headline and not self._worker:
+            report.longrepr = Message(str(report.longrepr), headline)  # type: ignore[assignment]
+
+
+class Orphans:
+    """Notes whether a run was full, and if it was, which goldens nobody claimed."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._listing: Path = config.getoption("golden_orphans")
+        self._root = config.rootpath
+        self._partial = (
+            hasattr(config, "workerinput")
+            or bool(config.getoption("numprocesses", None))
+            or any("::" in argument for argument in config.args)
+        )
+        self._claimed: set[Path] = set()
+        self._modules: set[Path] = set()
+        self._listing.unlink(missing_ok=True)
+
+    def pytest_deselected(self) -> None:
+        self._partial = True
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._modules = {item.path for item in session.items}
+        self._claimed = set(_claimed(session, self._root / "golden"))
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        from harness.golden import orphans
+
+        stopped = bool(session.shouldstop or session.shouldfail)
+        if self._partial or stopped or not self._modules >= _scenario_files(self._root):
+            return
+        root = self._root / "golden"
+        names = (str(path.relative_to(root)) for path in orphans(root, self._claimed))
+        self._listing.parent.mkdir(parents=True, exist_ok=True)
+        self._listing.write_text("".join(f"{name}\n" for name in names), "utf-8")
+
+
+def _cases(scenarios: "list[Scenario]") -> "list[Case]":
+    from harness.scenario import duplicates
+
+    if twice := duplicates(scenarios):
+        names = ", ".join(twice)
+        pytest.fail(f"two cases are called {names}: give one row a name=", pytrace=False)
+    return [case for scenario in scenarios for case in scenario.cases()]
+
+
+def _headline(error: BaseException | None) -> str:
+    if isinstance(error, HarnessError):
+        return error.problem
+    headline = getattr(error, "headline", "")
+    return headline if isinstance(error, AssertionError) and isinstance(headline, str) else ""
+
+
+def _claimed(session: pytest.Session, root: Path) -> Iterator[Path]:
+    from harness.scenario import Case
+
+    for item in session.items:
+        callspec = getattr(item, "callspec", None)
+        case = callspec.params.get(CASE) if callspec else None
+        if isinstance(case, Case) and case.golden:
+            yield root / case.golden
+        module = item.getparent(pytest.Module)
+        yield from (root / name for name in getattr(module and module.obj, GOLDENS, ()))
+
+
+def _scenario_files(root: Path) -> set[Path]:
+    return set((root / "scenarios").glob("test_*.py"))

@@ -1,0 +1,432 @@
+"""One function's stack, from its machine code: how deep SP goes, and how deep it is at each call.
+
+Depth is bytes below SP at the function's entry. A walk follows every path from the entry, keeps SP
+and the registers that hold an SP of this function or a constant, and knows:
+
+    sub/add sp, #n · stp/ldp and str/ldr with writeback · mov sp, xN · sub sp, sp, xN
+    -fstack-clash-protection's loop: `cmp sp, xN; b.ne` leaves with SP = xN
+    calls that never return have nothing behind them
+
+What it cannot know it says: `dynamic` (SP moved by an amount that only the running program knows,
+alloca and variable-length arrays), `switched` (SP loaded from elsewhere: another stack from here
+on, depth 0), `jumps` (computed, to where?). Pure: no files.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import capstone
+from capstone import arm64_const as arm
+
+CALLEE_SAVED = frozenset(f"x{n}" for n in range(19, 30))
+CONDITIONAL = frozenset({"cbz", "cbnz", "tbz", "tbnz"})
+LEAVES = frozenset({"ret", "retaa", "retab", "eret", "eretaa", "eretab", "drps"})
+STOPS = frozenset({"udf", ".byte"})  # what lies behind is data, or never reached
+INDIRECT_CALLS = frozenset({"blr", "blraa", "blrab", "blraaz", "blrabz"})
+INDIRECT_JUMPS = frozenset({"br", "braa", "brab", "braaz", "brabz"})
+
+
+class Call(NamedTuple):
+    """A call site or tail call: depth when it leaves; target None when it is computed."""
+
+    address: int
+    target: int | None
+    depth: int
+    dynamic: bool = False
+    tail: bool = False
+
+
+@dataclass(frozen=True)
+class Walk:
+    """frame: the deepest SP ever, without what is dynamic; returns: does any path come back?"""
+
+    frame: int
+    calls: tuple[Call, ...]
+    returns: bool
+    dynamic: bool = False
+    switched: bool = False
+    jumps: tuple[int, ...] = ()  # addresses of computed jumps that stay unresolved
+    problems: tuple[str, ...] = ()
+
+
+class Value(NamedTuple):
+    """What a register holds: entry SP - number (`sp`), the number itself (`number`), or an SP that
+    is an unknown amount below entry SP - number (`dynamic`)."""
+
+    kind: str
+    number: int
+
+
+@dataclass(frozen=True)
+class State:
+    depth: int = 0
+    dynamic: bool = False
+    registers: Mapping[str, Value] = field(default_factory=dict)
+
+    def join(self, other: "State") -> "State":
+        """Two paths meet. Where they do not agree about SP, it depends on the run: dynamic."""
+        common = {
+            name: value
+            for name, value in self.registers.items()
+            if other.registers.get(name) == value
+        }
+        if self.depth == other.depth:
+            return State(self.depth, self.dynamic or other.dynamic, common)
+        return State(min(self.depth, other.depth), True, common)
+
+
+class Code:
+    """The decoded instructions of one function, walked as often as one likes."""
+
+    def __init__(self, start: int, data: bytes) -> None:
+        self.start, self.end = start, start + len(data)
+        self._instructions = {i.address: i for i in _decoder().disasm(data, start)}
+        self._leaders = frozenset(self._branch_targets())
+        self._walks: dict[tuple[frozenset[int], tuple[int, ...]], Walk] = {}
+
+    def walk(
+        self,
+        *,
+        never_return: Collection[int] = (),
+        jumps: Collection[int] = (),
+    ) -> Walk:
+        """`never_return`: call targets that do not come back; `jumps`: where computed ones go."""
+        key = (frozenset(never_return), tuple(jumps))
+        if key not in self._walks:
+            self._walks[key] = _Walker(self, *key).run()
+        return self._walks[key]
+
+    def instruction(self, address: int) -> Any:
+        return self._instructions.get(address)
+
+    def inside(self, address: int) -> bool:
+        return self.start <= address < self.end
+
+    def is_leader(self, address: int) -> bool:
+        return address in self._leaders
+
+    def _branch_targets(self) -> Iterator[int]:
+        for instruction in self._instructions.values():
+            name = instruction.mnemonic
+            if name == "b" or name.startswith("b.") or name in CONDITIONAL:
+                yield _target(instruction)
+
+
+class _Walker:
+    def __init__(self, code: Code, never_return: Collection[int], jumps: Collection[int]) -> None:
+        self._code = code
+        self._never_return = never_return
+        self._known_jumps = [target for target in jumps if code.inside(target)]
+        self._states: dict[int, State] = {}
+        self._work: list[int] = []
+        self._calls: dict[int, Call] = {}
+        self._unresolved: set[int] = set()
+        self._problems: set[str] = set()
+        self._frame = 0
+        self._returns = self._switched = self._dynamic = False
+
+    def run(self) -> Walk:
+        self._reach(self._code.start, State())
+        while self._work:
+            address = self._work.pop()
+            self._straight(address, self._states[address])
+        return Walk(
+            self._frame,
+            tuple(call for _, call in sorted(self._calls.items())),
+            self._returns,
+            self._dynamic,
+            self._switched,
+            tuple(sorted(self._unresolved)),
+            tuple(sorted(self._problems)),
+        )
+
+    def _reach(self, address: int, state: State) -> None:
+        """A leader is reached: walk on from it if that says anything new."""
+        before = self._states.get(address)
+        after = state if before is None else before.join(state)
+        self._dynamic |= after.dynamic
+        if after != before:
+            self._states[address] = after
+            self._work.append(address)
+
+    def _straight(self, address: int, state: State) -> None:
+        """From a leader to the next branch or leader."""
+        compared: Value | None = None
+        first = True
+        while True:
+            if not first and self._code.is_leader(address):
+                self._reach(address, state)
+                return
+            first = False
+            instruction = self._code.instruction(address)
+            if instruction is None or instruction.mnemonic in STOPS:
+                self._problems.add(f"runs out of its code at {address - self._code.start:#x}")
+                return
+            flow = self._flow(instruction, state, compared)
+            if flow is None:
+                compared = _comparison(instruction, state, compared)
+                if compared and compared.kind == "dynamic":  # a probe loop of unknown length begins
+                    state = replace(state, dynamic=True)
+                    self._dynamic = True
+                state = self._step(instruction, state)
+            elif isinstance(flow, State):
+                state = flow
+            else:
+                return
+            address += 4
+
+    # --- flow: None for a plain instruction, a State to go on with behind it, False to stop
+
+    def _flow(
+        self, instruction: Any, state: State, compared: Value | None
+    ) -> "State | bool | None":
+        name = instruction.mnemonic
+        if name in LEAVES:
+            self._leave(instruction, state)
+            return False
+        if name == "bl" or name in INDIRECT_CALLS:
+            return self._call(instruction, state)
+        if name == "b":
+            self._jump(instruction, state)
+            return False
+        if name in INDIRECT_JUMPS:
+            self._computed(instruction, state)
+            return False
+        if name.startswith("b.") or name in CONDITIONAL:
+            return self._branch(instruction, state, compared)
+        return None
+
+    def _leave(self, instruction: Any, state: State) -> None:
+        self._returns = True
+        unbalanced = state.depth and not state.dynamic and not self._switched
+        if unbalanced and instruction.mnemonic.startswith("ret"):
+            where = instruction.address - self._code.start
+            self._problems.add(f"returns at {where:#x} with SP {state.depth} bytes too low")
+
+    def _call(self, instruction: Any, state: State) -> "State | bool":
+        target = _target(instruction) if instruction.mnemonic == "bl" else None
+        self._note_call(instruction.address, target, state)
+        if target in self._never_return:
+            return False
+        kept = {n: v for n, v in state.registers.items() if n in CALLEE_SAVED}
+        return State(state.depth, state.dynamic, kept)
+
+    def _jump(self, instruction: Any, state: State) -> None:
+        target = _target(instruction)
+        if self._code.inside(target):
+            self._reach(target, state)
+            return
+        self._note_call(instruction.address, target, state, tail=True)
+        self._returns |= target not in self._never_return
+
+    def _computed(self, instruction: Any, state: State) -> None:
+        for target in self._known_jumps:
+            self._reach(target, state)
+        if not self._known_jumps:
+            self._unresolved.add(instruction.address)
+            self._note_call(instruction.address, None, state, tail=True)
+            self._returns = True
+
+    def _branch(self, instruction: Any, state: State, compared: Value | None) -> State:
+        target = _target(instruction)
+        if not self._code.inside(target):
+            self._note_call(instruction.address, target, state, tail=True)
+        elif _ends_probing(instruction, target, compared):
+            assert compared is not None
+            self._frame = max(self._frame, compared.number)
+            return replace(state, depth=compared.number)
+        else:
+            self._reach(target, state)
+        return state
+
+    def _note_call(
+        self, address: int, target: int | None, state: State, tail: bool = False
+    ) -> None:
+        old = self._calls.get(address)
+        deep = max(state.depth, old.depth if old else 0)
+        self._calls[address] = Call(address, target, deep, state.dynamic, tail)
+
+    # --- effects on SP and on the registers that are followed
+
+    def _step(self, instruction: Any, state: State) -> State:
+        if "sp" not in instruction.op_str and not _interesting(instruction, state):
+            return state
+        operands = instruction.operands
+        registers = dict(state.registers)
+        depth, dynamic = state.depth, state.dynamic
+        for register, value in _effects(instruction, operands, state):
+            if register != "sp":
+                _set(registers, register, value)
+            elif value is None or value.kind != "sp":
+                dynamic = self._lost_sp(instruction, value, dynamic)
+                depth = depth if dynamic else 0
+            else:
+                depth = value.number
+                dynamic = dynamic and not _restores(instruction)
+        self._frame = max(self._frame, depth)
+        return State(depth, dynamic, registers)
+
+    def _lost_sp(self, instruction: Any, value: Value | None, dynamic: bool) -> bool:
+        """SP was moved by, or loaded with, what nobody here knows. Dynamic, unless it is loaded."""
+        loaded = instruction.mnemonic == "mov" and not (value and value.kind == "dynamic")
+        if loaded and not dynamic:
+            self._switched = True
+            return False
+        self._dynamic = True
+        return True
+
+
+# --- instructions -------------------------------------------------------------------------------
+
+
+def _decoder() -> Any:
+    decoder = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
+    decoder.detail = True
+    decoder.skipdata = True
+    return decoder
+
+
+def _target(instruction: Any) -> int:
+    """A branch's target stands last: `#0x…`."""
+    return int(instruction.op_str.rpartition("#")[2], 16)
+
+
+def _interesting(instruction: Any, state: State) -> bool:
+    """Does it write a register that is followed, or make a constant that may be subtracted
+    later?"""
+    if instruction.mnemonic in ("mov", "movz", "movk"):
+        return True
+    text = instruction.op_str
+    return any(_wide(part) in state.registers for part in text.split(", ", 2)[:2])
+
+
+def _wide(name: str) -> str:
+    """One name for one register: capstone calls x29 fp, and w3 is the lower half of x3."""
+    name = {"fp": "x29", "lr": "x30"}.get(name, name)
+    return f"x{name[1:]}" if name[:1] == "w" and name[1:].isdigit() else name
+
+
+def _set(registers: dict[str, Value], name: str, value: Value | None) -> None:
+    if value is None:
+        registers.pop(name, None)
+    else:
+        registers[name] = value
+
+
+def _comparison(instruction: Any, state: State, before: Value | None) -> Value | None:
+    """What SP was last compared with, if that is a known place of this frame."""
+    if instruction.mnemonic == "cmp":
+        left, _, right = instruction.op_str.partition(", ")
+        known = state.registers.get(right)
+        return known if left == "sp" and known and known.kind != "number" else None
+    return before
+
+
+def _ends_probing(instruction: Any, target: int, compared: Value | None) -> bool:
+    """A probe loop ends when SP has come down to what it is compared with."""
+    return compared is not None and instruction.mnemonic == "b.ne" and target <= instruction.address
+
+
+def _restores(instruction: Any) -> bool:
+    """`mov sp, x29` and its like end what alloca began; an addition to SP does not."""
+    operands = instruction.operands
+    return instruction.mnemonic in ("mov", "add", "sub") and (
+        len(operands) < 2 or operands[1].reg != arm.ARM64_REG_SP
+    )
+
+
+Effect = tuple[str, Value | None]
+
+
+def _effects(instruction: Any, operands: Any, state: State) -> Iterator[Effect]:
+    """(register, new value or None for unknown) of everything it writes that may matter."""
+    if instruction.mnemonic in _ARITHMETIC:
+        destination = _wide(instruction.reg_name(operands[0].reg))
+        value = _ARITHMETIC[instruction.mnemonic](instruction, operands, state)
+        yield destination, value
+        return
+    memory = next((o for o in operands if o.type == arm.ARM64_OP_MEM), None)
+    if memory is None:
+        if operands and operands[0].type == arm.ARM64_OP_REG and _writes_first(instruction):
+            yield _wide(instruction.reg_name(operands[0].reg)), None
+        return
+    if instruction.mnemonic.startswith("ld"):
+        for operand in operands:
+            if operand.type == arm.ARM64_OP_REG:
+                yield _wide(instruction.reg_name(operand.reg)), None
+    if instruction.writeback:
+        yield from _writeback(instruction, operands, memory, state)
+
+
+def _writes_first(instruction: Any) -> bool:
+    return instruction.mnemonic not in ("cmp", "cmn", "tst", "msr", "ccmp", "ccmn")
+
+
+def _writeback(instruction: Any, operands: Any, memory: Any, state: State) -> Iterator[Effect]:
+    base = _wide(instruction.reg_name(memory.mem.base))
+    last = operands[-1]
+    by = last.imm if last.type == arm.ARM64_OP_IMM else memory.mem.disp
+    if last.type == arm.ARM64_OP_REG:  # st1 {…}, [sp], x9
+        yield base, None
+        return
+    old = _value(base, state)
+    yield base, _moved(old, by) if old else None
+
+
+def _value(name: str, state: State) -> Value | None:
+    if name == "sp":
+        return None if state.dynamic else Value("sp", state.depth)
+    if name in ("xzr", "wzr"):
+        return Value("number", 0)
+    return state.registers.get(_wide(name))
+
+
+def _moved(value: Value, by: int) -> Value:
+    return Value(value.kind, value.number + by if value.kind == "number" else value.number - by)
+
+
+def _operand(instruction: Any, operand: Any, state: State) -> Value | None:
+    if operand.type == arm.ARM64_OP_IMM:
+        shift = operand.shift.value if operand.shift.type == arm.ARM64_SFT_LSL else 0
+        return Value("number", operand.imm << shift)
+    plain = not operand.shift.type and operand.ext in (0, arm.ARM64_EXT_UXTX)
+    if operand.type == arm.ARM64_OP_REG and plain:
+        return _value(instruction.reg_name(operand.reg), state)
+    return None
+
+
+def _add(instruction: Any, operands: Any, state: State) -> Value | None:
+    return _sum(instruction, operands, state, 1)
+
+
+def _sub(instruction: Any, operands: Any, state: State) -> Value | None:
+    return _sum(instruction, operands, state, -1)
+
+
+def _sum(instruction: Any, operands: Any, state: State, sign: int) -> Value | None:
+    left = _operand(instruction, operands[1], state)
+    right = _operand(instruction, operands[2], state)
+    if state.dynamic and operands[0].reg == operands[1].reg == arm.ARM64_REG_SP:
+        return Value("sp", state.depth)  # part of what is dynamic: its note bounds both
+    if left and right and right.kind == "number":
+        return _moved(left, sign * right.number)
+    if left and left.kind != "number" and not right:
+        return Value("dynamic", left.number)
+    return None
+
+
+def _mov(instruction: Any, operands: Any, state: State) -> Value | None:
+    return _operand(instruction, operands[1], state)
+
+
+def _movk(instruction: Any, operands: Any, state: State) -> Value | None:
+    old = _value(instruction.reg_name(operands[0].reg), state)
+    part = operands[1]
+    if old is None or old.kind != "number":
+        return None
+    shift = part.shift.value
+    return Value("number", old.number & ~(0xFFFF << shift) | part.imm << shift)
+
+
+_ARITHMETIC = {"add": _add, "sub": _sub, "mov": _mov, "movz": _mov, "movk": _movk}

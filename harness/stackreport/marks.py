@@ -1,0 +1,60 @@
+"""What was measured: the [stack] records of golden logs. Pure but for reading the files it is
+given.
+
+A mark knows its log and, where a backtrace stands beside it, in which function its thread began:
+the last frame before thread_start. So the many victims of the labs, which share one name, are each
+held against their own chain.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_STACK = re.compile(r"^\[stack\] (\S+) used=(\d+)\S* size=(\d+)(?:.* lowest_sp=(\d+))?")
+_BACKTRACE = re.compile(r"^\[bt\] #\d+ ([^+ ]+)\+\S+ .*stack=(\S+)")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """`used` by paint, `lowest` by SP where it was known (else 0); `start` of the thread or
+    empty."""
+
+    log: str
+    stack: str
+    used: int
+    size: int
+    lowest: int = 0
+    start: str = ""
+
+    @property
+    def deepest(self) -> int:
+        return max(self.used, self.lowest)
+
+
+def read(folder: Path) -> list[Mark]:
+    """Every mark of every golden below a folder; `log` is the path from there."""
+    found: list[Mark] = []
+    for path in sorted(folder.rglob("*.log")):
+        found += parse(path.read_text("utf-8"), path.relative_to(folder).as_posix())
+    return found
+
+
+def parse(text: str, log: str, root: str = "thread_start") -> Iterator[Mark]:
+    walked: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        if frame := _BACKTRACE.match(line):
+            if line.startswith("[bt] #0 "):
+                walked = []
+            walked.append((frame[1], frame[2]))
+        elif record := _STACK.match(line):
+            name, used, size, lowest = record.groups()
+            start = _start(walked, name, root)
+            yield Mark(log, name, int(used), int(size), int(lowest or 0), start)
+            walked = []
+
+
+def _start(walked: list[tuple[str, str]], stack: str, root: str) -> str:
+    if len(walked) < 2 or walked[-1][0] != root or walked[-1][1] != stack:
+        return ""
+    return walked[-2][0]

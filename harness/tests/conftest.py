@@ -1,0 +1,67 @@
+"""The broken machines: built on demand from machines/*.S into build/test-machines/, once a
+session."""
+
+import fcntl
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.tools import cross_prefix
+
+SOURCES = Path(__file__).parent / "machines"
+BUILD = Path(__file__).parents[2] / "build" / "test-machines"
+FLAGS = [
+    "-nostdlib",
+    "-static",
+    "-g",
+    "-Wl,-Ttext=0x40200000,-z,max-page-size=4096,--build-id=none",
+]
+
+Kernels = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def kernels() -> Kernels:
+    """kernels("floor") is the path of machines/floor.S, built."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    return _built
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """Whatever the test did, no descriptor and no child process is left behind."""
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    assert len(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def _built(name: str) -> Path:
+    source, kernel = SOURCES / f"{name}.S", BUILD / f"{name}.elf"
+    with (BUILD / ".lock").open("w") as lock:  # several workers may want the same kernel
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_fresh(kernel, [source, SOURCES / "machine.h"]):
+            _build(source, kernel)
+    return kernel
+
+
+def _is_fresh(kernel: Path, sources: list[Path]) -> bool:
+    return kernel.exists() and kernel.stat().st_mtime > max(s.stat().st_mtime for s in sources)
+
+
+def _build(source: Path, kernel: Path) -> None:
+    partial = kernel.with_suffix(".part")
+    subprocess.run([f"{cross_prefix()}gcc", *FLAGS, "-o", partial, source], check=True)
+    partial.rename(kernel)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _children_can_be_interrupted() -> None:
+    """A job that a script starts with `&` ignores SIGINT, and its children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,5 @@
+// Prints for ever.
+#include "machine.h"
+main:	print	line
+	b	main
+line:	.asciz	"[flood] and again\n"

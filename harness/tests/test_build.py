@@ -1,0 +1,161 @@
+"""The build: what no golden may depend on, and the gate that no frame passes.
+
+Each test works in a copy of the tracked tree, with kernel/build.mk alone.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from harness import tools
+from harness.symbols import build_id
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("kernel", "harness", "scenarios", "golden", "conftest.py", "pytest.ini")
+
+UNRELATED = """\
+#include "core/lab.h"
+#include "core/report.h"
+
+static char ballast[5000];
+
+LAB(aaa, unrelated, "nothing to do with anything", NO_PARAMS)
+{
+	for (unsigned int i = 0; i < sizeof(ballast); i++)
+		ballast[i] = (char)i;
+	end("ok");
+}
+"""
+
+# One case of every row; not what compares no golden.
+EVERY_GOLDEN = (
+    "(test_stack or test_pool or test_crash)"
+    " and not (control or serial or gdb or wherever or overflow_changes)"
+)
+
+# Assembly that is never in a backtrace: it has no stack, or never comes back to one.
+WITHOUT_FRAME = {
+    "early_vectors",
+    "early_fault",
+    "last_hex",
+    "last_off",
+    "last_puts",
+    "last_registers",
+    "last_report",
+    "secondary_start",
+    "vectors_classic",
+    "lab_partner",
+}
+
+FAT = """\
+int fat(void);
+int fat(void)
+{
+	volatile char buffer[%d];
+
+	buffer[0] = 0;
+	return buffer[0];
+}
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for part in PARTS:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, tmp_path / part)
+    mini = f"CROSS_COMPILE := {tools.cross_prefix()}\ninclude kernel/build.mk\n"
+    (tmp_path / "mini.mk").write_text(mini)
+    return tmp_path
+
+
+def make(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ("make", "-f", "mini.mk", *arguments)
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL")}
+    return subprocess.run(
+        command, cwd=tree, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_no_golden_depends_on_link_order_build_folder_or_other_labs(tree: Path) -> None:
+    (tree / "kernel/labs/aaa.c").write_text(UNRELATED)
+    made = make(tree, "-j2", "BUILD=else/where", "LINK_ORDER=reverse", "kernel")
+    assert made.returncode == 0, made.stderr
+    assert build_id(tree / "else/where/kernel.elf") != build_id(ROOT / "build/kernel.elf")
+
+    run = subprocess.run(
+        (sys.executable, "-m", "pytest", "scenarios", "-q", "-p", "no:cacheprovider"),
+        cwd=tree,
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
+        | {"BUILD": "else/where", "PYTEST_ADDOPTS": f"-k '{EVERY_GOLDEN}'"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert " passed" in run.stdout
+
+
+def test_a_frame_above_the_gate_does_not_build(tree: Path) -> None:
+    (tree / "kernel/core/fat.c").write_text(FAT % 2048)
+    made = make(tree, "BUILD=build", "build/kernel/core/fat.c.o")
+    assert made.returncode != 0
+    assert "stack usage" in made.stderr
+
+    (tree / "kernel/core/fat.c").write_text(FAT % 512)
+    assert make(tree, "BUILD=build", "build/kernel/core/fat.c.o").returncode == 0
+
+
+def test_a_big_frame_is_probed_page_by_page(tree: Path) -> None:
+    """Labs may take more; then -fstack-clash-protection must touch every 4 KiB on the way down."""
+    (tree / "kernel/labs/fat.c").write_text(FAT % 9216)
+    made = make(tree, "BUILD=build", "build/kernel/labs/fat.c.o")
+    assert made.returncode == 0, made.stderr
+    objdump = (f"{tools.cross_prefix()}objdump", "-d", "build/kernel/labs/fat.c.o")
+    code = subprocess.run(objdump, cwd=tree, capture_output=True, text=True, check=True).stdout
+    assert code.count("str\txzr, [sp") >= 2, code
+
+
+def test_a_second_make_does_nothing(tree: Path) -> None:
+    assert make(tree, "-j2", "BUILD=build", "kernel").returncode == 0
+    before = (tree / "build/kernel.elf").stat().st_mtime_ns
+    assert make(tree, "BUILD=build", "kernel").returncode == 0
+    assert (tree / "build/kernel.elf").stat().st_mtime_ns == before
+
+
+def test_every_function_has_a_dwarf_frame() -> None:
+    """Or GDB's view is a guess from the prologue, and no third view at all."""
+    kernel = str(ROOT / "build/kernel.elf")
+    functions = {
+        int(row[1], 16): row[7]
+        for row in map(str.split, _readelf("-sW", kernel))
+        if len(row) == 8 and row[3] == "FUNC" and row[6] != "ABS"
+    }
+    frames = re.findall(r"pc=([0-9a-f]+)\.\.", "\n".join(_readelf("--debug-dump=frames", kernel)))
+    bare = {functions[start] for start in functions.keys() - {int(pc, 16) for pc in frames}}
+    assert bare == WITHOUT_FRAME
+
+
+def _readelf(*arguments: str) -> list[str]:
+    command = (f"{tools.cross_prefix()}readelf", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_every_stack_has_a_guard_between_it_and_the_next() -> None:
+    """kernel.ld's own arithmetic, read from the linked image: no two stacks touch."""
+    with (ROOT / "build/kernel.elf").open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        values = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
+    stacks = ["boot_stack", "irq_stack", "emergency_stack"]
+    edges = [(values[f"{name}_base"], values[f"{name}_top"]) for name in stacks]
+    assert values["__guard_boot_low"] + 4096 == edges[0][0]
+    assert all(low[1] + 4096 == high[0] for low, high in pairwise(edges))
+    assert edges[-1][1] + 4096 == values["__guard_last_end"]
+    assert [top - base for base, top in edges] == [0x4000, 0x4000, 0x2000]

@@ -1,0 +1,73 @@
+"""The fuzzers of harness/host: short runs, always the same, that find nothing in the kernel's files
+and everything that is planted in them.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from harness import fuzz
+from harness.errors import HarnessError
+from harness.fuzz import Mutant, Run
+
+# How many inputs a short run has: what finds every mutant below, with some to spare.
+RUNS = {"cmdline": 4000, "fdt": 3000, "heap": 2000, "page": 2000, "pool": 2000}
+
+FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
+CMDLINE = "core/cmdline.c"
+
+# One check taken away, or made off by one.
+MUTANTS = (
+    Mutant("cmdline.length", CMDLINE, "CMDLINE_MAX_BYTES)", "CMDLINE_MAX_BYTES + 40)"),
+    Mutant("cmdline.count", CMDLINE, "c->count == CMDLINE_MAX_ITEMS", "0"),
+    Mutant("cmdline.printable", CMDLINE, "|| *p > '~'", ""),
+    Mutant("cmdline.named", CMDLINE, "c->bad = word;\n\t\t\treturn", "return"),
+    Mutant("cmdline.overflow", CMDLINE, "n > UINT64_MAX >> shift", "0"),
+    Mutant("fdt.total", FDT, "total > limit || ", ""),
+    Mutant("fdt.inside", FDT, " && size <= total - offset", ""),
+    Mutant("fdt.name", FDT, "while (n < size && s[n])", "while (s[n])"),
+    Mutant("fdt.value", FDT, "!inside(8, e->length, left) || ", ""),
+    Mutant("fdt.depth", FDT, " || w->depth >= MAX_DEPTH", ""),
+    Mutant("fdt.unit", FDT, "|| node[n] == '@' ? n : 0", "? n : 0"),
+    Mutant("heap.split", HEAP, "rest < HEAP_HEADER_BYTES + HEAP_ALIGN", "rest < HEAP_ALIGN"),
+    Mutant("heap.join", HEAP, "before && !is_used(before)", "0"),
+    Mutant("heap.wrap", HEAP, "if (size <= h->size)", ""),
+    Mutant("heap.misaligned", HEAP, " || offset % HEAP_ALIGN", ""),
+    Mutant("heap.double", HEAP, "is_used(b) ? HEAP_OK : HEAP_DOUBLE_FREE", "HEAP_OK"),
+    Mutant("page.wrap", PAGE, "size <= heap_end - at", "at + size <= heap_end"),
+    Mutant("page.last", PAGE, "fresh < first", "fresh <= first"),
+    Mutant("page.misaligned", PAGE, "offset % PAGE_SIZE == 0 &&", ""),
+    Mutant("page.double", PAGE, "states[offset / PAGE_SIZE] == PAGE_USED", "true"),
+    Mutant("pool.nothing", POOL, "!pool->block || ", ""),
+    Mutant("pool.owns", POOL, "< pool->capacity * pool->block", "<= pool->capacity * pool->block"),
+    Mutant("pool.misaligned", POOL, "if (((uintptr_t)block - pool->base) % pool->block)", "if (0)"),
+    Mutant("pool.double", POOL, "[index_of(pool, block)] ? POOL_OK", "[0] ? POOL_OK"),
+)
+
+
+def short_run(fuzzer: Path, name: str, tmp_path: Path) -> Run:
+    # use_cmp=0: comparisons teach libFuzzer addresses, and those differ each time.
+    options = (f"-runs={RUNS[name]}", "-seed=1", "-use_cmp=0")
+    return fuzz.run(fuzzer, name, tmp_path / "kept", *options)
+
+
+@pytest.mark.parametrize("name", fuzz.names())
+def test_the_fuzzer_finds_nothing(name: str, tmp_path: Path) -> None:
+    came = short_run(fuzz.build(name), name, tmp_path)
+    assert not came.finding, came.output
+    assert came.executions >= RUNS[name]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_fuzzer_finds_what_is_planted(mutant: Mutant, tmp_path: Path) -> None:
+    came = short_run(fuzz.build_mutant(mutant), mutant.fuzzer, tmp_path)
+    assert came.finding, f"{came.executions} executions, and nothing was found"
+
+
+def test_every_fuzzer_has_mutants() -> None:
+    assert {mutant.fuzzer for mutant in MUTANTS} == set(fuzz.names())
+
+
+def test_a_mutant_whose_text_is_gone_is_named() -> None:
+    with pytest.raises(HarnessError, match="stands 0 times"):
+        fuzz.build_mutant(Mutant("fdt.gone", "core/fdt.c", "no such text", ""))

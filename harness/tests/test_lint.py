@@ -1,0 +1,116 @@
+"""harness.lint, on small trees with one broken direction each; `make lint` runs it on this one."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.lint import C_LAYERS, PYTHON, PYTHON_FOLDERS, check
+
+
+def problems(root: Path, files: dict[str, str]) -> list[str]:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return [str(problem) for problem in check(root)]
+
+
+@pytest.mark.parametrize(("above", "below"), [("labs", "proc"), ("mem", "core"), ("core", "arch")])
+def test_c_may_include_downward_and_not_upward(tmp_path: Path, above: str, below: str) -> None:
+    headers = {f"kernel/{layer}/x.h": "" for layer in C_LAYERS}
+    down = {f"kernel/{above}/a.c": f'#include "{below}/x.h"\n'}
+    assert problems(tmp_path, headers | down) == []
+    (found,) = problems(tmp_path, {f"kernel/{below}/b.c": f'\n#include "{above}/x.h"\n'})
+    assert found.startswith(f'kernel/{below}/b.c:2: {below} includes "{above}/x.h"')
+    assert "call up through core/upcall.h" in found
+
+
+def test_a_hash_apart_from_its_include_is_seen_and_assembler_too(tmp_path: Path) -> None:
+    header = {"kernel/core/x.h": ""}
+    assert problems(tmp_path, header | {"kernel/arch/a.S": '  #  include "core/x.h"\n'})
+
+
+def test_upcalls_and_the_composition_root_may_go_against_the_stream(tmp_path: Path) -> None:
+    files = {
+        "kernel/core/upcall.h": "",
+        "kernel/labs/x.h": "",
+        "kernel/arch/a.c": '#include "core/upcall.h"\n',
+        "kernel/core/main.c": '#include "labs/x.h"\n',
+    }
+    assert problems(tmp_path, files) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("#include <stdio.h>", "a freestanding compiler brings only"),
+        ('#include "x.h"', "no such file"),
+        ("#include HEADER", "cannot be checked"),
+    ],
+)
+def test_c_includes_that_cannot_be_right(tmp_path: Path, line: str, said: str) -> None:
+    (found,) = problems(tmp_path, {"kernel/core/a.c": f"{line}\n", "kernel/core/x.h": ""})
+    assert found.startswith("kernel/core/a.c:1: ")
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    "name", ["kernel/net/a.c", "kernel/a.c", "harness/stray.py", "stray.py", "tools/stray.py"]
+)
+def test_a_file_without_a_row_is_told_where_to_get_one(tmp_path: Path, name: str) -> None:
+    (found,) = problems(tmp_path, {name: ""})
+    assert found.startswith(f"{name}:1: ")
+    assert "add a row to" in found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import harness.machine",
+        "from harness import machine",
+        "from harness.machine import Machine",
+        "from . import machine",
+        "from .machine import Machine",
+        "def f() -> None:\n    import harness.machine",
+    ],
+)
+def test_python_may_not_import_upward_however_it_is_written(tmp_path: Path, line: str) -> None:
+    files = {"harness/__init__.py": "", "harness/machine.py": "", "harness/drain.py": line}
+    (found,) = problems(tmp_path, files)
+    assert "harness.drain" in found
+    assert "imports harness.machine" in found
+
+
+def test_python_may_import_downward(tmp_path: Path) -> None:
+    files = {
+        "harness/__init__.py": "",
+        "harness/errors.py": "import sys\n",
+        "harness/machine.py": "import socket\nfrom harness import errors\n",
+        "conftest.py": "import harness.machine\n",
+        "scenarios/test_stack.py": "from harness.machine import Machine\nimport helper\n",
+        "scenarios/helper.py": "",
+    }
+    assert problems(tmp_path, files) == []
+
+
+@pytest.mark.parametrize("line", ["import socket", "from concurrent import futures"])
+def test_a_pure_module_does_not_act(tmp_path: Path, line: str) -> None:
+    (found,) = problems(tmp_path, {"harness/canon.py": f"{line}\n"})
+    assert found.startswith("harness/canon.py:1: harness.canon is pure, but imports ")
+
+
+def test_a_pure_module_imports_only_pure_ones(tmp_path: Path) -> None:
+    files = {"harness/canon.py": "from harness.tools import find_qemu\n", "harness/tools.py": ""}
+    (found,) = problems(tmp_path, files)
+    assert "which is not" in found
+
+
+@pytest.mark.parametrize("folder", PYTHON_FOLDERS)
+def test_nobody_imports_from_a_folder_of_scripts(tmp_path: Path, folder: str) -> None:
+    line = f"import {folder.replace('/', '.')}.hw\n"
+    (found,) = problems(tmp_path, {"conftest.py": line, f"{folder}/hw.py": ""})
+    assert f"only files of {folder}/ may" in found
+
+
+def test_every_row_is_of_a_file_that_may_exist() -> None:
+    assert all(name == "conftest" or name.split(".")[0] == "harness" for name in PYTHON)

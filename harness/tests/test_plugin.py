@@ -1,0 +1,311 @@
+"""The plugin under a real pytest: which cases there are, how a failure looks, what is offered.
+
+Every machine is faked (walk.Run.boot), so that nothing here needs QEMU or a kernel.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import walk
+from harness.tests.samples import GOLDEN_TEXT, write_golden
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = '''
+import os
+import pytest
+from harness import walk
+from harness.judge import Build
+from harness.tests import samples
+
+pytest_plugins = ["harness.plugin"]
+
+
+def boot(run):
+    """What a good machine would have left, or what FAKE says."""
+    serial = samples.SERIAL.replace(samples.NONCE.encode(), run.nonce.encode())
+    for old, new in FAKE.items():
+        serial = serial.replace(old.encode(), new.encode())
+    if run.case.control:
+        serial = serial.replace(b"caught by=guard-page", run.case.verdict.encode())
+    (run.folder / "qemu-int.log").write_bytes(samples.INT_LOG)
+    looks = (tuple(samples.look()),) if run.case.looks else None
+    return walk.Evidence(serial, samples.INT_LOG, run.nonce, looks)
+
+
+FAKE = %(fake)r
+
+
+@pytest.fixture(autouse=True)
+def _no_qemu(monkeypatch):
+    monkeypatch.setattr(walk.Run, "boot", boot)
+    monkeypatch.setattr(walk.Symbols, "from_elf", lambda path: samples.NAMES)
+    monkeypatch.setattr(walk.Walker, "build", samples.BUILD)
+'''
+SCENARIOS = """
+from harness.scenario import Case, Control, Scenario, Walk
+from harness import walk
+from harness.tests.samples import SCENARIO
+
+SCENARIOS = [SCENARIO, *MORE]
+
+def test_stack(case: Case, walk: Walk) -> None:
+    walk(case)
+"""
+TRACEBACK = r".*\.py:\d+: "
+PASSES = ["recurse", "recurse-serial", "recurse-gdb", "recurse-control-no-guard"]
+
+
+@pytest.fixture(autouse=True)
+def _no_real_scenarios(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process may have collected the checkout's own scenarios, under the very same names."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scenarios"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+class Project:
+    """A checkout with one family of scenarios, its golden, and machines that only pretend."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.root = pytester.path
+        self.golden = write_golden(self.root / "golden")
+        self.fake({})
+        pytester.makefile(".ini", pytest="[pytest]\naddopts = --import-mode=importlib\n")
+        self.scenarios()
+
+    def fake(self, replacements: dict[str, str]) -> None:
+        self.pytester.makeconftest(CONFTEST % {"fake": replacements})
+
+    def scenarios(self, more: str = "[]") -> None:
+        folder = self.root / "scenarios"
+        folder.mkdir(exist_ok=True)
+        (folder / "test_stack.py").write_text(SCENARIOS.replace("MORE", more))
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        return self.run_cached("-p", "no:cacheprovider", *arguments)
+
+    def run_cached(self, *arguments: str) -> pytest.RunResult:
+        """In this process, unless there are workers: starting pytest costs half a second."""
+        workers = "-n" in arguments
+        run = self.pytester.runpytest_subprocess if workers else self.pytester.runpytest_inprocess
+        return run(*arguments)
+
+    def artifact(self, case: str, name: str) -> Path:
+        return self.root / walk.ARTIFACTS / case / name
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.delenv("BUILD", raising=False)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    return Project(pytester)
+
+
+def _ids(result: pytest.RunResult) -> list[str]:
+    return [line[line.index("[") + 1 : -1] for line in result.outlines if "::test_stack[" in line]
+
+
+def test_rows_become_cases_with_readable_ids(project: Project) -> None:
+    result = project.run("--collect-only", "-q")
+    assert _ids(result) == [*PASSES, "recurse-control-no-guard-no-sentinel"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "count"),
+    [("recurse", 5), ("recurse-gdb", 1), ("control", 2), ("no-guard and not no-sentinel", 1)],
+)
+def test_cases_are_selected_by_k(project: Project, expression: str, count: int) -> None:
+    assert len(_ids(project.run("--collect-only", "-q", "-k", expression))) == count
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_good_runs_pass(project: Project, workers: tuple[str, ...]) -> None:
+    project.run(*workers).assert_outcomes(passed=5)
+    assert not list(project.root.rglob("*.new"))
+
+
+def test_last_failed_runs_only_what_failed(project: Project) -> None:
+    project.fake({"frame=32": "frame=64"})
+    project.run_cached().assert_outcomes(passed=2, failed=3)
+    project.fake({})
+    project.run_cached("--lf").assert_outcomes(passed=3)
+
+
+def test_a_good_run_keeps_the_cheap_artifacts(project: Project) -> None:
+    project.run("-k", "recurse-gdb")
+    kept = {path.name for path in (project.root / "build/artifacts/stack.recurse-gdb").iterdir()}
+    assert kept == {"serial.log", "canonical.log", "reopen"}
+    assert project.artifact("stack.recurse-gdb", "canonical.log").read_text() in GOLDEN_TEXT
+    assert project.artifact("stack.recurse-gdb", "reopen").read_text() == (
+        "make replay CAPSULE=build/artifacts/stack.recurse-gdb\n"
+    )
+
+
+def test_a_failure_keeps_all_and_the_next_run_clears_it(project: Project) -> None:
+    project.fake({"frame=32": "frame=64"})
+    project.run("-k", "recurse-gdb")
+    diff = project.artifact("stack.recurse-gdb", "golden.diff")
+    assert "frame grew 32 → 64 (recurse_thread)" in diff.read_text()
+    assert project.artifact("stack.recurse-gdb", "qemu-int.log").exists()
+    project.fake({})
+    project.run("-k", "recurse-gdb")
+    assert not diff.exists()
+    assert not project.artifact("stack.recurse-gdb", "qemu-int.log").exists()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_a_failure_is_the_message_and_nothing_else(
+    project: Project, workers: tuple[str, ...]
+) -> None:
+    project.fake({"frame=32": "frame=64"})
+    result = project.run(*workers, "-k", "recurse-serial")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "scenario  stack.recurse (recurse-serial), by serial",
+            "verdict   expected  caught by=guard-page",
+            "golden    golden/stack/recurse.log: 1 difference",
+            "  frame grew 32 → 64 (recurse_thread)",
+            "reopen    make replay CAPSULE=build/artifacts/stack.recurse-serial",
+            "FAILED *recurse-serial* - golden: *",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_re_match_line(TRACEBACK)
+    result.stdout.no_fnmatch_line("*\x1b*")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_a_terminal_gets_colour(project: Project, workers: tuple[str, ...]) -> None:
+    project.fake({"frame=32": "frame=64"})
+    result = project.run("--color=yes", *workers, "-k", "recurse-serial")
+    assert any("\x1b[31m" in line and "- [bt] #340" in line for line in result.outlines)
+    assert any("\x1b[1m" in line and "reopen" in line for line in result.outlines)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_one_case_offers_the_new_golden(project: Project, workers: tuple[str, ...]) -> None:
+    project.golden.unlink()
+    result = project.run(*workers)
+    result.assert_outcomes(passed=2, failed=3)
+    assert [path.name for path in project.root.rglob("*.new")] == ["recurse.log.new"]
+    result.stdout.fnmatch_lines(
+        ["*pending in golden/stack/recurse.log.new*make golden ONLY=recurse"]
+    )
+    (project.root / "golden/stack/recurse.log.new").rename(project.golden)
+    assert project.golden.read_text() == GOLDEN_TEXT
+    project.run(*workers).assert_outcomes(passed=5)
+
+
+def test_a_run_with_the_wrong_verdict_offers_nothing(project: Project) -> None:
+    project.fake({"[end] caught by=guard-page": "[end] survived"})
+    result = project.run("-k", "recurse-gdb")
+    result.stdout.fnmatch_lines(["*expected  caught by=guard-page", "*seen      survived"])
+    assert not list(project.root.rglob("*.new"))
+
+
+def test_a_passing_run_takes_its_pending_golden_back(project: Project) -> None:
+    project.fake({"frame=32": "frame=64"})
+    project.run()
+    assert list(project.root.rglob("*.new"))
+    project.fake({})
+    project.run()
+    assert not list(project.root.rglob("*.new"))
+
+
+def test_exact_records_what_another_toolchain_compiled(project: Project) -> None:
+    project.golden.write_text(GOLDEN_TEXT.replace("gcc 12.2.0", "gcc 13.1.0"))
+    project.fake({"frame=32": "frame=33"})
+    project.run().assert_outcomes(passed=5)
+    project.run("--golden-exact").assert_outcomes(passed=2, failed=3)
+    assert list(project.root.rglob("*.new"))
+
+
+def test_a_corrupt_golden_is_told_without_a_traceback(project: Project) -> None:
+    project.golden.write_text("garbage\n")
+    result = project.run("-k", "recurse-serial")
+    result.stdout.fnmatch_lines(["corrupt golden, line 1: expected*", "  next: restore it*"])
+    result.stdout.no_re_match_line(TRACEBACK)
+
+
+def test_a_kernel_that_is_not_built_is_told_once_a_case(project: Project) -> None:
+    project.pytester.makeconftest('pytest_plugins = ["harness.plugin"]')
+    result = project.run("-k", "recurse-serial")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["kernel *build/kernel.elf does not exist", "  next: run: make"])
+    result.stdout.no_re_match_line(TRACEBACK)
+    assert str(result.stdout).count("next: run: make") == 1
+
+
+def test_ordinary_failures_keep_their_traceback(project: Project) -> None:
+    project.pytester.makepyfile("def test_x():\n    assert 1 == 2")
+    project.run("test_ordinary_failures_keep_their_traceback.py").stdout.fnmatch_lines(
+        ["*assert 1 == 2", "*.py:2: AssertionError"]
+    )
+
+
+def test_rows_with_one_name_are_refused_by_name(project: Project) -> None:
+    project.scenarios("[SCENARIO]")
+    result = project.run()
+    result.stdout.fnmatch_lines(["*two cases are called stack.recurse,*give one row a name=*"])
+    assert result.ret != 0
+
+
+def test_a_module_without_rows_is_told_so(project: Project) -> None:
+    project.pytester.makepyfile("def test_x(case):\n    pass")
+    result = project.run("test_a_module_without_rows_is_told_so.py")
+    result.stdout.fnmatch_lines(["*test_a_module_without_rows_is_told_so.py has no SCENARIOS*"])
+
+
+ORPHANS = "--golden-orphans=build/orphans"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "listed"),
+    [
+        ((), True),
+        (("scenarios",), True),
+        (("-k", "recurse"), True),  # deselects nothing here
+        (("-k", "serial"), False),
+        (("-n", "2"), False),
+        (("-x",), True),
+        (("scenarios/test_stack.py::test_stack[recurse]",), False),
+        (("scenarios/test_stack.py",), True),  # the only module
+    ],
+)
+def test_orphans_are_listed_by_full_runs_only(
+    project: Project, arguments: tuple[str, ...], listed: bool
+) -> None:
+    (project.root / "golden/stack/old.log").write_text(GOLDEN_TEXT)
+    project.run(ORPHANS, *arguments)
+    listing = project.root / "build/orphans"
+    assert listing.exists() is listed
+    assert not listed or listing.read_text() == "stack/old.log\n"
+
+
+def test_a_module_left_out_makes_a_run_partial(project: Project) -> None:
+    (project.root / "scenarios/test_pool.py").write_text("def test_x(): pass")
+    project.run(ORPHANS, "scenarios/test_stack.py")
+    assert not (project.root / "build/orphans").exists()
+
+
+def test_a_stopped_run_is_partial(project: Project) -> None:
+    project.fake({"frame=32": "frame=64"})
+    project.run(ORPHANS, "-x")
+    assert not (project.root / "build/orphans").exists()
+
+
+def test_pytest_starts_without_the_harness_proper(project: Project) -> None:
+    project.pytester.makeconftest('pytest_plugins = ["harness.plugin"]')
+    project.pytester.makepyfile(
+        "import sys, json\n"
+        "def test_x():\n"
+        "    names = ('pexpect', 'elftools', 'harness.machine', 'harness.walk')\n"
+        "    assert not set(names) & set(sys.modules), json.dumps(sorted(sys.modules))"
+    )
+    name = "test_pytest_starts_without_the_harness_proper.py"
+    project.pytester.runpytest_subprocess(name).assert_outcomes(passed=1)

@@ -1,0 +1,191 @@
+"""Time travel: what is recorded is replayed, GDB walks it backwards, `hw blame` names who did it.
+
+Each blame test starts at the detection, with nothing known but what was detected.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from harness import rewind
+from harness.deadline import Deadline
+from harness.errors import GdbError, HarnessError
+from harness.gdb import GdbSession
+from harness.machine import Machine, MachineSpec
+from harness.tests.conftest import Kernels
+from harness.tools import find_gdb
+from harness.walk import FAULT_HOOK, KERNEL
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = ROOT / "harness" / "gdb" / "hw.py"
+
+Rewound = Callable[[str], GdbSession]
+
+
+def soon() -> Deadline:
+    return Deadline(20)
+
+
+@pytest.fixture
+def at_fault(tmp_path: Path) -> Iterator[Rewound]:
+    """at_fault(boot line): recorded, replayed, and stopped where the fault was detected."""
+    with ExitStack() as owned:
+
+        def at_fault(line: str) -> GdbSession:
+            spec = MachineSpec(ROOT / KERNEL, line)
+            replay = rewind.record(spec, tmp_path, soon()).replay
+            machine = owned.enter_context(Machine(replay, tmp_path))
+            assert machine.gdb_socket is not None
+            transcript = tmp_path / "gdb.txt"
+            session = GdbSession(find_gdb(), machine.gdb_socket, spec.kernel, transcript)
+            gdb = owned.enter_context(session)
+            gdb.connect()
+            gdb.source(COMMANDS)
+            gdb.breakpoint(FAULT_HOOK)
+            gdb.breakpoint(rewind.POWER_OFF)
+            gdb.cont()
+            assert gdb.wait_stop(soon()).function == FAULT_HOOK
+            return gdb
+
+        yield at_fault
+
+
+# --- blame -------------------------------------------------------------------------------------
+
+
+def test_blame_a_canary(at_fault: Rewound) -> None:
+    """Eight bytes of it are overwritten, one by one: the first is the one to blame."""
+    gdb = at_fault("lab=stack.canary")
+    said = gdb.console_moving("hw blame canary")
+    assert "until fill_array() wrote it\n" in said
+    assert "at    kernel/labs/stack_detect.c:" in said
+    assert "code  fill_array+" in said
+    assert [frame.function for frame in gdb.backtrace()] == [
+        "fill_array",
+        "smash_with_canary",
+        "smash_victim",
+        "thread_start",
+    ]
+    assert int(gdb.evaluate("i")) == 32, "stands before the first byte behind the array"
+
+
+def test_blame_a_guard_word_that_a_tick_found(at_fault: Rewound) -> None:
+    gdb = at_fault("lab=stack.sentinel_tick")
+    said = gdb.console_moving("hw blame guard-word")
+    assert "thread:victim+0x0 was 0x57ac4b0dba5e0001 until overwrite_guard_word() wrote it" in said
+    assert "inlined in sentinel_tick_victim" in said
+    assert gdb.backtrace()[0].function == "overwrite_guard_word"
+    gdb.cont()
+    assert gdb.wait_stop(soon()).function == FAULT_HOOK, "the user's breakpoints are back"
+
+
+def test_blame_a_free_list(at_fault: Rewound) -> None:
+    """The alloc that faulted has the bad link from the head, the head from the block."""
+    gdb = at_fault("lab=pool.freelist_smash")
+    said = gdb.console_moving("hw blame freelist")
+    assert "until write_after_free() wrote it" in said
+    assert "kernel/labs/pool_smash.c:" in said
+    assert gdb.backtrace()[0].function == "write_after_free"
+
+
+def test_blame_any_address_and_nobody(at_fault: Rewound) -> None:
+    gdb = at_fault("lab=stack.canary")
+    assert "until link_thread() wrote it" in gdb.console_moving("hw blame &all_threads")
+    with pytest.raises(GdbError, match=r"nothing wrote .* since the record began"):
+        gdb.console_moving("hw blame &stack_marks")
+
+
+def test_nothing_to_blame(at_fault: Rewound) -> None:
+    gdb = at_fault("lab=stack.canary")
+    for what, told in NOTHING.items():
+        with pytest.raises(GdbError, match=told):
+            gdb.console_moving(f"hw blame {what}")
+
+
+NOTHING = {
+    "guard-word": "guard words are as they should be",
+    "freelist": "free list holds its free blocks",
+    "nosuch": r"No symbol .nosuch. in current context",
+}
+
+
+def test_gdb_itself_goes_back_and_forth(at_fault: Rewound) -> None:
+    gdb = at_fault("lab=stack.canary")
+    here = gdb.registers()
+    gdb.command("-exec-step-instruction --reverse", "reverse-stepi")
+    gdb.wait_stop(soon())
+    assert gdb.registers()["pc"] != here["pc"]
+    gdb.stepi(soon())
+    assert gdb.registers() == here
+    gdb.breakpoint("smash_victim")
+    gdb.command("-exec-continue --reverse", "reverse-continue")
+    assert gdb.wait_stop(soon()).function == "smash_victim"
+
+
+def test_from_the_power_off_there_is_a_way_back_before_it_and_none_behind(
+    at_fault: Rewound,
+) -> None:
+    gdb = at_fault("lab=stack.sentinel_tick")
+    gdb.cont()
+    assert gdb.wait_stop(soon()).function == rewind.POWER_OFF
+    assert "overwrite_guard_word()" in gdb.console_moving("hw blame guard-word")
+    gdb.console("delete")
+    gdb.cont()
+    assert not gdb.wait_stop(soon()).exited, "it pauses instead of powering off"
+    with pytest.raises(GdbError, match="has powered off, and QEMU cannot go back"):
+        gdb.console_moving("hw blame guard-word")
+
+
+def test_a_machine_that_was_not_recorded(tmp_path: Path) -> None:
+    spec = MachineSpec(ROOT / KERNEL, "lab=stack.canary", gdb=True, stopped=True)
+    with Machine(spec, tmp_path) as machine:
+        assert machine.gdb_socket is not None
+        with GdbSession(find_gdb(), machine.gdb_socket, spec.kernel, tmp_path / "gdb.txt") as gdb:
+            gdb.connect()
+            gdb.source(COMMANDS)
+            gdb.breakpoint(FAULT_HOOK)
+            gdb.cont()
+            gdb.wait_stop(soon())
+            with pytest.raises(GdbError, match=r"not recorded.*REVERSE=1"):
+                gdb.console_moving("hw blame canary")
+
+
+# --- the record --------------------------------------------------------------------------------
+
+
+def test_a_replay_prints_what_was_recorded(tmp_path: Path) -> None:
+    spec = MachineSpec(ROOT / KERNEL, "lab=stack.recurse")
+    recording = rewind.record(spec, tmp_path, soon())
+    assert recording.serial.endswith(b"[end] caught by=guard-page\n")
+    assert recording.instructions > 100_000
+    with Machine(recording.replay, tmp_path) as machine:
+        machine.qmp.execute("cont")
+        machine.qmp.wait_event("SHUTDOWN", soon())
+        machine.expect(rb"\[end\][^\n]*\n", soon())
+        assert machine.serial == recording.serial
+        machine.qmp.execute("quit")
+
+
+def test_several_cpus_are_refused_with_another_way(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="one CPU only") as refused:
+        rewind.record(MachineSpec(ROOT / KERNEL, cpus=2), tmp_path, soon())
+    assert "watchpoint" in str(refused.value)
+
+
+def test_an_endless_guest_is_not_waited_for(kernels: Kernels, tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"SHUTDOWN.*deadline passed"):
+        rewind.record(MachineSpec(kernels("silent")), tmp_path, Deadline(0.5))
+
+
+def test_the_disk_is_a_qcow2_that_holds_a_snapshot(kernels: Kernels, tmp_path: Path) -> None:
+    disk = tmp_path / "disk.qcow2"
+    rewind.write_qcow2(disk)
+    magic, version = struct.unpack_from(">4sI", disk.read_bytes())
+    assert (magic, version, disk.stat().st_size) == (b"QFI\xfb", 3, 4 << rewind.CLUSTER_BITS)
+    spec = MachineSpec(kernels("prints"), stopped=True, extra=rewind.snapshot_drive(disk))
+    with Machine(spec, tmp_path) as machine:
+        assert machine.qmp.hmp("savevm here") == ""
+        assert "here" in machine.qmp.hmp("info snapshots")

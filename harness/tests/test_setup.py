@@ -1,0 +1,233 @@
+"""harness/setup.sh in a tree of its own, with every tool that it calls faked: no network, no root.
+
+PATH holds only links to the few base tools that the script uses, and fakes. The fake apt-get
+"installs" by making the commands of a package; the fake python3 makes a venv that is one file.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+SETUP = Path(__file__).parents[1] / "setup.sh"
+BASE = "bash cat chmod dirname env flock id mkdir mv readlink rm sha256sum sleep touch".split()
+TOOLS = {
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "gdb-multiarch": "gdb-multiarch",
+    "clang-format": "clang-format",
+    "clang-tidy": "clang-tidy",
+    "clang-14": "clang-14",
+    "llvm-readelf": "llvm",
+    "shellcheck": "shellcheck",
+    "make": "make",
+    "git": "git",
+}
+
+FAKE_PYTHON = """#!/usr/bin/env bash
+here=$(dirname "$0")
+case "$1 $2" in
+"--version ") echo "Python 3.99.0" ;;
+"-c import"*) [[ -z ${OLD_PYTHON:-} ]] ;;
+"-m venv") mkdir -p "$3/bin" && cat "$0" >"$3/bin/python" && chmod +x "$3/bin/python" ;;
+"-m pip") echo "pip $*" >>"$LOG"; sleep "${PIP_SECONDS:-0}"; exit "${PIP_STATUS:-0}" ;;
+esac
+"""
+
+FAKE_APT = """#!/usr/bin/env bash
+echo "apt-get $DEBIAN_FRONTEND $*" >>"$LOG"
+[[ -z ${APT_BREAKS:-} ]] || { echo "E: no network" >&2; exit 100; }
+for word; do
+    for pair in $PACKAGES; do
+        [[ ${pair#*=} != "$word" ]] || { touch "$BIN/${pair%=*}"; chmod +x "$BIN/${pair%=*}"; }
+    done
+done
+"""
+
+
+class Tree:
+    """A checkout with nothing but the script and a requirements file, and a PATH for it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.bin, self.log = root / "tree", root / "bin", root / "log"
+        self.venv = self.root / ".venv"
+        (self.root / "harness").mkdir(parents=True)
+        self.bin.mkdir()
+        shutil.copy(SETUP, self.root / "harness")
+        self.require("pytest==1\n")
+        for tool in BASE:
+            (self.bin / tool).symlink_to(shutil.which(tool) or tool)
+        self.fake("python3", FAKE_PYTHON)
+        self.fake("sudo", '#!/usr/bin/env bash\nexec "$@"\n')
+        for tool in TOOLS:
+            self.fake(tool)
+        self.environment = {
+            "PATH": str(self.bin),
+            "BIN": str(self.bin),
+            "LOG": str(self.log),
+            "PACKAGES": " ".join("=".join(pair) for pair in TOOLS.items()),
+        }
+
+    def require(self, text: str) -> None:
+        (self.root / "requirements.txt").write_text(text, encoding="utf-8")
+
+    def fake(self, name: str, text: str = "#!/bin/sh\n") -> None:
+        (self.bin / name).write_text(text, encoding="utf-8")
+        (self.bin / name).chmod(0o755)
+
+    def without(self, *names: str) -> None:
+        for name in names:
+            (self.bin / name).unlink()
+
+    def start(self, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self.root / "harness/setup.sh"],
+            env=self.environment | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def setup(self, **variables: str) -> tuple[int, str]:
+        process = self.start(**variables)
+        output, _ = process.communicate(timeout=20)
+        return process.returncode, output
+
+    def logged(self) -> list[str]:
+        return self.log.read_text(encoding="utf-8").splitlines() if self.log.exists() else []
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+def test_first_run_says_what_it_installs_and_the_second_says_nothing(tree: Tree) -> None:
+    status, output = tree.setup()
+    assert status == 0
+    assert "installing Python packages" in output
+    (pip,) = tree.logged()
+    assert "--require-hashes" in pip
+    assert tree.setup() == (0, "")
+    assert len(tree.logged()) == 1
+
+
+def test_nothing_to_do_takes_no_time(tree: Tree) -> None:
+    tree.setup()
+    began = time.monotonic()
+    tree.setup()
+    assert time.monotonic() - began < 1
+
+
+def test_apt_is_asked_only_for_what_is_missing(tree: Tree) -> None:
+    tree.fake("apt-get", FAKE_APT)
+    tree.without("qemu-system-aarch64", "aarch64-linux-gnu-gcc")
+    status, output = tree.setup()
+    assert status == 0, output
+    assert "installing with apt: gcc-aarch64-linux-gnu qemu-system-arm\n" in output
+    update, install = tree.logged()[:2]
+    assert update.startswith("apt-get noninteractive ")
+    assert update.endswith(" update")
+    assert install.endswith("--no-install-recommends gcc-aarch64-linux-gnu qemu-system-arm")
+    assert tree.setup() == (0, "")
+
+
+def test_an_apt_failure_is_shown_and_stops(tree: Tree) -> None:
+    tree.fake("apt-get", FAKE_APT)
+    tree.without("git")
+    status, output = tree.setup(APT_BREAKS="yes")
+    assert status == 1
+    assert "E: no network" in output
+    assert "apt-get update failed" in output
+    assert not tree.venv.exists()
+
+
+def test_an_apt_that_installs_nothing_is_noticed(tree: Tree) -> None:
+    tree.fake("apt-get", FAKE_APT)
+    tree.without("git")
+    status, output = tree.setup(PACKAGES="")
+    assert status == 1
+    assert "apt installed its packages, and yet there is no:\n    git" in output
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root needs no sudo")
+def test_without_root_and_sudo_it_says_what_to_type(tree: Tree) -> None:
+    tree.fake("apt-get", FAKE_APT)
+    tree.without("git", "sudo")
+    status, output = tree.setup()
+    assert status == 1
+    assert "as root: apt-get install git" in output
+
+
+def test_arms_own_toolchain_is_enough(tree: Tree) -> None:
+    tree.without("aarch64-linux-gnu-gcc", "gdb-multiarch")
+    tree.fake("aarch64-none-elf-gcc")
+    tree.fake("aarch64-none-elf-gdb")
+    status, output = tree.setup()
+    assert status == 0, output
+
+
+def test_on_another_system_it_names_what_to_install_and_fails(tree: Tree) -> None:
+    tree.without("qemu-system-aarch64", "aarch64-linux-gnu-gcc")
+    status, output = tree.setup()
+    assert status == 1
+    assert "not Debian or Ubuntu" in output
+    assert "qemu-system-aarch64 " in output
+    assert "aarch64-none-elf-gcc or aarch64-linux-gnu-gcc" in output
+    assert "(Debian: gcc-aarch64-linux-gnu)" in output
+    assert "clang-format" not in output
+
+
+def test_a_compiler_of_the_users_own_that_is_missing_is_not_aptd(tree: Tree) -> None:
+    tree.fake("apt-get", FAKE_APT)
+    status, output = tree.setup(CROSS_COMPILE="/opt/arm/bin/aarch64-none-elf-")
+    assert status == 1
+    assert "/opt/arm/bin/aarch64-none-elf-gcc" in output
+    assert tree.logged() == []
+
+
+def test_changed_requirements_are_installed_again(tree: Tree) -> None:
+    tree.setup()
+    tree.require("pytest==2\n")
+    status, output = tree.setup()
+    assert (status, len(tree.logged())) == (0, 2), output
+
+
+def test_a_moved_tree_makes_its_venv_again(tree: Tree) -> None:
+    tree.setup()
+    tree.root = tree.root.rename(tree.root.with_name("moved"))
+    status, output = tree.setup()
+    assert (status, len(tree.logged())) == (0, 2), output
+
+
+def test_a_failing_pip_is_shown_and_its_venv_is_made_again(tree: Tree) -> None:
+    status, output = tree.setup(PIP_STATUS="1")
+    assert status == 1
+    assert "will be made again" in output
+    (tree.venv / "half").touch()
+    status, output = tree.setup()
+    assert status == 0, output
+    assert not (tree.venv / "half").exists()
+
+
+def test_an_interrupted_run_is_made_good(tree: Tree) -> None:
+    process = tree.start(PIP_SECONDS="20")
+    while not tree.logged():
+        assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    status, output = tree.setup()
+    assert (status, len(tree.logged())) == (0, 2), output
+
+
+def test_two_at_once_install_once(tree: Tree) -> None:
+    pair = [tree.start(PIP_SECONDS="0.2"), tree.start(PIP_SECONDS="0.2")]
+    outputs = [process.communicate(timeout=20)[0] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], outputs
+    assert len(tree.logged()) == 1

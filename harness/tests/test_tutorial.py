@@ -1,0 +1,241 @@
+"""docs/adding-a-scenario.md, done literally: files written, commands run, outputs compared.
+
+The blocks of the document, in their order:
+
+    ```c file=PATH, ```python file=PATH    the whole of a new file
+    ```sh                                  commands, which must succeed; ```sh fails: must fail
+    ```text                                all that the commands above print; … stands for anything
+
+All of it happens once, in a copy of the tree, where set-up is left out and `.venv/bin` leads to the
+Python that runs this. The table of what a forgotten step says is held against the same tree.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import tools
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs/adding-a-scenario.md").read_text("utf-8")
+PARTS = ("Makefile", "kernel", "harness", "scenarios", "golden", "conftest.py", "pytest.ini")
+ROW, GOLDEN = Path("scenarios/test_demo.py"), Path("golden/demo/off_by_one.log")
+CATALOGUE = Path("scenarios/test_catalogue.py")
+SECONDS = 120.0
+
+_BLOCK = re.compile(r"^```(?P<kind>\w+) ?(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
+_FORGOTTEN = re.compile(r"^\| (?P<what>[^|]+) \| `(?P<says>[^|]+)` \|$", re.M)
+
+
+@dataclass(frozen=True)
+class Write:
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True)
+class Run:
+    commands: str
+    fails: bool
+    prints: str = "…\n"
+
+
+def steps(document: str) -> list[Write | Run]:
+    """The document's blocks as things to do. A block that is none of them is an error."""
+    found: list[Write | Run] = []
+    for block in _BLOCK.finditer(document):
+        kind, info, text = block["kind"], block["info"], block["text"]
+        last = found[-1] if found else None
+        if kind in ("c", "python") and info.startswith("file="):
+            found.append(Write(Path(info.removeprefix("file=")), text))
+        elif kind == "sh" and info in ("", "fails"):
+            found.append(Run(text, fails=info == "fails"))
+        elif kind == "text" and isinstance(last, Run):
+            found[-1] = Run(last.commands, last.fails, text)
+        else:
+            raise ValueError(f"a block that is nothing to do: ```{kind} {info}")
+    return found
+
+
+STEPS = steps(DOCUMENT)
+RUNS = [step for step in STEPS if isinstance(step, Run)]
+SAYS = {row["what"]: row["says"] for row in _FORGOTTEN.finditer(DOCUMENT)}
+
+
+@dataclass(frozen=True)
+class Done:
+    """The tree after the last step, and what each Run came to: status and output."""
+
+    tree: Path
+    results: list[tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """The tutorial, done once, whichever of several workers comes first."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    results = base / "tutorial.json"
+    with (base / "tutorial.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not results.exists():
+            results.write_text(json.dumps(list(do_all(base / "tutorial"))))
+    return Done(base / "tutorial", [tuple(result) for result in json.loads(results.read_text())])
+
+
+def do_all(tree: Path) -> Iterator[tuple[int, str]]:
+    shutil.rmtree(tree, ignore_errors=True)  # another worker may have failed half-way
+    copy(ROOT, tree)
+    (tree / "harness/setup.sh").write_text("#!/bin/sh\n")  # what it installs is here already
+    for name in ("python", "pytest"):
+        command = tree / ".venv/bin" / name
+        command.parent.mkdir(parents=True, exist_ok=True)
+        module = " -m pytest" if name == "pytest" else ""
+        command.write_text(f'#!/bin/sh\nexec {sys.executable}{module} "$@"\n')
+        command.chmod(0o755)
+    for step in STEPS:
+        if isinstance(step, Write):
+            (tree / step.path).write_text(step.text, "utf-8")
+        else:
+            yield run(tree, "bash", "-e", "-o", "pipefail", "-c", step.commands)
+
+
+def copy(source: Path, target: Path) -> None:
+    """The tree without what is made, pending goldens included."""
+    target.mkdir()
+    made = shutil.ignore_patterns("__pycache__", "*.new")
+    for part in PARTS:
+        if (source / part).is_dir():
+            shutil.copytree(source / part, target / part, ignore=made)
+        else:
+            shutil.copy(source / part, target / part)
+
+
+def run(tree: Path, *command: str) -> tuple[int, str]:
+    """As a user's shell would: nothing of the make and the pytest that run this test."""
+    ours = ("PYTEST", "MAKE", "MFLAGS", "BUILD", "LAB", "ONLY")
+    ran = subprocess.run(
+        command,
+        cwd=tree,
+        env={k: v for k, v in os.environ.items() if not k.startswith(ours)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    return ran.returncode, ran.stdout
+
+
+def as_pattern(printed: str) -> str:
+    """An output block as a regular expression: a line … is any lines, a … in a line anything."""
+    lines = (
+        "(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.split("…"))) + "\n"
+        for line in printed.splitlines()
+    )
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("number", range(len(RUNS)), ids=lambda n: RUNS[n].commands.split("\n")[0])
+def test_a_command_does_what_the_document_says(number: int, done: Done) -> None:
+    expected, (status, output) = RUNS[number], done.results[number]
+    for line in re.findall(r"^# (?:toolchain|qemu): .*$", DOCUMENT, re.M):
+        if line not in (f"# toolchain: {tools.toolchain()}", f"# qemu: {tools.qemu_version()}"):
+            pytest.skip(f"the document was written with {line.removeprefix('# ')}")
+    assert (status != 0) == expected.fails, output
+    if not re.fullmatch(as_pattern(expected.prints), output):
+        pytest.fail(
+            f"docs/adding-a-scenario.md says that\n\n{expected.commands}\nprints\n\n"
+            f"{expected.prints}\nbut it prints\n\n{output}",
+            pytrace=False,
+        )
+
+
+# --- what a forgotten step says -----------------------------------------------------------------
+
+
+def edit(old: str, new: str) -> Callable[[Path], None]:
+    """Change the row: `old` is a pattern that must be there once."""
+
+    def apply(tree: Path) -> None:
+        text, count = re.subn(old, new, (tree / ROW).read_text("utf-8"), flags=re.S)
+        assert count == 1, old
+        (tree / ROW).write_text(text, "utf-8")
+
+    return apply
+
+
+def forget_row(tree: Path) -> None:
+    (tree / ROW).unlink()
+    (tree / GOLDEN).unlink()
+
+
+FORGET: dict[str, Callable[[Path], None]] = {
+    "the row": forget_row,
+    "the control": edit(r" *controls=\(.*?\n        \),\n", ""),
+    "the golden": lambda tree: (tree / GOLDEN).unlink(),
+    "the aborts": edit(" *aborts=1,\n", ""),
+    "the lab, misspelt in the row": edit(r"demo\.off_by_one", "demo.of_by_one"),
+    "a parameter, misspelt": edit("aborts=1,", 'aborts=1,\n        args="sample=4",'),
+    "a verdict, misspelt": edit("caught by=guard-page", "caught by guard-page"),
+}
+
+
+@pytest.fixture
+def finished(done: Done, tmp_path: Path) -> Path:
+    """A tree of one's own in which nothing is forgotten, and its kernel."""
+    copy(done.tree, tmp_path / "tree")
+    (tmp_path / "tree/build").mkdir()
+    shutil.copy(done.tree / "build/kernel.elf", tmp_path / "tree/build")
+    return tmp_path / "tree"
+
+
+def check(tree: Path) -> tuple[int, str]:
+    """What `make test` would say of this family."""
+    files = [str(file) for file in (ROW, CATALOGUE) if (tree / file).exists()]
+    return run(tree, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files)
+
+
+def test_when_nothing_is_forgotten_none_of_it_is_said(finished: Path) -> None:
+    """Else the messages would prove nothing. What the catalogue says of others is its own test."""
+    _, output = check(finished)
+    assert not [what for what, says in SAYS.items() if says in output], output
+
+
+@pytest.mark.parametrize("what", FORGET)
+def test_a_forgotten_step_is_named(what: str, finished: Path) -> None:
+    FORGET[what](finished)
+    status, output = check(finished)
+    assert status != 0, f"nobody missed {what}"
+    assert SAYS[what] in output, output
+
+
+def test_every_forgotten_step_of_the_table_is_tried() -> None:
+    assert set(SAYS) == set(FORGET)
+
+
+# --- the convention itself ----------------------------------------------------------------------
+
+
+def test_a_block_that_is_nothing_to_do_is_refused() -> None:
+    with pytest.raises(ValueError, match="```c "):
+        steps("```c\nint x;\n```\n")
+    with pytest.raises(ValueError, match="```text"):
+        steps("```c file=x.c\nint x;\n```\n\n```text\nout\n```\n")
+
+
+def test_an_output_block_is_held_to_the_letter() -> None:
+    pattern = as_pattern("first\n…\n[end] caught by=… : x\n")
+    assert re.fullmatch(pattern, "first\nany\nlines\n[end] caught by=guard-page : x\n")
+    assert not re.fullmatch(pattern, "first\n[end] caught by=guard-page : y\n")
+    assert not re.fullmatch(pattern, "first\n[end] caught by=guard-page : x\nmore\n")

@@ -1,0 +1,99 @@
+"""Where the tools are and which versions: looked up once a process, and refused by name when
+missing or too old.
+
+HIGHWATER_QEMU and HIGHWATER_GDB name a program to use instead of the one on PATH; CROSS_COMPILE a
+compiler prefix.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from harness.errors import ToolMissing, WrongVersion
+
+QEMU_WANTED = (7, 2)
+QEMU_INSTALL = "apt install qemu-system-arm, or set HIGHWATER_QEMU to a newer qemu-system-aarch64"
+GDB_INSTALL = "apt install gdb-multiarch, or set HIGHWATER_GDB to a GDB that knows aarch64"
+GCC_INSTALL = "apt install gcc-aarch64-linux-gnu, or put aarch64-none-elf-gcc on PATH"
+SETPRIV_INSTALL = "apt install util-linux"
+
+
+def find_qemu() -> Path:
+    """qemu-system-aarch64, version 7.2 or newer."""
+    return _checked_qemu(_find("qemu-system-aarch64", QEMU_INSTALL, "HIGHWATER_QEMU"))
+
+
+def qemu_version() -> str:
+    """Major and minor: "7.2"."""
+    return ".".join(map(str, _qemu_numbers(find_qemu())[:2]))
+
+
+def find_gdb() -> Path:
+    """gdb-multiarch, else aarch64-none-elf-gdb."""
+    return _find("gdb-multiarch", GDB_INSTALL, "HIGHWATER_GDB", others=["aarch64-none-elf-gdb"])
+
+
+def find_setpriv() -> Path:
+    return _find("setpriv", SETPRIV_INSTALL)
+
+
+def cross_prefix() -> str:
+    """What stands before gcc, ld, objdump: CROSS_COMPILE, else Arm's own toolchain, else the
+    distribution's.
+    """
+    given = os.environ.get("CROSS_COMPILE")
+    prefixes = [given] if given else ["aarch64-none-elf-", "aarch64-linux-gnu-"]
+    for prefix in prefixes:
+        if shutil.which(f"{prefix}gcc"):
+            return prefix
+    raise ToolMissing(
+        "the cross compiler", install=GCC_INSTALL, tried=[f"{p}gcc" for p in prefixes]
+    )
+
+
+def toolchain() -> str:
+    """Name and version of the compiler, as goldens record it: "aarch64-linux-gnu-gcc 12.2.0"."""
+    compiler = shutil.which(f"{cross_prefix()}gcc") or ""
+    return f"{Path(compiler).name} {_output(Path(compiler), '-dumpfullversion').strip()}"
+
+
+def _find(tool: str, install: str, variable: str = "", others: Sequence[str] = ()) -> Path:
+    given = os.environ.get(variable) if variable else None
+    names = [given] if given else [tool, *others]
+    return _on_path(tool, tuple(names), install, os.environ.get("PATH", ""))
+
+
+@cache  # all that decides is an argument, so a test may change the environment
+def _on_path(tool: str, names: tuple[str, ...], install: str, path: str) -> Path:
+    for name in names:
+        if found := shutil.which(name, path=path):
+            return Path(found)
+    raise ToolMissing(tool, install=install, tried=names)
+
+
+@cache
+def _checked_qemu(qemu: Path) -> Path:
+    if (found := _qemu_numbers(qemu)) < QEMU_WANTED:
+        raise WrongVersion(
+            str(qemu),
+            found=".".join(map(str, found)) or "of unknown version",
+            wanted=f"{QEMU_WANTED[0]}.{QEMU_WANTED[1]} or newer",
+            install=QEMU_INSTALL,
+        )
+    return qemu
+
+
+@cache
+def _qemu_numbers(qemu: Path) -> tuple[int, ...]:
+    version = re.search(r"version (\d+(?:\.\d+)+)", _output(qemu, "--version"))
+    return tuple(map(int, version[1].split("."))) if version else ()
+
+
+@cache
+def _output(program: Path, argument: str) -> str:
+    done = subprocess.run([program, argument], capture_output=True, text=True, check=False)
+    return done.stdout

@@ -1,0 +1,251 @@
+"""Runs one case: boots the machine, pulls the trigger, lets GDB look, judges, files what is left.
+
+Nothing here waits for anything but the machine itself: the verdict is known when QEMU has exited.
+The case's folder, build/artifacts/<family>.<case>/, always gets
+
+    command          ready to paste: the same boot on a terminal
+    serial.log       raw
+    canonical.log    what was compared with the golden
+    capsule.json     the image's build-id and the whole boot: see capsule.py
+    reopen           the one line that brings it back in GDB, at its fault
+    gdb-transcript   registers        when GDB looked
+
+and after a failure also golden.diff and qemu-int.log; when GDB had not looked, the case is booted
+once more for transcript and registers. A success removes qemu-int.log: its count stands in
+canonical.log, and it is the only file that can be large. What an earlier run left is removed first.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from shlex import join
+from typing import TYPE_CHECKING
+
+from harness import canon, capsule, golden, tools
+from harness.capsule import Capsule, image_of
+from harness.deadline import Deadline
+from harness.errors import GdbError, HarnessError, KernelNotBuilt, ToolMissing
+from harness.failure import Failure, ScenarioFailed, reopen
+from harness.judge import Build, Evidence, Judgement, Look, judge
+from harness.log import parse_line
+from harness.machine import Machine, check_kernel
+from harness.scenario import Case
+from harness.symbols import Symbols, build_id
+
+if TYPE_CHECKING:
+    from harness.gdb import GdbSession
+
+FAULT_HOOK = "debugger_fault_hook"
+BUILD = Path(os.environ.get("BUILD") or "build")
+KERNEL = BUILD / "kernel.elf"
+ARTIFACTS = BUILD / "artifacts"
+GOLDEN = Path("golden")
+
+_LOOK_SECONDS = 10.0  # of the second boot of a failure that GDB had not looked at
+_KEPT = ("command", "serial.log", "canonical.log", "reopen", capsule.FILE)
+_EVIDENCE = ("golden.diff", "qemu-int.log", "gdb-transcript", "registers")
+_HOLDING = rb"\[lab\] holding [^\n]*\n"
+
+
+@dataclass(frozen=True)
+class Walker:
+    """Walks cases of the checkout at `root`; the plugin's `walk` fixture is one of these.
+
+    exact: compare every byte whatever the toolchain, so that `make golden` re-records.
+    """
+
+    root: Path
+    exact: bool = False
+
+    def __call__(self, case: Case) -> None:
+        run = Run(case, self.root / KERNEL, self.root / ARTIFACTS / case.full_id)
+        run.clear()
+        evidence = run.boot()
+        names = Symbols.from_elf(run.kernel) if evidence.looks is not None else None
+        judgement = judge(
+            case, evidence, self.build, self.root / GOLDEN, names=names, exact=self.exact
+        )
+        run.file(evidence, judgement)
+        _offer(judgement)
+        if not judgement.passed:
+            run.look_again()
+            failure = Failure(judgement, run.append, evidence.serial, self.root, run.folder)
+            raise ScenarioFailed(failure)
+
+    def hold(self, name: str, boot: str, lines: Sequence[str]) -> None:
+        """See scenario.Walk."""
+        lab = boot.split()[0].removeprefix("lab=")
+        records = tuple(canon.canonical(map(parse_line, lines)))
+        seen = golden.Golden(lab, boot, self.build.toolchain, self.build.qemu, records)
+        found = golden.compare(self.root / GOLDEN / name, seen, looked=True, exact=self.exact)
+        if found.same:
+            golden.pending_path(found.path).unlink(missing_ok=True)
+            return
+        golden.write_pending(found)
+        raise GoldenDiffers(found.reasons())
+
+    @cached_property
+    def build(self) -> Build:
+        kernel = self.root / KERNEL
+        return Build(build_id(kernel), tools.toolchain(), tools.qemu_version())
+
+
+class GoldenDiffers(AssertionError):
+    """What a test measured is not what its golden says; the `.new` lies beside it."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("\n".join((*reasons, "if it is right: make golden")))
+        self.headline = reasons[0]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One boot of one case, with its folder."""
+
+    case: Case
+    kernel: Path
+    folder: Path
+
+    @cached_property
+    def nonce(self) -> str:
+        return secrets.token_hex(4)
+
+    @cached_property
+    def append(self) -> str:
+        return self.case.append(self.nonce)
+
+    @cached_property
+    def capsule(self) -> Capsule:
+        return Capsule.of_case(self.case, self.append, image_of(self.kernel))
+
+    def name(self, address: int) -> str:
+        return Symbols.from_elf(self.kernel).name(address)
+
+    def clear(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name in (*_KEPT, *_EVIDENCE):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def boot(self) -> Evidence:
+        """What goes wrong with the machine is evidence too; a missing tool or kernel is raised."""
+        check_kernel(self.kernel)
+        self.capsule.save(self.folder)
+        spec = self.capsule.spec(self.kernel, gdb=self._through_gdb)
+        machine = Machine(spec, self.folder, symbolise=self.name)
+        self._write("command", join(machine.command) + "\n")
+        looks, error = None, None
+        try:
+            with machine:
+                looks = self._drive(machine, Deadline(self.case.scenario.budget))
+        except (ToolMissing, KernelNotBuilt):
+            raise
+        except HarnessError as problem:
+            error = problem
+        return Evidence(machine.serial, _read(machine.int_log), self.nonce, looks, error)
+
+    def file(self, evidence: Evidence, judgement: Judgement) -> None:
+        """Leave in the folder what a reader of this result needs."""
+        (self.folder / "serial.log").write_bytes(evidence.serial)
+        self._write("canonical.log", "".join(f"{record}\n" for record in judgement.records))
+        self._write("reopen", reopen(ARTIFACTS / self.case.full_id) + "\n")
+        if judgement.passed:
+            (self.folder / "qemu-int.log").unlink(missing_ok=True)
+        elif judgement.comparison and not judgement.comparison.same:
+            self._write("golden.diff", "\n".join(judgement.comparison.reasons()) + "\n")
+
+    def look_again(self) -> None:
+        """After a failure that nobody looked at: the registers at its faults, from a second boot.
+
+        What it cannot get is left out: the failure itself is told already.
+        """
+        if self.case.looks:
+            return
+        folder = self.folder / "again"
+        with suppress(HarnessError):
+            machine = Machine(self.capsule.spec(self.kernel, gdb=True), folder)
+            with machine:
+                self._through(machine, Deadline(_LOOK_SECONDS), looking=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    @property
+    def _through_gdb(self) -> bool:
+        return self.case.looks or self.case.trigger == "gdb"
+
+    def _drive(self, machine: Machine, deadline: Deadline) -> tuple[Look, ...] | None:
+        """Pull the trigger, look, and wait for the end."""
+        looks = None
+        if self._through_gdb:
+            looks = self._through(machine, deadline, looking=self.case.looks)
+        elif self.case.trigger == "serial":
+            self._type_go(machine, deadline)
+        machine.wait_end(deadline)
+        return looks
+
+    def _type_go(self, machine: Machine, deadline: Deadline) -> None:
+        machine.expect(_HOLDING, deadline)
+        machine.console.sendline(self.case.go.encode(), timeout=deadline.remaining())
+
+    def _through(
+        self, machine: Machine, deadline: Deadline, *, looking: bool
+    ) -> tuple[Look, ...] | None:
+        """The machine stands at its first instruction: set breakpoints, let it run to its end."""
+        from harness.gdb import GdbSession
+
+        assert machine.gdb_socket is not None
+        transcript = self.folder / "gdb-transcript"
+        with GdbSession(tools.find_gdb(), machine.gdb_socket, self.kernel, transcript) as gdb:
+            gdb.connect(deadline)
+            if looking:
+                gdb.breakpoint(FAULT_HOOK)
+            if self.case.trigger == "gdb":
+                self._poke(gdb, deadline)
+            gdb.cont()
+            if self.case.trigger == "serial":
+                self._type_go(machine, deadline)
+            looks = tuple(self._look(gdb, deadline))
+        return looks if looking else None
+
+    def _poke(self, gdb: "GdbSession", deadline: Deadline) -> None:
+        gdb.breakpoint(self.case.entry, temporary=True)
+        gdb.cont()
+        stop = gdb.wait_stop(deadline)
+        if stop.function != self.case.entry:
+            raise GdbError(f"expected the machine to stop at {self.case.entry}, but: {stop}")
+        for target, value in self.case.pokes():
+            gdb.set_var(target, value)
+
+    def _look(self, gdb: "GdbSession", deadline: Deadline) -> Iterator[Look]:
+        """A backtrace at each stop in the hook, until the machine is gone."""
+        while not (stop := gdb.wait_stop(deadline)).exited:
+            if stop.function != FAULT_HOOK:
+                raise GdbError(f"expected a stop at {FAULT_HOOK} or the end, but: {stop}")
+            yield gdb.backtrace()
+            registers = gdb.registers()
+            self._write("registers", "".join(f"{r:<5}{v:#018x}\n" for r, v in registers.items()))
+            gdb.cont()
+
+    def _write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, "utf-8")
+
+
+def _offer(judgement: Judgement) -> None:
+    """Leave the `.new` of a sound run whose golden differs; a passing run takes an old one back."""
+    comparison = judgement.comparison
+    if comparison is None or not judgement.case.records:
+        return
+    if judgement.passed:
+        golden.pending_path(comparison.path).unlink(missing_ok=True)
+    elif judgement.sound:
+        golden.write_pending(comparison)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:  # QEMU did not come as far as opening it
+        return b""
