@@ -1,0 +1,57 @@
+"""Crash labs: kernel/labs/crash.c, one for every class of fault that is not about a stack."""
+
+from harness.scenario import Case, Control, Scenario, Walk
+
+# Without a watchdog only the harness's own budget ends the machine: keep it short.
+NO_WATCHDOG = Control("protect=-watchdog", "no-end")
+MMU_IS_NO_SWITCH = "the tables say so from the first instruction on; no switch takes that back"
+
+
+def by_mmu(lab: str, detector: str, *, gdb_view: bool = True) -> Scenario:
+    """What the page tables alone catch."""
+    return Scenario(
+        lab,
+        verdict=f"caught by={detector}",
+        aborts=1,
+        gdb_view=gdb_view,
+        uncontrolled=MMU_IS_NO_SWITCH,
+    )
+
+
+SCENARIOS = [
+    Scenario(
+        "crash.hang",
+        args="watchdog=50",
+        verdict="hang by=watchdog",
+        gdb_view=True,
+        budget=3,
+        controls=(NO_WATCHDOG,),
+    ),
+    by_mmu("crash.null", "null-page"),
+    by_mmu("crash.write_rodata", "w^x"),
+    by_mmu("crash.write_text", "w^x"),
+    by_mmu("crash.unmapped", "mmu"),
+    by_mmu("crash.low_half", "mmu"),
+    # Where the pc itself is wrong there is no frame to unwind from, for GDB.
+    by_mmu("crash.exec_rodata", "w^x", gdb_view=False),
+    by_mmu("crash.exec_data", "w^x", gdb_view=False),
+    by_mmu("crash.exec_stack", "w^x", gdb_view=False),
+    by_mmu("crash.exec_null", "null-page", gdb_view=False),
+    by_mmu("crash.wild_pc", "mmu", gdb_view=False),
+    Scenario(
+        "crash.undefined",
+        verdict="caught by=exception",
+        gdb_view=True,
+        uncontrolled="the CPU itself refuses what is no instruction",
+    ),
+    Scenario(
+        "crash.bug",
+        verdict="panic",
+        gdb_view=True,
+        uncontrolled="an assertion is only as good as its condition; here it is never true",
+    ),
+]
+
+
+def test_crash(case: Case, walk: Walk) -> None:
+    walk(case)

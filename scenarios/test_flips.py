@@ -1,0 +1,202 @@
+"""One bit is wrong: in a return address, a frame record, a pool's link, a guard's page-table entry,
+a canary, SP. GDB flips it at a breakpoint; the boot then ends in a verdict with a name, never in
+silence.
+
+The sweep flips the bits of one whole frame and counts the outcomes: what protects which word, and
+which words nobody watches.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.log import Log
+from harness.scenario import Walk
+from harness.session import Open, Session
+
+SWEEP = "flips/watermark.log"
+GOLDENS = (SWEEP,)
+
+COMMANDS = Path(__file__).parent.parent / "harness" / "gdb" / "hw.py"
+LEAF = "stack.watermark depth=2"
+LOWEST = "&'kernel/labs/stack_measure.c'::descent.lowest"
+CANARY = "&((struct thread *) $TPIDR_EL1)->canary"
+GUEST_MS = 20  # a flip that makes a lab run on ends it then
+
+PAGE_VALID = 0x703  # a page, inner shareable, accessed; EL1 may read and write
+
+
+def in_leaf(gdb: Open) -> Session:
+    """In the deepest of two calls of descend(), its frame written; it then returns twice."""
+    session = gdb(LEAF, guest_ms=GUEST_MS)
+    session.run_to("descend", condition="calls == 1")
+    session.run_until_access(LOWEST)
+    assert session.bt() == ["descend", "descend", "measure", "thread_start"]
+    return session
+
+
+def classes(log: Log) -> list[str]:
+    """The second word of the [EXC] records: what the kernel made of the fault."""
+    return [record.words[0] for record in log.select("EXC")]
+
+
+# --- one bit, one verdict ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bit", "verdict", "why"),
+    [
+        (20, "caught by=w^x", "exec-nx"),  # 1 MiB on is data
+        (40, "caught by=mmu", "wild-pc"),  # no address at all
+        (62, "caught by=mmu", "wild-pc"),
+    ],
+)
+def test_saved_lr(gdb: Open, bit: int, verdict: str, why: str) -> None:
+    session = in_leaf(gdb)
+    session.flip("$x29 + 8", bit)
+    log = session.finish()
+    assert (log.verdict, classes(log)[-1]) == (verdict, why)
+
+
+@pytest.mark.parametrize(
+    ("bit", "verdict"), [(4, "caught by=canary"), (20, "caught by=mmu"), (60, "caught by=mmu")]
+)
+def test_frame_record(gdb: Open, bit: int, verdict: str) -> None:
+    """The caller finds its frame through it: 16 bytes off, its canary; further off, nothing."""
+    session = in_leaf(gdb)
+    session.flip("$x29", bit)
+    assert session.finish().verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("bit", "why"), [(3, "return-address-not-code"), (30, "record-in-no-stack")]
+)
+def test_frame_record_under_an_overflow(gdb: Open, bit: int, why: str) -> None:
+    """The overflow is caught all the same, and the backtrace says where its chain is broken."""
+    session = gdb("stack.recurse")
+    session.run_to("recurse", hit=5)
+    session.step_until(lambda registers: registers["x29"] == registers["sp"])
+    session.flip("$x29", bit)
+    log = session.finish()
+    assert log.verdict == "caught by=guard-page"
+    assert [*log.select("bt")][-1].fields["why"] == why
+
+
+@pytest.mark.parametrize(
+    ("bit", "verdict"), [(0, "caught by=mmu"), (8, "panic"), (40, "caught by=mmu")]
+)
+def test_free_list_link(gdb: Open, bit: int, verdict: str) -> None:
+    """A link to nowhere faults when it is followed; by one to another block, blocks are lost."""
+    session = gdb("pool.exhaust")
+    session.run_to("pool_alloc", condition="pool->block == 64")
+    session.flip("pool->free_list", bit)
+    assert session.finish().verdict == verdict
+
+
+@pytest.mark.parametrize("bit", [0, 1, 10, 63])
+def test_guard_entry_survives_any_one_bit(gdb: Open, bit: int) -> None:
+    """A valid entry has three bits more than an empty one."""
+    session = gdb("stack.recurse")
+    session.run_to("recurse_victim")
+    session.flip(guard_entry(session), bit)
+    assert session.finish().verdict == "caught by=guard-page"
+
+
+def test_guard_entry_made_valid(gdb: Open) -> None:
+    """Where the guard was, the stack's lowest page lies once more: frames overwrite frames."""
+    session = gdb("stack.recurse")
+    session.run_to("recurse_victim")
+    entry = guard_entry(session)
+    below = session.word(f"{entry} + 8")  # the entry of the stack's own lowest page
+    session.write(entry, below)
+    assert session.finish().verdict == "caught by=canary"
+
+
+def guard_entry(session: Session) -> str:
+    """Where the page-table entry of the guard below the current thread's stack lies."""
+    session.gdb.source(COMMANDS)
+    base = "((struct thread *) $TPIDR_EL1)->stack.base"
+    walk = session.gdb.console(f"hw pt {base} - 1")
+    level, table, index = walk.splitlines()[-2].split()[:3]
+    assert level == "3"
+    linear = session.number("(unsigned long) &_start - (unsigned long) &_start_physical")
+    return f"{linear + int(table, 0) + int(index) * 8:#x}"
+
+
+@pytest.mark.parametrize("bit", [2, 40, 63])
+def test_canary_in_the_frame(gdb: Open, bit: int) -> None:
+    session = in_leaf(gdb)
+    session.flip("$x29 + 88", bit)
+    assert session.finish().verdict == "caught by=canary"
+
+
+def test_canary_of_the_thread(gdb: Open) -> None:
+    session = in_leaf(gdb)
+    session.flip(CANARY, bit=40)
+    assert session.finish().verdict == "caught by=canary"
+
+
+@pytest.mark.parametrize("bit", [3, 13, 20, 40, 63])
+def test_sp_at_entry(gdb: Open, bit: int) -> None:
+    """Guest time jumps to the next tick when GDB stops the machine, and a tick looks at SP."""
+    session = gdb(LEAF, guest_ms=GUEST_MS)
+    session.run_to("*descend")
+    session.flip_register("sp", bit)
+    assert session.finish().verdict == "caught by=sp-check"
+
+
+@pytest.mark.parametrize(
+    ("bit", "verdict", "why"),
+    [
+        (8, "caught by=mmu", "wild-pc"),  # it returns through what lay there
+        (13, "caught by=mmu", "wild-sp"),
+        (63, "caught by=mmu", "wild-sp"),
+    ],
+)
+def test_sp_at_entry_unchecked(gdb: Open, bit: int, verdict: str, why: str) -> None:
+    session = gdb(f"{LEAF} protect=-sp-check", guest_ms=GUEST_MS)
+    session.run_to("*descend")
+    session.flip_register("sp", bit)
+    log = session.finish()
+    assert (log.verdict, classes(log)[-1]) == (verdict, why)
+
+
+# --- every bit of a frame ----------------------------------------------------------------------
+
+# The words of descend()'s frame: offset from its SP, and the bits to flip: each, but for words
+# whose bits are all alike. x29 and x30 lie lowest.
+FRAME = {
+    "x29": (0, range(64)),
+    "x30-near": (8, range(21)),
+    "x30-far": (8, range(21, 64)),
+    "unused": (16, range(0, 64, 8)),
+    "array": (24, range(0, 64, 4)),
+    "array-end": (80, range(0, 64, 4)),
+    "canary": (88, range(0, 64, 4)),
+}
+# It returns to other code of the image, and what that does is the linker's doing: any verdict.
+NEAR = "x30-near"
+
+
+def test_sweep(gdb: Open, walk: Walk) -> None:
+    session = in_leaf(gdb)
+    frame = session.number("$sp")
+    session.save()
+    lines = []
+    for name, (offset, bits) in FRAME.items():
+        outcomes = Counter(flipped(session, f"{frame + offset:#x}", bits))
+        if name == NEAR:
+            outcomes = Counter({"any": outcomes.total()})
+        lines += [f"[flips] {name} {was} times={n}" for was, n in sorted(outcomes.items())]
+    walk.hold(SWEEP, f"lab={LEAF}", lines)
+
+
+def flipped(session: Session, place: str, bits: range) -> Iterator[str]:
+    """The verdict for each of these bits of the word at `place`."""
+    word = session.word(place)
+    for bit in bits:
+        session.write(place, word ^ 1 << bit)
+        yield session.outcome()
+        session.restore()

@@ -1,0 +1,16 @@
+"""Scheduler labs: kernel/labs/sched.c, what the other labs lean on."""
+
+from harness.scenario import Case, Control, Scenario, Walk
+
+SCENARIOS = [
+    Scenario(
+        "sched.preempt",
+        verdict="ok",
+        # Then the first spinner has the CPU for ever, and the watchdog says so.
+        controls=(Control("protect=-preempt", "hang by=watchdog"),),
+    ),
+]
+
+
+def test_sched(case: Case, walk: Walk) -> None:
+    walk(case)

@@ -1,0 +1,72 @@
+"""Stack labs: software detectors. Guard words, canaries, erasure, signed and shadowed returns."""
+
+from pathlib import Path
+
+from harness.boot import boot
+from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
+from harness.walk import KERNEL
+
+ROOT = Path(__file__).parent.parent
+
+NO_SENTINEL = Control("protect=-sentinel", "survived")
+NO_CANARY = Control("protect=-canary", "survived")
+NO_PAC = Control("protect=-pac", "survived")
+
+# One signing key's worth of cipher: QEMU's own is several times faster than the real one.
+SIGNING = "max,pauth-impdef=on"
+
+
+def by_sentinel(lab: str) -> list[Scenario]:
+    return halted_and_killed(lab, "sentinel", gdb_view=True, controls=(NO_SENTINEL,))
+
+
+SCENARIOS = [
+    *by_sentinel("stack.sentinel_tick"),
+    *by_sentinel("stack.sentinel_switch"),
+    *by_sentinel("stack.sentinel_exit"),
+    *halted_and_killed("stack.canary", "canary", gdb_view=True, controls=(NO_CANARY,)),
+    Scenario("stack.canaries", verdict="ok", controls=(NO_CANARY,)),
+    Scenario(
+        "stack.erase",
+        verdict="ok",
+        controls=(Control("protect=-erase", "survived"),),
+    ),
+    Scenario(
+        "stack.return_address",
+        verdict="caught by=pac",
+        cpu=SIGNING,
+        aborts=1,
+        gdb_view=False,  # the pc is a broken pointer: there is nothing to unwind from
+        controls=(NO_PAC,),
+    ),
+    Scenario(
+        "stack.vla_smash",
+        verdict="caught by=pac",
+        cpu=SIGNING,
+        aborts=1,
+        gdb_view=False,
+        controls=(NO_PAC,),  # and the canary, which is on, does not notice: CVE-2023-4039
+    ),
+    Scenario(
+        "stack.shadow",
+        verdict="caught by=shadow-stack",
+        controls=(Control("protect=-shadow", "survived"),),
+    ),
+]
+
+
+def test_stack_detect(case: Case, walk: Walk) -> None:
+    walk(case)
+
+
+def test_canaries_differ_between_boots(tmp_path: Path) -> None:
+    seen = set()
+    for _ in range(3):
+        (record,) = boot(ROOT / KERNEL, "lab=stack.canaries", tmp_path).log.select("stack-lab")
+        seen.add(record.fields["raw"])
+    assert len(seen) == 3
+
+
+def test_signing_wants_a_cpu_that_signs(tmp_path: Path) -> None:
+    end = boot(ROOT / KERNEL, "lab=stack.return_address", tmp_path).log.records[-1]
+    assert (end.words, end.fields["why"]) == (("bad-args",), "no-pac")

@@ -1,0 +1,49 @@
+"""Stack labs on two CPUs and more: whose overflow it was, and no torn log."""
+
+from pathlib import Path
+
+from harness.boot import boot
+from harness.scenario import Case, Control, Scenario, Walk
+from harness.walk import KERNEL
+
+ROOT = Path(__file__).parent.parent
+
+BY_SENTINEL = Control("protect=-guard", "caught by=sentinel")
+UNNOTICED = Control("protect=-guard,-sentinel", "survived")
+
+SCENARIOS = [
+    Scenario(
+        "stack.secondary",
+        verdict="caught by=guard-page",
+        cpus=2,
+        aborts=1,
+        controls=(BY_SENTINEL, UNNOTICED),
+    ),
+    Scenario(
+        "stack.secondary",
+        args="on-fault=kill cpu=3",
+        name="secondary-kill",
+        verdict="contained by=guard-page",
+        cpus=4,
+        aborts=1,
+        controls=(Control("protect=-guard", "contained by=sentinel"),),
+    ),
+    Scenario(
+        "stack.two_cpus",
+        verdict="caught by=guard-page",
+        cpus=2,
+        aborts=2,
+        gdb_view=False,  # GDB's look is at one CPU; the other's report has no stop of its own
+        controls=(BY_SENTINEL, UNNOTICED),
+    ),
+]
+
+
+def test_stack_smp(case: Case, walk: Walk) -> None:
+    walk(case)
+
+
+def test_a_cpu_that_is_not_there_is_named(tmp_path: Path) -> None:
+    end = boot(ROOT / KERNEL, "lab=stack.secondary cpu=7", tmp_path, cpus=2).log.records[-1]
+    assert (end.words, end.fields["why"]) == (("bad-args",), "no-cpu")
+    assert "-smp 8" in end.prose
