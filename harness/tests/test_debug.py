@@ -33,6 +33,7 @@ Failed = Callable[[str], tuple[Path, str]]
 def terminal(*arguments: str, build: Path) -> Iterator["pexpect.spawn[str]"]:
     """`python -m harness.cli …` on a pty of 200 columns. It is gone afterwards in any case."""
     environment = {**os.environ, "BUILD": str(build), "TERM": "dumb", "DEBUGINFOD_URLS": ""}
+    environment.pop("TMUX", None)  # whoever runs the tests keeps an unsplit window
     child = pexpect.spawn(
         sys.executable,
         ["-m", "harness.cli", *arguments],
