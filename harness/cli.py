@@ -11,7 +11,6 @@ it promises), 1 when not, 2 for what stands in the way (HarnessError), 130 after
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -30,7 +29,7 @@ from harness.debug import SERIAL_LIMIT, gdb_command, show_serial
 from harness.errors import HarnessError
 from harness.log import NO_END, Record, parse_line, seen_verdict
 from harness.machine import Machine, MachineSpec, check_kernel
-from harness.tools import find_qemu, find_setpriv
+from harness.stub import become_machine
 
 BUILD = Path(os.environ.get("BUILD") or "build")
 KERNEL = BUILD / "kernel.elf"
@@ -175,22 +174,9 @@ def replay(folder: str) -> int:
 
 
 def stub(lab: str) -> int:
-    """QEMU in this process's place, its stub on our input and output: for `target remote | …`.
-
-    For a GDB that somebody else started (an editor). The serial port goes to our error output.
-    """
+    """QEMU in this process's place, its stub on our input and output: for `target remote | …`."""
     check_kernel(KERNEL)
-    spec = MachineSpec(KERNEL, append=boot_line(lab))
-    # QEMU opens files by name, and GDB's pipes have none: cat, which ends with QEMU, passes it on.
-    ours, theirs = socket.socketpair()
-    subprocess.Popen(["cat"], stdin=ours.fileno(), stdout=sys.stderr.fileno())
-    ours.close()
-    theirs.set_inheritable(True)
-    channels = ["-chardev", f"socket,id=serial,fd={theirs.fileno()}", "-serial", "chardev:serial"]
-    channels += ["-gdb", "stdio"]
-    command = [str(find_qemu()), *spec.arguments(), *channels, "-S"]
-    with_gdb = [str(find_setpriv()), "--pdeathsig", "KILL", "--", *command]
-    os.execv(with_gdb[0], with_gdb)
+    become_machine(MachineSpec(KERNEL, append=boot_line(lab)))
 
 
 # --- demo -------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ PYTHON = {
     "harness.boot": Row(6),
     "harness.capsule": Row(6),
     "harness.rewind": Row(6),
+    "harness.stub": Row(6),
     "harness.failure": Row(6, pure=True),
     "harness.walk": Row(7),
     "harness.debug": Row(8),

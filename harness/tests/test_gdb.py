@@ -18,7 +18,8 @@ from harness.errors import GdbDied, GdbError, GdbTimeout
 from harness.gdb import GdbFrame, GdbSession
 from harness.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
-from harness.tests.test_machine import ROOT, _is_gone
+from harness.tests.gone import is_gone
+from harness.tests.test_machine import ROOT
 from harness.tools import find_gdb
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -241,7 +242,7 @@ def test_sigkill_of_the_owner(kernels: Kernels, tmp_path: Path) -> None:
         assert owner.stdout is not None
         pidfds = [os.pidfd_open(int(pid)) for pid in owner.stdout.readline().split()]
         owner.kill()
-        assert [_is_gone(pidfd) for pidfd in pidfds] == [True, True]
+        assert [is_gone(pidfd) for pidfd in pidfds] == [True, True]
 
 
 OWNER = """

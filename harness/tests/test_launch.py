@@ -3,15 +3,19 @@
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.tests.test_machine import _is_gone
+from harness.tests.gone import is_gone
 from harness.tools import find_gdb
 
 ROOT = Path(__file__).parents[2]
@@ -31,10 +35,10 @@ def commands(launch: dict[str, Any], lab: str) -> list[str]:
     return [text.replace("${input:lab}", lab) for text in texts]
 
 
-def gdb(told: list[str], **how: Any) -> subprocess.Popen[str]:
+def gdb(told: list[str], shell: str = "/bin/sh", **how: Any) -> subprocess.Popen[str]:
     words = [word for command in told for word in ("-ex", command)]
     argv = [str(find_gdb()), "-nx", "-q", *words]
-    environment = {**os.environ, "BUILD": "build"}
+    environment = {**os.environ, "BUILD": "build", "SHELL": shell}
     return subprocess.Popen(
         argv, cwd=ROOT, text=True, stdout=subprocess.PIPE, env=environment, **how
     )
@@ -55,17 +59,89 @@ def test_its_commands_lead_to_the_fault(launch: dict[str, Any]) -> None:
     assert "[lab] enter name=stack.recurse" in serial, "the serial port is in view"
 
 
-def test_a_killed_editor_leaves_no_machine(launch: dict[str, Any]) -> None:
-    told = [*commands(launch, "stack.recurse nonce=a-killed-editor"), "continue", "info inferiors"]
-    with gdb(told, stdin=subprocess.PIPE) as child:
+# --- an editor that is killed -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Left:
+    """What stands when GDB is about to be killed. machine: watched."""
+
+    gdb: subprocess.Popen[str]
+    pid: int
+    machine: int
+
+    @property
+    def keeper(self) -> int:
+        (pid,) = children(self.pid)
+        return pid
+
+
+@contextmanager
+def at_a_lab(launch: dict[str, Any], shell: str = "/bin/sh") -> Iterator[Left]:
+    nonce = secrets.token_hex(8)
+    told = [*commands(launch, f"stack.recurse nonce={nonce}"), "continue", "info inferiors"]
+    with gdb(told, stdin=subprocess.PIPE, shell=shell) as child:
         assert child.stdout is not None
         while "process 1" not in child.stdout.readline():
             pass
-        (machine,) = machines("a-killed-editor")
-        watched = os.pidfd_open(machine)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-    assert _is_gone(watched)
+        (machine,) = machines(nonce)
+        yield Left(child, machine, os.pidfd_open(machine))
+        child.kill()
+    for pid in machines(nonce):  # this one was not killed as it should have been
+        os.kill(pid, signal.SIGKILL)
+
+
+def kill(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    child.wait()
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])  # what GDB finds in $SHELL
+def test_a_killed_editor_leaves_no_machine(launch: dict[str, Any], shell: str) -> None:
+    with at_a_lab(launch, shell) as left:
+        keeper = os.pidfd_open(left.keeper)
+        kill(left.gdb)
+        assert is_gone(left.machine)
+        assert is_gone(keeper)
+
+
+def test_the_kernel_alone_ends_a_machine_that_nobody_holds(launch: dict[str, Any]) -> None:
+    """The first lifeline: its keeper is dead."""
+    with at_a_lab(launch) as left:
+        os.kill(left.keeper, signal.SIGKILL)
+        kill(left.gdb)
+        assert is_gone(left.machine)
+
+
+def test_the_keeper_alone_ends_a_machine_that_nobody_holds(
+    launch: dict[str, Any], tmp_path: Path
+) -> None:
+    """The second: a shell stands between GDB and the machine, and outlives GDB."""
+    shell = tmp_path / "shell"
+    shell.write_text('#!/bin/sh\n/bin/sh "$@"\nexit $?\n')
+    shell.chmod(0o755)
+    with at_a_lab(launch, str(shell)) as left:
+        between = parent(left.pid)
+        assert between != left.gdb.pid
+        kill(left.gdb)
+        assert is_gone(left.machine)
+
+
+def test_a_machine_that_ends_takes_its_keeper_with_it(launch: dict[str, Any]) -> None:
+    with at_a_lab(launch) as left:
+        keeper = os.pidfd_open(left.keeper)
+        os.kill(left.pid, signal.SIGKILL)
+        assert is_gone(left.machine)
+        assert is_gone(keeper)
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def machines(nonce: str) -> list[int]:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from harness.drain import Channel, Drain
 from harness.errors import KernelNotBuilt, MachineDied, MachineFlooding, MachineSilent
 from harness.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
+from harness.tests.gone import is_gone
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 ROOT = Path(__file__).parents[2]
@@ -283,23 +283,17 @@ def _its_machine(owner: subprocess.Popen[bytes]) -> int:
     return os.pidfd_open(int(owner.stdout.readline()))
 
 
-def _is_gone(pidfd: int) -> bool:
-    ended, _, _ = select.select([pidfd], [], [], 10)
-    os.close(pidfd)
-    return bool(ended)
-
-
 def test_sigkill_of_the_owner(owner: subprocess.Popen[bytes]) -> None:
     machine = _its_machine(owner)
     owner.kill()
-    assert _is_gone(machine)
+    assert is_gone(machine)
 
 
 def test_ctrl_c_at_the_terminal(owner: subprocess.Popen[bytes]) -> None:
     """The whole foreground group gets SIGINT; QEMU is not in it and is ended by its owner."""
     machine = _its_machine(owner)
     os.killpg(owner.pid, signal.SIGINT)
-    assert _is_gone(machine)
+    assert is_gone(machine)
     assert owner.wait(10) == -signal.SIGINT
 
 
@@ -334,7 +328,7 @@ def test_sigkill_of_an_xdist_worker(kernels: Kernels, tmp_path: Path) -> None:
             worker, machine = map(int, said.readline().split())
         pidfd = os.pidfd_open(machine)
         os.kill(worker, signal.SIGKILL)
-        assert _is_gone(pidfd)
+        assert is_gone(pidfd)
         assert run.wait(20) == 1
 
 
