@@ -29,7 +29,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from harness.log import VERDICTS, parse_line, verdict_text
 
@@ -129,35 +129,23 @@ class Scenario:
 
 
 def halted_and_killed(
-    lab: str,
-    detector: str,
-    *,
-    aborts: int = 0,
-    controls: tuple[Control, ...] = (),
-    uncontrolled: str = "",
-    gdb_view: bool | None = None,
+    lab: str, detector: str, *, controls: tuple[Control, ...] = (), **fields: Any
 ) -> list[Scenario]:
     """Two rows for a lab whose victim is a thread: the fault ends the machine; and, with
-    on-fault=kill, only the victim, twice in one boot. aborts: what one fault costs.
+    on-fault=kill, only the victim, twice in one boot. fields: further fields of Scenario; aborts:
+    what one fault costs.
     """
     killed = tuple(
         replace(control, verdict=control.verdict.replace("caught", "contained"), golden=False)
         for control in controls
     )
-    halt = Scenario(
-        lab,
-        verdict=f"caught by={detector}",
-        aborts=aborts,
-        controls=controls,
-        uncontrolled=uncontrolled,
-        gdb_view=gdb_view,
-    )
+    halt = Scenario(lab, verdict=f"caught by={detector}", controls=controls, **fields)
     kill = replace(
         halt,
-        args="on-fault=kill",
+        args=f"{halt.args} on-fault=kill".strip(),
         name=f"{halt.title}-kill",
         verdict=f"contained by={detector}",
-        aborts=2 * aborts,
+        aborts=2 * halt.aborts,
         controls=killed,
     )
     return [halt, kill]

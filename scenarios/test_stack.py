@@ -74,13 +74,14 @@ SCENARIOS = [
     ),
     Scenario(
         "stack.emergency",
+        args="on-fault=kill",
         verdict="double-fault by=null-page",
         aborts=2,
         uncontrolled="stack.irq is the one that dies without the emergency stack",
     ),
     Scenario(
         "stack.emergency",
-        args="faults=2",
+        args="faults=2 on-fault=kill",
         name="emergency-last",
         verdict="double-fault by=last-report",
         aborts=3,
@@ -89,6 +90,7 @@ SCENARIOS = [
     ),
     Scenario(
         "stack.emergency_overflow",
+        args="on-fault=kill",
         verdict="double-fault by=last-report",
         aborts=3,
         gdb_view=False,

@@ -1,15 +1,17 @@
 """Stack labs: a broken chain of frame records. The backtrace says why it stops; no nested abort."""
 
-from harness.scenario import Case, Control, Scenario, Walk
+from harness.scenario import BUDGET_SECONDS, Case, Control, Scenario, Walk, halted_and_killed
 
 NESTED = Control("protect=-bt-check", "double-fault by=last-report")
 ENDLESS = Control("protect=-bt-check", "no-end")
 
 
-def broken(lab: str, *controls: Control, uncontrolled: str = "", budget: float = 30) -> Scenario:
-    return Scenario(
+def broken(
+    lab: str, *controls: Control, uncontrolled: str = "", budget: float = BUDGET_SECONDS
+) -> list[Scenario]:
+    return halted_and_killed(
         lab,
-        verdict="caught by=null-page",
+        "null-page",
         aborts=1,
         budget=budget,
         controls=controls,
@@ -19,18 +21,18 @@ def broken(lab: str, *controls: Control, uncontrolled: str = "", budget: float =
 
 SCENARIOS = [
     # Unchecked, these two walks never end, and only the harness's budget stops them: keep it short.
-    broken("stack.chain_self", ENDLESS, budget=3),
-    broken("stack.chain_cycle", ENDLESS, budget=3),
-    broken(
+    *broken("stack.chain_self", ENDLESS, budget=3),
+    *broken("stack.chain_cycle", ENDLESS, budget=3),
+    *broken(
         "stack.chain_other",
         uncontrolled="unchecked, the walk reads another stack's paint: same verdict, wrong frames",
     ),
-    broken("stack.chain_garbage", NESTED),
-    broken(
+    *broken("stack.chain_garbage", NESTED),
+    *broken(
         "stack.chain_odd",
         uncontrolled="unchecked, QEMU reads the odd address: same verdict, wrong frames",
     ),
-    broken(
+    *broken(
         "stack.chain_return",
         uncontrolled="what is no code is not looked up, whatever the switches say",
     ),

@@ -20,6 +20,11 @@ def by_sentinel(lab: str) -> list[Scenario]:
     return halted_and_killed(lab, "sentinel", gdb_view=True, controls=(NO_SENTINEL,))
 
 
+def by_signature(lab: str) -> list[Scenario]:
+    """GDB is not asked: the pc is a broken pointer, and there is nothing to unwind from."""
+    return halted_and_killed(lab, "pac", aborts=1, cpu=SIGNING, gdb_view=False, controls=(NO_PAC,))
+
+
 SCENARIOS = [
     *by_sentinel("stack.sentinel_tick"),
     *by_sentinel("stack.sentinel_switch"),
@@ -31,25 +36,13 @@ SCENARIOS = [
         verdict="ok",
         controls=(Control("protect=-erase", "survived"),),
     ),
-    Scenario(
-        "stack.return_address",
-        verdict="caught by=pac",
-        cpu=SIGNING,
-        aborts=1,
-        gdb_view=False,  # the pc is a broken pointer: there is nothing to unwind from
-        controls=(NO_PAC,),
-    ),
-    Scenario(
-        "stack.vla_smash",
-        verdict="caught by=pac",
-        cpu=SIGNING,
-        aborts=1,
-        gdb_view=False,
-        controls=(NO_PAC,),  # and the canary, which is on, does not notice: CVE-2023-4039
-    ),
-    Scenario(
+    *by_signature("stack.return_address"),
+    # The canary, which is on in the control too, does not notice: CVE-2023-4039.
+    *by_signature("stack.vla_smash"),
+    *halted_and_killed(
         "stack.shadow",
-        verdict="caught by=shadow-stack",
+        "shadow-stack",
+        gdb_view=True,
         controls=(Control("protect=-shadow", "survived"),),
     ),
 ]

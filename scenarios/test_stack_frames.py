@@ -9,16 +9,16 @@ NO_GUARD = Control("protect=-guard", "survived")
 
 def larger_than_guard(lab: str) -> list[Scenario]:
     """Caught by probes, or by a guard at least as large as the frame; by neither, not at all."""
-    by_guard = Scenario(
+    by_guard = halted_and_killed(
         lab,
+        "guard-page",
         args="probed=0 guard=3",
         name=f"{lab.partition('.')[2]}-guard",
-        verdict="caught by=guard-page",
         aborts=1,
         controls=(Control("guard=1", "survived"),),
     )
     controls = (UNPROBED, NO_GUARD)
-    return [*halted_and_killed(lab, "guard-page", aborts=1, controls=controls), by_guard]
+    return [*halted_and_killed(lab, "guard-page", aborts=1, controls=controls), *by_guard]
 
 
 SCENARIOS = [

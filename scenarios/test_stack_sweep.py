@@ -19,6 +19,15 @@ SCENARIOS = [
         # The seed's interrupt stub: it clobbers x19 to x21.
         controls=(Control("protect=-entry", "caught by=register-check"),),
     ),
+    # Of 600 deaths four are the guard words': the interrupts just before the guard page is reached.
+    Scenario(
+        "stack.interrupted",
+        verdict="ok",
+        aborts=596,
+        gdb_view=False,  # 596 times the same, and not a word about any
+        # The classic entry pushes on the stack that has ended, and the seed's stub is in it too.
+        controls=(Control("protect=-entry", "caught by=register-check", golden=True),),
+    ),
 ]
 
 

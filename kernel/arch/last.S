@@ -1,7 +1,7 @@
 /*
  * The report of last resort, from registers alone: no stack, no lock, no table, no memory but the
- * UART's and two words of data. Reached by a fault on the emergency stack, and by any fault before the real vectors stand.
- * It prints one [EXC] record and the [end] line, and switches the machine off.
+ * UART's and three words of data. Reached by a fault on the emergency stack, and by any fault before
+ * the real vectors stand. It prints one [EXC] record and the [end] line, and switches the machine off.
  */
 #include "arch/asm.h"
 #include "arch/virt.h"
@@ -36,26 +36,32 @@ function last_hex
 	br	x27
 	endfunction last_hex
 
+.macro call routine
+	adr	x27, 9f
+	b	\routine
+9:
+.endm
+
 .macro puts label
 	adr	x0, \label
-	adr	x27, 9f
-	b	last_puts
-9:
+	call	last_puts
 .endm
 
 .macro hex reg
 	mov	x0, \reg
-	adr	x27, 9f
-	b	last_hex
-9:
+	call	last_hex
 .endm
 
 function last_report
 	ldr	x28, =KVA_BASE + UART_BASE
+	adrp	x0, on_fault_kill
+	ldrb	w19, [x0, :lo12:on_fault_kill]
 	adr	x20, text_double_fault
+	adr	x26, text_double_fault_end
 	b	last_registers
 	endfunction last_report
 
+	/* x20 ends the record, x26 is the [end] line; w19: was a kill asked for? */
 function last_registers
 	mrs	x21, esr_el1
 	mrs	x22, elr_el1
@@ -77,6 +83,10 @@ function last_registers
 	puts	text_mpidr
 	hex	x25
 	mov	x0, x20
+	call	last_puts
+	cbz	w19, 2f
+	puts	text_unkillable
+2:	mov	x0, x26
 	adr	x27, last_off
 	b	last_puts
 	endfunction last_registers
@@ -110,7 +120,9 @@ function early_fault
 	tst	x0, #1
 	csel	x1, x1, xzr, ne
 	add	x28, x28, x1
+	mov	w19, wzr
 	adr	x20, text_early
+	adr	x26, text_early_end
 	b	last_registers
 	endfunction early_fault
 
@@ -122,7 +134,13 @@ text_far:	.asciz	",far:"
 text_sp:	.asciz	",sp:"
 text_mpidr:	.asciz	",mpidr:"
 text_double_fault:
-	.asciz	" : a fault on the emergency stack; from registers alone\n[end] double-fault by=last-report\n"
+	.asciz	" : a fault on the emergency stack; from registers alone\n"
+text_double_fault_end:
+	.asciz	"[end] double-fault by=last-report\n"
 text_early:
-	.asciz	" : a fault before the vectors stood\n[end] panic why=early-fault\n"
+	.asciz	" : a fault before the vectors stood\n"
+text_early_end:
+	.asciz	"[end] panic why=early-fault\n"
+text_unkillable:
+	.asciz	"[EXC] unkillable stack=emergency : only a thread of its own can be killed\n"
 	.balign	4

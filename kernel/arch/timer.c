@@ -19,11 +19,16 @@ void timer_start(void)
 	gic_enable(INTID_TIMER_PHYSICAL, false);
 }
 
-void timer_fire_in(uint64_t counts)
+void timer_fire_at(uint64_t count)
 {
-	sysreg_write(cntp_cval_el0, sysreg_read(cntpct_el0) + counts);
+	sysreg_write(cntp_cval_el0, count);
 	sysreg_write(cntp_ctl_el0, ENABLE);
 	isb();
+}
+
+void timer_fire_in(uint64_t counts)
+{
+	timer_fire_at(sysreg_read(cntpct_el0) + counts);
 }
 
 void timer_stop(void)

@@ -15,7 +15,8 @@ void timer_stop(void);
 /* Called at each tick, before anything else: sets the next. */
 void timer_next(void);
 
-/* One tick, in `counts` of the timer (CNTFRQ_EL0 a second) from now. */
+/* One tick: when the timer's counter (CNTFRQ_EL0 a second) is `count`, or `counts` from now. */
+void timer_fire_at(uint64_t count);
 void timer_fire_in(uint64_t counts);
 
 /* Stop both, and later go on: the tick a whole period from then, the watchdog with what it had left. */

@@ -22,6 +22,7 @@ const struct fault_class_row fault_classes[] = {
 	[CLASS_SENTINEL] = { "sentinel", "sentinel",
 			     "the guard words of this stack are overwritten" },
 	[CLASS_CANARY] = { "canary", "canary", "a function's stack canary is overwritten" },
+	[CLASS_SHADOW] = { "shadow", "shadow-stack", "a return address and its shadow differ" },
 	[CLASS_BUG] = { "bug", "assertion", "the kernel's own assertion failed" },
 	[CLASS_BAD_SIGNATURE] = { "bad-signature", "pac",
 				  "a return address whose signature is wrong" },
@@ -132,6 +133,8 @@ static enum fault_class classify_brk(uint64_t esr)
 	switch (esr_immediate(esr)) {
 	case BRK_CANARY:
 		return CLASS_CANARY;
+	case BRK_SHADOW:
+		return CLASS_SHADOW;
 	case BRK_BUG:
 		return CLASS_BUG;
 	default:

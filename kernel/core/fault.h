@@ -23,6 +23,7 @@ enum fault_class {
 	CLASS_UNDEFINED,
 	CLASS_SENTINEL,
 	CLASS_CANARY,
+	CLASS_SHADOW,
 	CLASS_BUG,
 	CLASS_BAD_SIGNATURE,
 	CLASS_HANG,
@@ -31,6 +32,7 @@ enum fault_class {
 
 /* The immediates of BRK that the kernel uses; any other is CLASS_UNKNOWN. */
 #define BRK_CANARY 0xca0
+#define BRK_SHADOW 0x5cc
 #define BRK_BUG 0xb06
 
 /* Stop here for a reason of software's own, with a full register frame. */
@@ -53,6 +55,14 @@ __attribute__((noreturn)) void fault_emergency(struct frame *f);
 
 /* How many CPUs will fault at once: the first to come waits for the others before it reports. */
 extern uint32_t fault_rendezvous;
+
+struct finding;
+
+/*
+ * A lab that breaks something thousands of times has no use for as many reports. True: the current
+ * thread dies as with on-fault=kill, and not a word is said. NULL: none.
+ */
+extern bool (*fault_expected_hook)(const struct finding *n);
 
 /* A lab's own code inside the fault report, or inside each tick; NULL: none. */
 extern void (*fault_report_hook)(void);

@@ -1,5 +1,6 @@
 /* What C cannot say: SP where it should not be, and every register at once. See asm.h. */
 #include "arch/asm.h"
+#include "labs/asm.h"
 
 	.section .text, "ax"
 
@@ -103,7 +104,22 @@ fault_site_below_sp:
 	endfunction lab_fill_below_sp
 
 	/* Register n holds n times this, so that none can stand for another. */
-#define KNOWN(n) (0x0101 * (n))
+#define KNOWN(n) (LAB_KNOWN * (n))
+
+.macro known_registers
+	.irp	n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
+	mov	x\n, #KNOWN(\n)
+	.endr
+.endm
+
+	/* With interrupts open, x0 instructions go by. */
+.macro let_by
+	msr	daifclr, #2
+	tbz	x0, #0, 1f			/* an odd one more, and two for each two */
+	nop
+1:	subs	x0, x0, #2
+	b.ge	1b
+.endm
 
 	.cfi_startproc
 function lab_registers
@@ -116,14 +132,8 @@ function lab_registers
 	stp	x23, x24, [sp, #48]
 	stp	x25, x26, [sp, #64]
 	stp	x27, x28, [sp, #80]
-	.irp	n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
-	mov	x\n, #KNOWN(\n)
-	.endr
-	msr	daifclr, #2
-	tbz	x0, #0, 1f			/* an odd one more, and two for each two */
-	nop
-1:	subs	x0, x0, #2
-	b.ge	1b
+	known_registers
+	let_by
 	.global	lab_registers_svc
 lab_registers_svc:
 	svc	#0
@@ -161,5 +171,38 @@ function lab_partner
 	.global	lab_partner_end
 lab_partner_end:
 	endfunction lab_partner
+
+	/* Not to return: the thread ends where its stack does. SP is in x1 before it is wanted. */
+	.cfi_startproc
+	.cfi_undefined 30
+function lab_overflow_known
+	mov	sp, x1
+	known_registers
+	let_by
+	.global	lab_overflow_push
+lab_overflow_push:
+	stp	xzr, xzr, [sp, #-16]!
+	b	lab_overflow_push
+	.global	lab_overflow_end
+lab_overflow_end:
+	.cfi_endproc
+	endfunction lab_overflow_known
+
+	/* The registers that the classic entry clobbers are put back: its defect is to hurt the swept code only. */
+	.cfi_startproc
+function lab_await_hit
+	enter
+	stp	x19, x20, [sp, #-32]!
+	str	x21, [sp, #16]
+	msr	daifclr, #2
+1:	adrp	x0, lab_hit
+	ldr	w0, [x0, :lo12:lab_hit]
+	cbz	w0, 1b
+	msr	daifset, #2
+	ldr	x21, [sp, #16]
+	ldp	x19, x20, [sp], #32
+	leave
+	.cfi_endproc
+	endfunction lab_await_hit
 
 	.comm	lab_hit, 4, 4

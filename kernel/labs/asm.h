@@ -2,6 +2,11 @@
 #ifndef LABS_ASM_H
 #define LABS_ASM_H
 
+/* lab_registers and lab_overflow_known: what x<n> holds is n times this. */
+#define LAB_KNOWN 0x0101
+
+#ifndef __ASSEMBLER__
+
 #include "arch/types.h"
 
 /* Point SP at sp, push 16 bytes (site: wild_push), give way once (svc), take the old SP back. */
@@ -27,8 +32,19 @@ unsigned long lab_registers(unsigned long instructions);
 extern char lab_registers_svc[], lab_registers_end[]; /* its svc, and the end of its window */
 extern uint32_t lab_hit;
 
+/*
+ * Put a known value in every register, point SP at sp, let `instructions` go by with interrupts open, and
+ * push 16 bytes for ever: whoever looks at the thread's frame finds x1 to x30 as they were.
+ */
+__attribute__((noreturn)) void lab_overflow_known(unsigned long instructions, uintptr_t sp);
+extern char lab_overflow_push[], lab_overflow_end[]; /* its two instructions */
+
+/* Wait, interrupts open, until one has set lab_hit. */
+void lab_await_hit(void);
+
 /* A thread that gives way for ever, and has nothing in its registers. */
 void lab_partner(void *unused);
 extern char lab_partner_end[];
 
+#endif
 #endif

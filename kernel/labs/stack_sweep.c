@@ -11,6 +11,7 @@
 #include "core/lab.h"
 #include "core/report.h"
 #include "labs/asm.h"
+#include "labs/placement.h"
 #include "proc/thread.h"
 
 /* How long after arming the timer fires, in its counts of 16 instructions (icount shift 0). */
@@ -39,8 +40,7 @@ static void note_landing(void)
 static unsigned long place(unsigned long instructions)
 {
 	WRITE_ONCE(lab_hit, 0);
-	timer_fire_in(LEAD_COUNTS);
-	return lab_registers(instructions);
+	return lab_registers(placement_arm(LEAD_COUNTS, instructions));
 }
 
 #define SWEEP_PARAMS(P) P(points, 1500, 1, 4000, "instructions by which the interrupt is moved")
@@ -53,6 +53,7 @@ LAB(stack, registers, "an interrupt at every instruction of a window, every regi
 
 	irq_save();
 	timer_stop();
+	placement_init();
 	if (!thread_create("partner", lab_partner, NULL, PAGE_SIZE))
 		panic("no-partner");
 	tick_hook = note_landing;
