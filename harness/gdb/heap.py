@@ -97,7 +97,9 @@ def _back_link(previous, before, header):
     """In words, when a header does not know the block before it. The first one's is no size."""
     if before is None:
         return "" if previous % header else f"overwritten: first, but says {previous:#x} before it"
-    return "" if previous == before else f"overwritten: says {previous:#x} before it, not {before:#x}"
+    return (
+        "" if previous == before else f"overwritten: says {previous:#x} before it, not {before:#x}"
+    )
 
 
 def _split(number, unit):

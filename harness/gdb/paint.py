@@ -1,4 +1,4 @@
-"""hw paint [NAME [again]]: what of a stack was ever written? The one command that may write: `again`."""
+"""hw paint [NAME [again]]: what of a stack was ever written? Only `again` writes."""
 
 from dataclasses import dataclass
 from itertools import groupby

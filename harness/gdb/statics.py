@@ -8,8 +8,8 @@ INSTRUCTION = 4
 
 
 def variables_of(type_name):
-    """(name, value) of each, by address: global, static, and static inside a function, where several
-    may have one name.
+    """(name, value) of each, by address: global, static, and static inside a function, where
+    several may have one name.
     """
     wanted = gdb.lookup_type(type_name)
     found = {
