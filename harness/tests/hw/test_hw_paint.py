@@ -60,6 +60,8 @@ def lines_of(rows: list[dict[str, str]]) -> list[tuple[str, ...]]:
 def test_painted_again_it_measures_what_comes_next(boot: Boot) -> None:
     """One call of a function, from its entry to its end, against its own frame pointers."""
     machine = boot("lab=stack.watermark depth=8", "descend")
+    machine.gdb.set_var("*(unsigned long *)(all_threads->stack.base + 0x400)", 7)
+    assert machine.rows("paint victim")[0]["BEGINS"] == "+0x400"
     said = machine.hw("paint victim again")
     base, sp = machine.number("all_threads->stack.base"), machine.number("$sp")
     clean = machine.rows("paint victim")[0]
