@@ -1,16 +1,17 @@
 """The commands of harness/gdb on live machines, against what the kernel itself printed or answers.
 
 One machine and one GDB per stop, shared by this folder (by a worker's part of it): at the fault of
-stack.recurse (guarded and not) and of stack.irq, at the first and third pool_report() of
-pool.exhaust, and at the power-off of heap.frag. Tests that write to a guest put back what they
-wrote.
+stack.recurse (guarded and not), of stack.irq and of stack.secondary, at the first and third
+pool_report() of pool.exhaust, and at the power-off of heap.frag. Tests that write to a guest put
+back what they wrote.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -55,17 +56,18 @@ class Stopped:
         assert stop.function == function, stop
 
 
-Boot = Callable[[str, str], Stopped]
+class Boot(Protocol):
+    def __call__(self, line: str, function: str, *, cpus: int = 1) -> Stopped: ...
 
 
 @pytest.fixture(scope="package")
 def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boot]:
-    """boot(boot line, function) is a machine stopped in that function."""
+    """boot(boot line, function): a machine stopped in that function."""
     with ExitStack() as machines:
 
-        def boot(line: str, function: str) -> Stopped:
+        def boot(line: str, function: str, *, cpus: int = 1) -> Stopped:
             workdir = tmp_path_factory.mktemp("hw")
-            spec = MachineSpec(ROOT / KERNEL, line, gdb=True, stopped=True)
+            spec = MachineSpec(ROOT / KERNEL, line, cpus=cpus, gdb=True, stopped=True)
             machine = machines.enter_context(Machine(spec, workdir))
             assert machine.gdb_socket is not None
             socket, transcript = machine.gdb_socket, workdir / "gdb.txt"
@@ -93,6 +95,12 @@ def unguarded(boot: Boot) -> Stopped:
 @pytest.fixture(scope="package")
 def irq(boot: Boot) -> Stopped:
     return boot("lab=stack.irq", FAULT_HOOK)
+
+
+@pytest.fixture(scope="package")
+def secondary(boot: Boot) -> Stopped:
+    """The second of two CPUs overflows the stack of its thread."""
+    return boot("lab=stack.secondary", FAULT_HOOK, cpus=2)
 
 
 @pytest.fixture(scope="package")

@@ -75,3 +75,32 @@ def test_bt_ends_when_records_go_round_in_circles(recurse: Stopped) -> None:
     record = recurse.number("all_threads->frame.x[29]")
     with poked(recurse, f"*(unsigned long *){record:#x}", record):
         assert "end why=record-at-itself" in recurse.hw("bt victim")
+
+
+def test_bt_of_two_cpus(secondary: Stopped) -> None:
+    """The culprit's through its handler, the other one's where it waits; the selection stays."""
+    selected = secondary.gdb.evaluate("$_thread")
+    text = secondary.hw("bt")
+    titles = re.findall(r"^(\S.*):$", text, re.MULTILINE)
+    (fault,) = (r for r in secondary.records("EXC") if r.words == ("sync",))
+    assert fault.fields["cpu"] == "1"
+    culprit = f"cpu1, thread {fault.fields['thread']}"
+    assert culprit in titles
+    assert [title for title in titles if title.startswith("cpu0, thread ")]
+    one = secondary.hw("bt cpu1")
+    assert one.splitlines()[0] == f"{culprit}:"
+    handler, _, rest = one.partition("-- sync exception --")
+    assert "irq:cpu1" in handler
+    assert backtrace(handler.splitlines()[1] + rest) == kernels(secondary)
+    assert "exception --" not in secondary.hw("bt cpu0")
+    assert secondary.hw("bt cpu0").splitlines()[-1].startswith("end why=entry ")
+    assert secondary.gdb.evaluate("$_thread") == selected
+
+
+def test_stacks_and_threads_of_two_cpus(secondary: Stopped) -> None:
+    stacks = {row["STACK"]: row for row in secondary.rows("stacks")}
+    assert {"irq:cpu0", "irq:cpu1", "emergency:cpu1", "thread:cpu1"} <= stacks.keys()
+    assert stacks["irq:cpu1"]["SP"].endswith("*")
+    assert [name for name, row in stacks.items() if row["STATUS"] != "ok"] == ["thread:cpu1"]
+    running = [line for line in secondary.hw("threads").splitlines() if line.startswith("*")]
+    assert sorted(line.split()[3] for line in running) == ["0", "1"]
