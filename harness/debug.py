@@ -27,6 +27,7 @@ from harness.capsule import Capsule
 from harness.deadline import Deadline
 from harness.drain import MIB
 from harness.errors import HarnessError
+from harness.gdb import PATIENCE
 from harness.machine import Machine, MachineSpec
 from harness.pane import in_tmux, serial_pane
 from harness.rewind import POWER_OFF, record
@@ -145,8 +146,8 @@ def gdb_command(
     guest: Machine, kernel: Path, *commands: str, options: tuple[str, ...] = ()
 ) -> list[str]:
     """GDB on this machine, with the kernel's symbols, after these commands."""
-    attach = f"target remote {guest.gdb_socket}"
-    words = [word for command in (attach, *commands) for word in ("-ex", command)]
+    attach = (f"set {PATIENCE}", f"target remote {guest.gdb_socket}")
+    words = [word for command in (*attach, *commands) for word in ("-ex", command)]
     return [str(find_gdb()), "-q", *options, str(kernel), *words]
 
 

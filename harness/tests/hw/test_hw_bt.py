@@ -78,8 +78,7 @@ def test_bt_ends_when_records_go_round_in_circles(recurse: Stopped) -> None:
 
 
 def test_bt_of_two_cpus(secondary: Stopped) -> None:
-    """The culprit's through its handler, the other one's where it waits; the selection stays."""
-    selected = secondary.gdb.evaluate("$_thread")
+    """The culprit's through its handler, the other one's where it waits."""
     text = secondary.hw("bt")
     titles = re.findall(r"^(\S.*):$", text, re.MULTILINE)
     (fault,) = (r for r in secondary.records("EXC") if r.words == ("sync",))
@@ -94,7 +93,14 @@ def test_bt_of_two_cpus(secondary: Stopped) -> None:
     assert backtrace(handler.splitlines()[1] + rest) == kernels(secondary)
     assert "exception --" not in secondary.hw("bt cpu0")
     assert secondary.hw("bt cpu0").splitlines()[-1].startswith("end why=entry ")
-    assert secondary.gdb.evaluate("$_thread") == selected
+
+
+def test_whatever_is_looked_at_the_selected_cpu_stays(secondary: Stopped) -> None:
+    for selected in ("1", "2"):
+        secondary.gdb.console(f"thread {selected}")
+        for command in ("bt", "stacks", "threads", "fault"):
+            secondary.hw(command)
+            assert secondary.gdb.evaluate("$_thread") == selected, command
 
 
 def test_stacks_and_threads_of_two_cpus(secondary: Stopped) -> None:
