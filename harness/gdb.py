@@ -16,16 +16,17 @@ import re
 import shlex
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from harness import mi
 from harness.deadline import Deadline
 from harness.drain import MIB, Channel, Drain, Lines
 from harness.errors import GdbDied, GdbError, GdbTimeout
+from harness.owned import Owned
 
 SECONDS = 20.0  # for one command; GDB answers in 0.1 ms, so this is only the backstop
 _LEAVE_SECONDS = 3.0
@@ -66,7 +67,7 @@ class GdbFrame:
     function: str | None
 
 
-class GdbSession:
+class GdbSession(Owned):
     """`with GdbSession(find_gdb(), machine.gdb_socket, elf, path) as gdb: gdb.connect()`.
 
     Entering starts GDB and returns at once; GDB's own start (60 ms) runs beside QEMU's. `connect`
@@ -75,6 +76,7 @@ class GdbSession:
     """
 
     def __init__(self, gdb: Path, socket: Path, elf: Path, transcript: Path) -> None:
+        super().__init__()
         self.elf, self.socket, self.transcript = elf, socket, transcript
         self.argv = (str(gdb), "--nx", "-q", "--interpreter=mi2")
         self._tokens = itertools.count(1)
@@ -83,15 +85,6 @@ class GdbSession:
         self._text: list[str] = []
         self._core_registers: dict[str, str] = {}
         self._connected = self._running = False
-        self._owned = ExitStack()
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:  # an interrupted start must not leave a GDB behind
-            self._owned.close()
-            raise
-        return self
 
     def __exit__(
         self,

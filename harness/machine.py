@@ -12,12 +12,10 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import join
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from pexpect import EOF, TIMEOUT
 
@@ -33,6 +31,7 @@ from harness.errors import (
     MachineFlooding,
     MachineSilent,
 )
+from harness.owned import Owned
 from harness.qmp import Qmp
 from harness.tools import find_qemu
 
@@ -84,7 +83,7 @@ class Ending:
     wall_seconds: float
 
 
-class Machine:
+class Machine(Owned):
     """`with Machine(spec, workdir) as machine: ending = machine.wait_end(Deadline(10))`.
 
     command: what a person pastes to see the same on a terminal; argv: what was really run.
@@ -103,6 +102,7 @@ class Machine:
         int_log_limit: int = INT_LOG_LIMIT,
         symbolise: Symbolise = hex,
     ) -> None:
+        super().__init__()
         check_kernel(spec.kernel)
         self.spec, self.workdir = spec, workdir
         self.int_log = workdir / "qemu-int.log"
@@ -112,29 +112,6 @@ class Machine:
         self.argv: tuple[str, ...] = ()
         self._serial_limit, self._int_log_limit = serial_limit, int_log_limit // BLOCK * BLOCK
         self._symbolise = symbolise
-        self._owned = ExitStack()
-
-    def __enter__(self) -> Self:
-        self.workdir.mkdir(parents=True, exist_ok=True)
-        self.int_log.unlink(missing_ok=True)
-        try:
-            self._start()
-        except BaseException:  # an interrupted start must not leave a QEMU behind
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Kill what still runs, reap it, and remove the socket. The logs stay readable."""
-        self._owned.close()
 
     @property
     def pid(self) -> int:
@@ -170,6 +147,8 @@ class Machine:
         return found
 
     def _start(self) -> None:
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        self.int_log.unlink(missing_ok=True)
         self._serial = Channel("serial", self._serial_limit)
         self._qmp = Channel("qmp", _QMP_LIMIT)
         self._stderr = Channel("stderr", _STDERR_LIMIT)

@@ -14,16 +14,15 @@ the backstop. Every command is in the folder's gdb-transcript, which replays by 
 
 import secrets
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 from harness import log, rewind
 from harness.deadline import Deadline
 from harness.errors import GdbError
 from harness.gdb import GdbSession, Stop
 from harness.machine import Machine, MachineSpec
+from harness.owned import Owned
 from harness.symbols import build_id
 from harness.tools import find_gdb
 
@@ -44,13 +43,14 @@ class Open(Protocol):
     def __call__(self, line: str, *, guest_ms: int = GUEST_MS, **spec: Any) -> "Session": ...
 
 
-class Session:
+class Session(Owned):
     """Enter it, and the machine stands at the lab's entry; leave it, and all of it is gone."""
 
     def __init__(
         self, kernel: Path, line: str, folder: Path, *, guest_ms: int = GUEST_MS, **spec: Any
     ) -> None:
         """line: as on the boot line, without lab=. spec: further fields of MachineSpec."""
+        super().__init__()
         self.nonce = secrets.token_hex(4)
         self.entry = "lab_" + line.split()[0].replace(".", "_")
         self.deadline = Deadline(BUDGET_SECONDS)
@@ -60,28 +60,16 @@ class Session:
         drive = rewind.snapshot_drive(folder / rewind.DISK)
         self.spec = MachineSpec(kernel, append, gdb=True, stopped=True, extra=drive, **spec)
         self.machine = Machine(self.spec, folder)
-        self._owned = ExitStack()
 
-    def __enter__(self) -> Self:
-        with self._owned:
-            self._owned.enter_context(self.machine)
-            assert self.machine.gdb_socket is not None
-            transcript = self.machine.workdir / "gdb-transcript"
-            self.gdb = self._owned.enter_context(
-                GdbSession(find_gdb(), self.machine.gdb_socket, self.spec.kernel, transcript)
-            )
-            self.gdb.connect(self.deadline)
-            self.run_to(self.entry)
-            self._owned = self._owned.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._owned.__exit__(kind, error, trace)
+    def _start(self) -> None:
+        self._owned.enter_context(self.machine)
+        assert self.machine.gdb_socket is not None
+        transcript = self.machine.workdir / "gdb-transcript"
+        self.gdb = self._owned.enter_context(
+            GdbSession(find_gdb(), self.machine.gdb_socket, self.spec.kernel, transcript)
+        )
+        self.gdb.connect(self.deadline)
+        self.run_to(self.entry)
 
     # --- letting it run ------------------------------------------------------------------------
 
