@@ -2,7 +2,8 @@
 
 Each is a Subject: a machine, what GDB is told before the person types, and what is typed into the
 serial port when the lab asks for it. Opened on one terminal, so it works over ssh: GDB owns the
-keyboard, the serial port prints beside it. With the TUI the serial port goes to a file instead.
+keyboard, the serial port prints beside it. Inside tmux the serial port has a pane of its own
+(pane.py); elsewhere, with the TUI, it goes to a file.
 When GDB ends the machine is gone, with its socket and its record.
 """
 
@@ -26,7 +27,9 @@ from harness.capsule import Capsule
 from harness.deadline import Deadline
 from harness.drain import MIB
 from harness.errors import HarnessError
+from harness.gdb import PATIENCE
 from harness.machine import Machine, MachineSpec
+from harness.pane import in_tmux, serial_pane
 from harness.rewind import POWER_OFF, record
 from harness.scenario import Case
 from harness.symbols import build_id
@@ -109,27 +112,42 @@ def type_go(machine: Machine, go: str, deadline: Deadline) -> None:
 
 def open_in_gdb(subject: Subject, kernel: Path, folder: Path, *, tui: bool = False) -> int:
     """GDB's exit status, once the person has left it."""
-    with Machine(subject.spec, folder, serial_limit=SERIAL_LIMIT) as guest:
-        terminal = (folder / "serial.log").open("wb") if tui else sys.stdout.buffer
+    with (
+        Machine(subject.spec, folder, serial_limit=SERIAL_LIMIT) as guest,
+        _serial_view(guest, folder / "serial.log", tui) as terminal,
+    ):
         serial = Once(terminal) if subject.again else terminal
         threading.Thread(target=show_serial, args=(guest, serial, subject.go), daemon=True).start()
-        sys.stdout.write(f"{subject.title}\n")
-        sys.stdout.write(f"the serial port is in {folder / 'serial.log'}\n" if tui else "")
-        sys.stdout.flush()
         # Ctrl-C is GDB's, which stops the guest with it. A handler: SIG_IGN would be inherited.
         signal.signal(signal.SIGINT, lambda *_: None)
+        sys.stdout.write(f"{subject.title}\n")
+        sys.stdout.flush()
         commands = ("set confirm off", f"source {COMMANDS}", *subject.commands)
         options = ("-tui",) if tui else ()
         argv = gdb_command(guest, kernel, *commands, options=options)
         return subprocess.run(argv, check=False).returncode
 
 
+@contextlib.contextmanager
+def _serial_view(guest: Machine, log: Path, tui: bool) -> Iterator[IO[bytes]]:
+    """Where the serial port prints: a tmux pane, a file where the TUI has the screen, or here."""
+    if in_tmux():
+        with serial_pane(guest.console.send) as pane:
+            yield pane
+    elif tui:
+        with log.open("wb") as file:
+            sys.stdout.write(f"the serial port is in {log}\n")
+            yield file
+    else:
+        yield sys.stdout.buffer
+
+
 def gdb_command(
     guest: Machine, kernel: Path, *commands: str, options: tuple[str, ...] = ()
 ) -> list[str]:
     """GDB on this machine, with the kernel's symbols, after these commands."""
-    attach = f"target remote {guest.gdb_socket}"
-    words = [word for command in (attach, *commands) for word in ("-ex", command)]
+    attach = (f"set {PATIENCE}", f"target remote {guest.gdb_socket}")
+    words = [word for command in (*attach, *commands) for word in ("-ex", command)]
     return [str(find_gdb()), "-q", *options, str(kernel), *words]
 
 

@@ -34,7 +34,9 @@ _STDERR_LIMIT = MIB
 _REPLAY_SOCKET = "gdb.sock"
 _CORE_REGISTER = re.compile(r"x\d+|sp|pc|cpsr")
 _WATCHES = {"write": ("", "watch"), "read": ("-r ", "rwatch"), "any": ("-a ", "awatch")}
-_SETTINGS = ("confirm off", "pagination off", "width 0", "height 0")
+# GDB may be there before QEMU. Unanswered for 2 s it asks again, and then trips over two answers.
+PATIENCE = "remotetimeout 30"
+_SETTINGS = ("confirm off", "pagination off", "width 0", "height 0", PATIENCE)
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=GdbError)
 

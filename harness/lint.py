@@ -58,6 +58,7 @@ PYTHON = {
     "harness.lint": Row(1),
     "harness.log": Row(1, pure=True),
     "harness.mi": Row(1, pure=True),
+    "harness.pane": Row(1),
     "harness.stackreport": Row(1, pure=True),
     "harness.symbols": Row(1, pure=True),
     "harness.tidyflags": Row(1, pure=True),

@@ -26,6 +26,7 @@ needs=(
 	"llvm-readelf : llvm"
 	"/usr/lib/llvm-14/lib/clang/14*/lib/linux/libclang_rt.fuzzer-*.a : libclang-rt-14-dev"
 	"shellcheck : shellcheck"
+	"tmux : tmux"
 	"make : make"
 	"git : git"
 )

@@ -5,7 +5,7 @@ there with @command (kernel.py), and needs to be named nowhere else. Sourcing th
 all of them anew, so that one can be edited and tried in a running session.
 
 They only read: nothing here changes the guest or calls into it, and only blame.py moves it, back in
-a record (rewind.py).
+a record (rewind.py). But for `hw paint NAME again` (paint.py), which writes what its name says.
 """
 
 import importlib

@@ -2,14 +2,14 @@
 
 import gdb
 
-from .kernel import Command, address_of, command, read, text, threads, unsigned
+from .kernel import Command, command, read, text, threads, unsigned
 from .names import Names
+from .statics import variables_of
 from .table import table
 
 HEAD = ("POOL", "VARIABLE", "BLOCK", "CAPACITY", "IN_USE", "HIGH_WATER", "ALLOCS", "FREES")
 HEAD += ("FAILURES", "REFUSED")
 COUNTS = ("block", "capacity", "in_use", "high_water", "allocs", "frees", "failures")
-INSTRUCTION = 4
 
 
 @command
@@ -48,34 +48,8 @@ def _row(variable, pool, names):
 
 
 def find_pools():
-    """(variable's name, struct mem_pool): global, static, and static inside a function, where
-    several may have one name.
-    """
-    wanted = gdb.lookup_type("struct mem_pool")
-    found = {
-        unsigned(symbol.value().address): (symbol.name, symbol.value())
-        for block in _blocks_of_code()
-        for symbol in block
-        if symbol.is_variable
-        and symbol.addr_class == gdb.SYMBOL_LOC_STATIC
-        and symbol.type.strip_typedefs() == wanted
-    }
-    return [found[address] for address in sorted(found)]
-
-
-def _blocks_of_code():
-    """Every lexical block that some instruction lies in, up to the file's and the global one."""
-    seen = set()
-    for pc in range(address_of("__text_start"), address_of("__text_end"), INSTRUCTION):
-        block = gdb.block_for_pc(pc)
-        while block is not None and (key := _key(block)) not in seen:
-            seen.add(key)
-            yield block
-            block = block.superblock
-
-
-def _key(block):
-    return block.start, block.end, str(block.function), block.is_global, block.is_static
+    """(variable's name, struct mem_pool)."""
+    return variables_of("struct mem_pool")
 
 
 # --- the blocks of one -------------------------------------------------------------------------

@@ -18,9 +18,14 @@ STDOUT = 1
 BEGINNING = 0  # the instruction count where the record begins
 
 
+def is_recorded():
+    """Does this machine replay a record?"""
+    return "Replaying" in _monitor("info replay")
+
+
 def check_recorded():
     """GdbError, with what to type, unless this machine replays a record and is not at its end."""
-    if "Replaying" not in _monitor("info replay"):
+    if not is_recorded():
         raise gdb.GdbError(
             "this machine was not recorded, so there is no way back."
             " Type, in a shell: make debug LAB=… REVERSE=1"

@@ -4,8 +4,11 @@ And what a capsule keeps, refuses, and brings back.
 """
 
 import io
+import json
 import os
 import re
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,18 +27,22 @@ from harness.walk import ARTIFACTS, KERNEL, Run, Walker
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 20
+CLI = (sys.executable, "-m", "harness.cli")
 PROMPT = r"\(gdb\) (\x1b\[\?2004h)?$"
 
 Failed = Callable[[str], tuple[Path, str]]
 
 
 @contextmanager
-def terminal(*arguments: str, build: Path) -> Iterator["pexpect.spawn[str]"]:
+def terminal(
+    *arguments: str, build: Path, program: tuple[str, ...] = CLI
+) -> Iterator["pexpect.spawn[str]"]:
     """`python -m harness.cli …` on a pty of 200 columns. It is gone afterwards in any case."""
     environment = {**os.environ, "BUILD": str(build), "TERM": "dumb", "DEBUGINFOD_URLS": ""}
+    environment.pop("TMUX", None)  # whoever runs the tests keeps an unsplit window
     child = pexpect.spawn(
-        sys.executable,
-        ["-m", "harness.cli", *arguments],
+        program[0],
+        [*program[1:], *arguments],
         cwd=str(ROOT),
         env=environment,
         encoding="utf-8",
@@ -232,6 +239,52 @@ def test_a_failure_leaves_a_capsule_that_lands_at_the_fault(
         child.expect(PROMPT)
         assert "thread:victim-0x1" in ask(child, "hw fault")
         assert "stack = 8192" in ask(child, "print stack_guard_touch_args")
+
+
+def test_a_capsule_says_exactly_what_ran(failed: Failed) -> None:
+    folder, _ = failed("boot")
+    capsule = json.loads((folder / "capsule.json").read_text())
+    assert capsule["build_id"] == build_id(ROOT / KERNEL)
+    typed = shlex.split((folder / "command").read_text())
+    assert typed[typed.index("-append") + 1] == capsule["append"]
+    assert typed[typed.index("-cpu") + 1] == BROKEN.cpu
+    nonce = capsule["append"].partition("nonce=")[2]
+    assert f" nonce={nonce} " in (folder / "serial.log").read_text()
+    registers = dict(line.split() for line in (folder / "registers").read_text().splitlines())
+    assert {"x0", "x30", "sp", "pc", "cpsr"} <= registers.keys()
+    assert "touch_below" in (folder / "gdb-transcript").read_text()
+
+
+def test_a_capsule_that_was_carried_away_lands_at_the_fault(failed: Failed, tmp_path: Path) -> None:
+    """Sent to a colleague: a copy, the original gone; by the command that the failure printed."""
+    folder, _ = failed("serial")
+    carried = tmp_path / "elsewhere" / "a capsule"
+    shutil.copytree(folder, carried)
+    shutil.rmtree(folder)
+    arguments = ["replay", f"CAPSULE={carried}", f"BUILD={tmp_path / 'build'}"]
+    with terminal(*arguments, build=tmp_path / "build", program=("make",)) as child:
+        child.expect_exact("touch_below")
+        child.expect(PROMPT)
+        assert "thread:victim-0x1" in ask(child, "hw fault")
+        nonce = Capsule.load(carried).append.partition("nonce=")[2]
+        leave(child, f"nonce={nonce}")
+
+
+def test_a_replay_on_another_image_is_refused(failed: Failed, tmp_path: Path) -> None:
+    """Not a byte of code differs, only the build-id."""
+    folder, _ = failed("boot")
+    image = (ROOT / KERNEL).read_bytes()
+    ours = bytes.fromhex(build_id(ROOT / KERNEL))
+    assert image.count(ours) == 1
+    kernel = tmp_path / "build" / "kernel.elf"
+    kernel.unlink()
+    kernel.write_bytes(image.replace(ours, bytes(20)))
+    with terminal("replay", str(folder), build=tmp_path / "build") as child:
+        child.expect_exact(f"its build-id is {'0' * 40}, the capsule's {ours.hex()}")
+        child.expect_exact("git checkout")
+        child.expect(pexpect.EOF)
+        child.wait()
+        assert child.exitstatus == 2
 
 
 def test_another_image_is_refused(tmp_path: Path) -> None:

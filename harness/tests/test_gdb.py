@@ -20,7 +20,7 @@ from harness.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 from harness.tests.gone import is_gone
 from harness.tests.test_machine import ROOT
-from harness.tools import find_gdb
+from harness.tools import find_gdb, find_qemu
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -48,6 +48,24 @@ def _session(machine: Machine, gdb: Path | None = None) -> GdbSession:
     assert machine.gdb_socket is not None
     transcript = machine.workdir / "gdb.txt"
     return GdbSession(gdb or find_gdb(), machine.gdb_socket, machine.spec.kernel, transcript)
+
+
+SLOW_QEMU = """#!/bin/sh
+[ "$1" = --version ] || sleep 3
+exec {qemu} "$@"
+"""
+
+
+def test_a_machine_that_takes_its_time(
+    kernels: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GDB asks again after 2 s unless it is told to wait, and then takes two answers for wrong."""
+    slow = tmp_path / "qemu"
+    slow.write_text(SLOW_QEMU.format(qemu=find_qemu()))
+    slow.chmod(0o755)
+    monkeypatch.setenv("HIGHWATER_QEMU", str(slow))
+    with _machine(kernels("prints"), tmp_path) as machine, _session(machine) as gdb:
+        assert gdb.connect().function == "_start"
 
 
 def soon() -> Deadline:
@@ -251,7 +269,7 @@ OWNER = """
     from harness.deadline import Deadline
     from harness.gdb import GdbSession
     from harness.machine import Machine, MachineSpec
-    from harness.tools import find_gdb
+    from harness.tools import find_gdb, find_qemu
     kernel, workdir = Path(sys.argv[1]), Path(sys.argv[2])
     with Machine(MachineSpec(kernel, gdb=True), workdir) as machine:
         with GdbSession(find_gdb(), machine.gdb_socket, kernel, workdir / "gdb.txt") as gdb:

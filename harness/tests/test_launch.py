@@ -1,6 +1,7 @@
 """The editor's way in: what .vscode/launch.json tells GDB, told to GDB without the editor."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from harness import mi
 from harness.tests.gone import is_gone
 from harness.tools import find_gdb
 
@@ -32,7 +34,10 @@ def launch() -> dict[str, Any]:
 
 def commands(launch: dict[str, Any], lab: str) -> list[str]:
     texts = [step["text"] for step in launch["customLaunchSetupCommands"]]
-    return [text.replace("${input:lab}", lab) for text in texts]
+    known = {"${input:lab}": lab, "${workspaceFolder}": str(ROOT)}
+    for variable, value in known.items():
+        texts = [text.replace(variable, value) for text in texts]
+    return texts
 
 
 def gdb(told: list[str], shell: str = "/bin/sh", **how: Any) -> subprocess.Popen[str]:
@@ -54,9 +59,113 @@ def test_its_commands_lead_to_the_fault(launch: dict[str, Any]) -> None:
     told = [*commands(launch, "stack.recurse nonce=an-editor"), "continue", "continue", "hw fault"]
     with gdb([*told, "quit"], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as child:
         said, serial = child.communicate(timeout=20)
-    assert "Temporary breakpoint 1, lab_main" in said
+    assert "Temporary breakpoint 1, lab_main" in said, serial
     assert "elr     recurse+0x0" in said
     assert "[lab] enter name=stack.recurse" in serial, "the serial port is in view"
+
+
+def test_a_machine_that_takes_its_time(launch: dict[str, Any]) -> None:
+    """GDB asks again after 2 s unless it is told to wait, and then takes two answers for wrong."""
+    told = [text.replace("exec ", "sleep 3; exec ") for text in commands(launch, "stack.recurse")]
+    with gdb([*told, "continue", "quit"], stdin=subprocess.DEVNULL) as child:
+        said, _ = child.communicate(timeout=30)
+    assert "Temporary breakpoint 1, lab_main" in said
+
+
+# --- as the C/C++ extension's adapter does it ---------------------------------------------------
+
+
+class Adapter:
+    """GDB as Microsoft's MIEngine (cppdbg) drives it: in MI, from wherever it happens to stand;
+    each setup command through `-interpreter-exec console`, or as it is when it begins with a dash.
+    """
+
+    def __init__(self, child: subprocess.Popen[str]) -> None:
+        self.child = child
+        self.said = ""
+        self._tokens = itertools.count(1001)
+
+    def send(self, command: str) -> mi.Result:
+        """The answer to a command, which is no error."""
+        token = next(self._tokens)
+        assert self.child.stdin is not None
+        self.child.stdin.write(f"{token}{command}\n")
+        self.child.stdin.flush()
+        while not isinstance(record := self._next(), mi.Result) or record.token != token:
+            pass
+        assert record.kind != "error", record
+        return record
+
+    def setup(self, text: str) -> mi.Result:
+        """A command of launch.json."""
+        console = f"-interpreter-exec console {mi.quote(text)}"
+        return self.send(text if text.startswith("-") else console)
+
+    def stopped(self) -> dict[str, mi.Value]:
+        """The frame of the next stop."""
+        while not isinstance(record := self._next(), mi.Async) or record.kind != "stopped":
+            pass
+        frame = record.results["frame"]
+        assert isinstance(frame, dict)
+        return frame
+
+    def _next(self) -> mi.Record | None:
+        assert self.child.stdout is not None
+        line = self.child.stdout.readline()
+        assert line, "GDB has ended"
+        try:
+            record = mi.parse(line.rstrip("\n"))
+        except mi.MiError:  # the serial port, or Python, on GDB's own output
+            return None
+        if isinstance(record, mi.Text):
+            self.said += record.text
+        return record
+
+
+def test_the_adapter_is_told_what_it_does_not_ask_for(launch: dict[str, Any]) -> None:
+    """With a launch of one's own it looks neither for the architecture nor for the directory."""
+    assert launch["targetArchitecture"] == "arm64"
+    assert commands(launch, "")[0] == f"cd {ROOT}"
+    assert launch["launchCompleteCommand"] == "exec-continue"
+
+
+def test_the_adapters_way_leads_to_the_fault(launch: dict[str, Any], tmp_path: Path) -> None:
+    nonce, source = secrets.token_hex(8), ROOT / "kernel" / "labs" / "recurse.c"
+    line = next(
+        n for n, text in enumerate(source.read_text().splitlines(), 1) if "recurse(" in text
+    )
+    argv = [str(find_gdb()), "-nx", "--interpreter=mi"]
+    with subprocess.Popen(
+        argv,
+        cwd=tmp_path,
+        text=True,
+        env={**os.environ, "BUILD": "build"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        adapter = Adapter(child)
+        adapter.setup("set pagination off")
+        adapter.send("-gdb-set auto-solib-add on")
+        for text in commands(launch, f"stack.recurse nonce={nonce}"):
+            adapter.setup(text)
+        point = adapter.send(f"-break-insert -f {mi.quote(f'{source}:{line}')}").results["bkpt"]
+        assert isinstance(point, dict)
+        assert point["fullname"] == str(source), "not pending: the editor's own breakpoint"
+        assert adapter.send("-exec-continue").kind == "running"
+        at_lab = adapter.stopped()
+        assert at_lab["func"] == "lab_main"
+        assert at_lab["fullname"] == str(ROOT / "kernel" / "core" / "lab.c")
+        adapter.send("-exec-continue")
+        assert adapter.stopped()["func"] == "recurse"
+        adapter.send("-break-delete " + str(point["number"]))
+        adapter.send("-exec-continue")
+        assert adapter.stopped()["func"] == "debugger_fault_hook"
+        adapter.setup("hw fault")
+        assert "elr     recurse+0x0" in adapter.said
+        machine = [os.pidfd_open(pid) for pid in machines(nonce)]
+        adapter.send("-gdb-exit")
+        assert [is_gone(pidfd) for pidfd in machine] == [True]
 
 
 # --- an editor that is killed -------------------------------------------------------------------

@@ -24,6 +24,7 @@ TOOLS = {
     "clang-14": "clang-14",
     "llvm-readelf": "llvm",
     "shellcheck": "shellcheck",
+    "tmux": "tmux",
     "make": "make",
     "git": "git",
 }

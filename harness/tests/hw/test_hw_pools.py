@@ -1,0 +1,71 @@
+"""hw pools, hw pages: the kernel's counts, and free lists that are broken."""
+
+import re
+
+from harness.tests.hw.conftest import Rows, Stopped, only, poked, refusal
+
+COUNTS = ("block", "capacity", "in_use", "high_water", "allocs", "frees", "failures")
+
+
+def counts(found: Rows, name: str) -> dict[str, str]:
+    row = only(found, POOL=name)
+    return {key: row[key.upper()] for key in COUNTS} | {"refused": row["REFUSED"]}
+
+
+def test_pools_count_as_the_kernel_reports(pool: Stopped) -> None:
+    """The record comes after the stop, so it is there at the next; then the threads' pool."""
+    plain, blocks = counts(pool.rows("pools"), "plain"), pool.rows("pools plain")[1:]
+    pool.run_to("pool_report")
+    pool.run_to("pool_report")
+    threads, owners = counts(pool.rows("pools"), "threads"), pool.hw("pools threads")
+    page_count = pool.gdb.evaluate("page_count()")
+    pages = only(pool.rows("pages"), MEMORY="pages")
+    pool.run_to("pool_report")
+    printed = {r.words[0]: dict(r.fields) for r in pool.records("pool")[::2]}
+    assert plain == printed["plain"]
+    assert threads == printed["threads"]
+    assert plain["failures"] == threads["failures"] == "1"
+    assert len(blocks) == 1 + 4  # "plain: 5 of 5 blocks used" was taken for the head
+    assert len(re.findall(r"  used +parked$", owners, re.MULTILINE)) == int(threads["in_use"]) - 2
+    assert re.search(r"^ +0 +0x\w+ +used +idle$", owners, re.MULTILINE)
+    assert int(pages["FREE"]) == int(pages["TOTAL"]) - int(pages["IN_USE"])
+    assert page_count == f"{{total = {pages['TOTAL']}, in_use = {pages['IN_USE']}}}"
+
+
+def test_the_blocks_of_a_pool_and_a_broken_free_list(recurse: Stopped) -> None:
+    by_name, by_variable = recurse.hw("pools threads"), recurse.hw("pools thread_pool")
+    assert by_name == by_variable
+    lines = by_name.splitlines()
+    assert lines[0] == "threads: 3 of 64 blocks used"
+    assert [line.split()[2:] for line in lines[2:5]] == [
+        ["used", "idle"],
+        ["used", "lab"],
+        ["used", "victim"],
+    ]
+    assert {line.split()[2] for line in lines[5:]} == {"free"}
+    with poked(recurse, "*(unsigned long *)thread_pool.free_list", 0xDEAD):
+        broken = recurse.hw("pools threads")
+    assert "the free list leads to 0xdead, which is no block of this pool" in broken
+    assert broken.count("free, but not on the free list") == 60
+    with poked(recurse, "thread_pool.free_list", recurse.number("all_threads")):
+        assert "used, but on the free list" in recurse.hw("pools threads")
+
+
+def test_who_was_refused_is_named_by_a_return_address(recurse: Stopped) -> None:
+    """thread_start's last instruction is a call: its return address is already behind it."""
+    after = recurse.number("(char *)&thread_start + 12")
+    with poked(recurse, "thread_pool.last_failing_caller", after):
+        assert only(recurse.rows("pools"), POOL="threads")["REFUSED"] == "thread_start+0xc"
+
+
+def test_a_pool_that_was_never_made(recurse: Stopped) -> None:
+    unmade = [row["POOL"] for row in recurse.rows("pools") if row["VARIABLE"] == "pool"]
+    assert set(unmade) == {"not made yet"}  # each of the labs' own
+    assert refusal(recurse.gdb, "hw pools nosuch") == ('no pool is called "nosuch". Type: hw pools')
+
+
+def test_the_early_heap(recurse: Stopped) -> None:
+    heap = only(recurse.rows("pages"), MEMORY="early-heap")
+    used = recurse.number("'mem/page.c'::bump") - recurse.number("&__early_heap_start")
+    total = recurse.number("(char *)&__early_heap_end - (char *)&__early_heap_start")
+    assert [int(heap[key]) for key in ("TOTAL", "IN_USE", "FREE")] == [total, used, total - used]
