@@ -44,6 +44,7 @@ class Capsule:
     entry: str
     go: str = ""
     pokes: tuple[tuple[str, int], ...] = ()
+    mte: bool = False
 
     @classmethod
     def of_case(cls, case: Case, append: str, image: str) -> Self:
@@ -59,6 +60,7 @@ class Capsule:
             entry=case.entry,
             go=case.go if case.trigger == "serial" else "",
             pokes=tuple(case.pokes()) if case.trigger == "gdb" else (),
+            mte=scenario.mte,
         )
 
     @classmethod
@@ -95,6 +97,7 @@ class Capsule:
             memory_mib=self.memory_mib,
             cpus=self.cpus,
             icount=self.icount,
+            mte=self.mte,
             gdb=gdb,
             stopped=gdb,
         )

@@ -56,6 +56,7 @@ class MachineSpec:
     cpu: str = "cortex-a72"
     memory_mib: int = 128
     cpus: int = 1
+    mte: bool = False
     machine: str = "virt,acpi=off,gic-version=3,dtb-randomness=off"
     icount: str | None = "shift=0,sleep=off"
     gdb: bool = False
@@ -66,7 +67,8 @@ class MachineSpec:
         """QEMU's arguments, without the channels."""
         # fmt: off
         return (
-            "-M", self.machine, "-cpu", self.cpu, "-m", f"{self.memory_mib}M",
+            "-M", self.machine + ",mte=on" * self.mte,
+            "-cpu", self.cpu, "-m", f"{self.memory_mib}M",
             "-smp", str(self.cpus), "-display", "none", "-nodefaults", "-nic", "none",
             *(("-icount", self.icount) if self.icount else ()),
             "-kernel", str(self.kernel), "-append", self.append, *self.extra,

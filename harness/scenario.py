@@ -76,6 +76,7 @@ class Scenario:
     controls    or `uncontrolled`, the reason why there can be none
     gdb_view    compare GDB's backtrace with the kernel's; None: whenever an abort is expected
     budget      wall-clock backstop in seconds; a verdict is normally known as soon as QEMU exits
+    mte         the machine keeps memory tags (-M virt,mte=on), which wants cpu="max"
     icount      None only with several CPUs that must spin
     """
 
@@ -91,6 +92,7 @@ class Scenario:
     gdb_view: bool | None = None
     budget: float = BUDGET_SECONDS
     cpu: str = "cortex-a72"
+    mte: bool = False
     memory_mib: int = 128
     cpus: int = 1
     icount: str | None = DETERMINISTIC

@@ -229,6 +229,7 @@ def changes(scenario: Scenario) -> Iterator[str]:
     words = scenario.boot_line().split()[1:]
     words += [f"-smp {scenario.cpus}"] if scenario.cpus > 1 else []
     words += [f"-cpu {scenario.cpu}"] if scenario.cpu != Scenario.cpu else []
+    words += ["-M virt,mte=on"] if scenario.mte else []
     if words:
         yield f"`{' '.join(words)}`"
 

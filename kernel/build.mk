@@ -35,6 +35,8 @@ $(BUILD)/kernel/labs/%: FRAME_GATE :=
 
 # labs/stack_shadow.c says what for; x18 is kept free everywhere.
 $(BUILD)/kernel/labs/shadowed.c.o: KERNEL_CFLAGS += -fsanitize=shadow-call-stack
+# The only file with instructions of FEAT_MTE; it runs none where there is none.
+$(BUILD)/kernel/arch/mte.c.o: KERNEL_CFLAGS += -march=armv8.5-a+memtag
 # labs/big_frame.h: the twin of probed.c.
 $(BUILD)/kernel/labs/unprobed.c.o: KERNEL_CFLAGS += -fno-stack-clash-protection
 

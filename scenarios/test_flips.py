@@ -84,14 +84,39 @@ def test_frame_record_under_an_overflow(gdb: Open, bit: int, why: str) -> None:
     assert [*log.select("bt")][-1].fields["why"] == why
 
 
+@pytest.mark.parametrize("half", ["sealed", "copy"])
+@pytest.mark.parametrize("bit", [0, 8, 40, 63])
+def test_free_list_link(gdb: Open, half: str, bit: int) -> None:
+    """Whatever the bit: the pool finds that the link is not its own, and does not follow it."""
+    session = gdb("pool.exhaust")
+    session.run_to("pool_alloc", condition="pool->block == 64")
+    session.flip(f"&pool->free_list.{half}", bit)
+    log = session.finish()
+    assert log.verdict == "caught by=pool-link"
+    (found,) = (r for r in log.select("pool") if r.words[0] == "smashed-link")
+    assert (found.fields["pool"], found.fields["block"]) == ("plain", "none")
+
+
+@pytest.mark.parametrize("bit", [0, 8, 40, 63])
+def test_free_list_link_in_a_block(gdb: Open, bit: int) -> None:
+    """The first block's: found when it is taken, with where the link led before."""
+    session = gdb("pool.exhaust")
+    session.run_to("pool_alloc", condition="pool->block == 64")
+    session.flip("pool->base", bit)
+    log = session.finish()
+    assert log.verdict == "caught by=pool-link"
+    (found,) = (r for r in log.select("pool") if r.words[0] == "smashed-link")
+    assert (found.fields["block"], found.fields["expected"]) == ("0", "block:1")
+
+
 @pytest.mark.parametrize(
     ("bit", "verdict"), [(0, "caught by=mmu"), (8, "panic"), (40, "caught by=mmu")]
 )
-def test_free_list_link(gdb: Open, bit: int, verdict: str) -> None:
+def test_free_list_link_unsealed(gdb: Open, bit: int, verdict: str) -> None:
     """A link to nowhere faults when it is followed; by one to another block, blocks are lost."""
-    session = gdb("pool.exhaust")
+    session = gdb("pool.exhaust protect=-pool-link,-poison,-redzone")
     session.run_to("pool_alloc", condition="pool->block == 64")
-    session.flip("pool->free_list", bit)
+    session.flip("pool->free_list.sealed", bit)
     assert session.finish().verdict == verdict
 
 

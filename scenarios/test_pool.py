@@ -1,6 +1,13 @@
-"""Pool labs: kernel/labs/pool.c runs fixed-size pools dry."""
+"""Pool labs: kernel/labs/pool*.c run pools dry, misuse them and write where nobody may."""
 
 from harness.scenario import Case, Control, Scenario, Walk
+
+PAGED, TAGGED = 1, 2  # labs/pool_kinds.h
+
+CHECKED = (Control("protect=-pool-check", "survived"),)
+ZONED = (Control("protect=-redzone", "survived"),)
+UNTAGGED = (Control("protect=-mte", "survived"),)
+POISONED = (Control("protect=-poison", "survived"),)
 
 SCENARIOS = [
     Scenario(
@@ -14,11 +21,137 @@ SCENARIOS = [
         verdict="ok",
         uncontrolled="a measurement: nothing illegal is done that anything could catch",
     ),
+    Scenario("pool.double_free", verdict="caught by=pool-check", controls=CHECKED),
+    Scenario(
+        "pool.double_free",
+        name="double_free-between",
+        poke={"between": 2},
+        verdict="caught by=pool-check",
+        controls=CHECKED,
+    ),
+    Scenario("pool.foreign_free", verdict="caught by=pool-check", controls=CHECKED),
+    *(
+        Scenario(
+            "pool.foreign_free",
+            name=f"foreign_free-{name}",
+            poke={"what": what},
+            verdict="caught by=pool-check",
+            controls=CHECKED,
+        )
+        for what, name in ((1, "misaligned"), (2, "wrong_pool"))
+    ),
+    # The next owner finds that the block was written to; a pointer out of it leads to the poison.
+    Scenario("pool.use_after_free", verdict="caught by=poison", controls=POISONED),
+    Scenario(
+        "pool.use_after_free",
+        name="use_after_free-read",
+        poke={"how": 0},
+        verdict="caught by=poison",
+        aborts=1,
+        controls=POISONED,
+    ),
+    Scenario("pool.overflow", verdict="caught by=redzone", controls=ZONED),
+    *(
+        Scenario(
+            "pool.overflow",
+            name=f"overflow-{name}",
+            poke=poke,
+            verdict="caught by=redzone",
+            controls=ZONED,
+        )
+        for name, poke in (
+            ("block", {"how": 1}),
+            ("backwards", {"how": 2}),
+            ("walk", {"how": 0, "walk": 1}),
+        )
+    ),
+    # A page for each object, and memory with tags: the access itself faults, and says where.
+    *(
+        Scenario(
+            "pool.overflow",
+            name=f"overflow-{name}",
+            poke={"how": how, "kind": PAGED},
+            verdict="caught by=object-page",
+            aborts=1,
+            controls=(Control("protect=-object-page", "survived"),),
+        )
+        for how, name in ((0, "paged"), (1, "paged-block"))
+    ),
+    # What is left of the page before an object is mapped: zone, as everywhere.
+    Scenario(
+        "pool.overflow",
+        name="overflow-paged-backwards",
+        poke={"how": 2, "kind": PAGED},
+        verdict="caught by=redzone",
+        controls=ZONED,
+    ),
+    *(
+        Scenario(
+            "pool.use_after_free",
+            name=f"use_after_free-paged-{name}",
+            poke={"how": how, "kind": PAGED},
+            verdict="caught by=object-page",
+            aborts=1,
+            controls=(
+                Control("protect=-object-page", "caught by=poison"),
+                Control("protect=-object-page,-poison", "survived"),
+            ),
+        )
+        for how, name in ((0, "read"), (1, "write"))
+    ),
+    *(
+        Scenario(
+            "pool.overflow",
+            name=f"overflow-tagged{name}",
+            poke={"how": how, "kind": TAGGED},
+            verdict="caught by=mte",
+            aborts=1,
+            controls=UNTAGGED,
+            cpu="max",
+            mte=True,
+        )
+        for how, name in ((0, ""), (1, "-block"))
+    ),
+    *(
+        Scenario(
+            "pool.use_after_free",
+            name=f"use_after_free-tagged-{name}",
+            poke={"how": how, "kind": TAGGED},
+            verdict="caught by=mte",
+            aborts=1,
+            controls=(
+                Control("protect=-mte", "caught by=poison"),
+                Control("protect=-mte,-poison", "survived"),
+            ),
+            cpu="max",
+            mte=True,
+        )
+        for how, name in ((0, "read"), (1, "write"))
+    ),
+    # A new owner has the block: nobody but the tags can tell the two apart.
+    Scenario(
+        "pool.use_after_free",
+        name="use_after_free-tagged-reused",
+        poke={"reused": 1, "kind": TAGGED},
+        verdict="caught by=mte",
+        aborts=1,
+        controls=UNTAGGED,
+        cpu="max",
+        mte=True,
+    ),
+    Scenario(
+        "pool.overflow",
+        name="overflow-tagged-nowhere",
+        poke={"kind": TAGGED},
+        verdict="bad-args",
+        uncontrolled="there is nothing to protect: this machine keeps no tags",
+        cpu="max",
+    ),
+    # Unsealed, the link is followed: the MMU refuses where it leads.
     Scenario(
         "pool.freelist_smash",
-        verdict="caught by=mmu",
-        aborts=1,
-        uncontrolled="no protection looks at a link: the MMU refuses where it leads",
+        verdict="caught by=pool-link",
+        controls=(Control("protect=-pool-link", "caught by=mmu"),),
     ),
 ]
 

@@ -12,12 +12,12 @@ import gdb
 from .kernel import Command, command, register, unsigned, value, words
 from .marks import marks
 from .names import Names, address, stacks
-from .pools import broken_link, find_pools
+from .pools import Blocks, broken_link, find_pools
 from .rewind import back_to_write, check_recorded, quietly
 
 CHASED = 64  # stores that are gone through, at most, until the word is as it should be
 DETECTED_BY = "__stack_chk_fail"
-POOL_CODE = "mem/pool.c"
+POOL_CODE = ("mem/pool.c", "mem/pool_guard.c")
 
 
 @command
@@ -76,14 +76,16 @@ class Link:
 
     def find(self):
         """Back through the pool's own copying, to the store that the bad link came from."""
-        head = unsigned(self.pool["free_list"].address)
+        blocks = Blocks.of(self.pool)
+        head = blocks.head
         for _ in range(CHASED):
             if not back_to_write(self.place):
                 return False
             if not _in_pool_code():
                 return True
             # A take copied it from the block at the head; a free copied the head into the block.
-            self.place = words(head, 8)[0] if self.place == head else head
+            block = blocks.number(blocks.opened()[0]) if self.place == head else None
+            self.place = head if block is None else blocks.shadow(block)
         return False
 
 

@@ -18,8 +18,12 @@ SCTLR_WXN = 1 << 19
 PAGE, PAGE_BITS, INDEX_BITS, LAST_LEVEL = 4096, 12, 9, 3
 # TCR_EL1's fields for the lower and the upper half: size, disabled, granule, and 4 KiB's code.
 HALVES = ((0, 7, 14, 0), (16, 23, 30, 2))
-NORMAL_WRITE_BACK, DEVICE_STRICT = 0xFF, 0x00
-MEMORY = {NORMAL_WRITE_BACK: "normal memory, write-back", DEVICE_STRICT: "device nGnRnE"}
+NORMAL_WRITE_BACK, DEVICE_STRICT, TAGGED = 0xFF, 0x00, 0xF0
+MEMORY = {
+    NORMAL_WRITE_BACK: "normal memory, write-back",
+    DEVICE_STRICT: "device nGnRnE",
+    TAGGED: "normal memory, write-back, tags checked",
+}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ import gdb
 from .kernel import address_of, chain, elements, read, static, text, unsigned
 from .mmu import PAGE, Tables
 
+TAG_BITS = 0xFF << 56
+POISON_FREED = 0x6B6B6B6B6B6B6B6B  # core/poison.h: a macro, which DWARF does not carry
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -49,7 +52,7 @@ class Names:
         self.stacks, self.tables = stacks(), Tables()
         self.text = range(address_of("__text_start"), address_of("__text_end"))
         self._symbols = _symbols(self.text.start)
-        self._regions = _regions()
+        self._regions, self._windows = _regions(), _windows()
         self._starts = [start for start, _, _ in self._symbols]
 
     def stack(self, address):
@@ -86,12 +89,34 @@ class Names:
             return _offset(stack.name, address - stack.base)
         if address < PAGE:
             return _offset("null", address)
+        if 0 <= address - POISON_FREED < PAGE:
+            return _offset("poison", address - POISON_FREED)
+        if name := self._block(address):
+            return name
         if found := self.function(address):
             return _offset(found[1], address - found[0])
         for name, start, end in self._regions:
             if start <= address < end:
                 return name
         return "ram" if self.tables.mapped(address) else "unmapped"
+
+    def _block(self, address):
+        """pool:NAME[N]+offset, where a pool with pages or tags of its own has given the address."""
+        place = address | TAG_BITS
+        for name, base, stride, capacity in self._windows:
+            n, offset = divmod(place - (base & -PAGE), stride)
+            if 0 <= n < capacity:
+                return _offset(f"pool:{name}[{n}]", offset - base % PAGE)
+        return None
+
+
+def _windows():
+    """(name, first block, stride, capacity) of each pool that pool_window.c knows."""
+    return [
+        (text(pool["name"]), *(unsigned(pool[key]) for key in ("base", "stride", "capacity")))
+        for pool in chain(gdb.parse_and_eval("all_pools"), "next")
+        if int(pool["mode"])
+    ]
 
 
 def _regions():

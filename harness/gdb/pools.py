@@ -1,24 +1,30 @@
-"""hw pools [NAME]: what runs dry, and who holds the blocks?"""
+"""hw pools [NAME]: what runs dry, who holds the blocks, and what is wrong with them?"""
+
+from dataclasses import dataclass
 
 import gdb
+import gdb.types
 
-from .kernel import Command, command, read, text, threads, unsigned
+from .kernel import U64, Command, command, static, text, threads, unsigned, words
 from .names import Names
 from .statics import variables_of
 from .table import table
 
 HEAD = ("POOL", "VARIABLE", "BLOCK", "CAPACITY", "IN_USE", "HIGH_WATER", "ALLOCS", "FREES")
-HEAD += ("FAILURES", "REFUSED")
-COUNTS = ("block", "capacity", "in_use", "high_water", "allocs", "frees", "failures")
+HEAD += ("FAILURES", "ERRORS", "REFUSED")
+COUNTS = ("block", "capacity", "in_use", "high_water", "allocs", "frees", "failures", "errors")
+BLOCK_HEAD = ("BLOCK", "ADDRESS", "STATE", "OWNER", "ALLOCATED BY", "FREED BY")
 
 
 @command
 class Pools(Command):
     """Every struct mem_pool of the kernel, with its counts; with NAME: the blocks of one.
 
-    NAME is the pool's own name or its variable's. A block is free or used; one that the free list
-    and the pool's own marks do not agree on says so: somebody wrote into a free block. For
-    threads, OWNER is the thread that lives in the block. REFUSED is who was refused last.
+    NAME is the pool's own name or its variable's. A block is free, used, or bad: somebody wrote
+    into it, and it is not given out again. One that the free list and the pool's own records do not
+    agree on says so. For threads, OWNER is the thread that lives in the block. ALLOCATED BY and
+    FREED BY are the last calls that did; REFUSED is who was refused last. What the pool itself
+    found last stands below the blocks.
     """
 
     word = "pools"
@@ -33,7 +39,7 @@ class Pools(Command):
         if not chosen:
             raise gdb.GdbError(f'no pool is called "{argument}". Type: hw pools')
         for pool in chosen:
-            yield from _blocks(pool)
+            yield from _blocks(pool, names)
 
 
 def _row(variable, pool, names):
@@ -55,60 +61,141 @@ def find_pools():
 # --- the blocks of one -------------------------------------------------------------------------
 
 
-def _blocks(pool):
-    size, capacity, base = (unsigned(pool[key]) for key in ("block", "capacity", "base"))
-    if not base or not int(pool["used"]):
+def _blocks(pool, names):
+    if not is_made(pool):
         yield "this pool is not made yet"
         return
-    marks = read(unsigned(pool["used"]), capacity)
-    free, broken = _free_list(pool)
+    seen = Blocks.of(pool)
+    free, broken, _ = seen.follow()
     owners = {int(t.address): text(t["name"]) for t in threads()}
-    places = [base + n * size for n in range(capacity)]
     rows = [
-        (n, f"{place:#x}", _state(marks[n], place in free), owners.get(place) if marks[n] else None)
-        for n, place in enumerate(places)
+        (
+            n,
+            f"{seen.place(n):#x}",
+            _state(record["state"], seen.place(n) in free),
+            owners.get(seen.place(n)) if record["state"] == seen.used else None,
+            *(_site(unsigned(record[key]), names) for key in ("allocated_by", "freed_by")),
+        )
+        for n, record in enumerate(seen.records)
     ]
-    yield f"{text(pool['name'])}: {sum(map(bool, marks))} of {capacity} blocks used"
-    yield from table(("BLOCK", "ADDRESS", "STATE", "OWNER"), rows)
-    yield from broken
+    used = sum(record["state"] == seen.used for record in seen.records)
+    yield f"{text(pool['name'])}: {used} of {seen.capacity} blocks used"
+    yield from table(BLOCK_HEAD, rows)
+    if broken:
+        yield broken
+    if int(pool["errors"]):
+        yield f"found by the pool itself: {pool['last']}"
 
 
-def _state(marked, listed):
-    return (
-        ("used, but on the free list" if listed else "used")
-        if marked
-        else ("free" if listed else "free, but not on the free list")
-    )
+def _site(address, names):
+    return names.code(address, is_return=True) if address else None
 
 
-def _free_list(pool):
-    """The blocks on the free list, and in words what is wrong with it."""
-    free, wrong, _ = follow(pool)
-    return free, [wrong] if wrong else []
+def _state(state, listed):
+    word = str(state).removeprefix("BLOCK_").lower()
+    if listed and word != "free":
+        return f"{word}, but on the free list"
+    return word if listed or word != "free" else "free, but not on the free list"
 
 
-def follow(pool):
-    """(blocks on the free list, what is wrong with it or "", the place of the last link read)."""
-    size, capacity, base = (unsigned(pool[key]) for key in ("block", "capacity", "base"))
-    free, place, link = set(), unsigned(pool["free_list"].address), unsigned(pool["free_list"])
-    while link:
-        offset = link - base
-        if not 0 <= offset < size * capacity or offset % size:
-            return free, f"the free list leads to {link:#x}, which is no block of this pool", place
-        if link in free:
-            return free, f"the free list comes back to block {offset // size}", place
-        free.add(link)
-        place, link = link, int.from_bytes(read(link, 8), "little")
-    return free, "", place
+def is_made(pool):
+    return bool(int(pool["blocks"]))
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of one pool, as they are now; pool_guard.c's way with links, read backwards."""
+
+    pool: gdb.Value
+    base: int
+    stride: int
+    capacity: int
+    key: int
+    sealed: bool  # protect=-pool-link: they are not
+    records: list[gdb.Value]
+    free: gdb.Value
+    used: gdb.Value
+
+    @classmethod
+    def of(cls, pool):
+        base, stride, capacity, key = (
+            unsigned(pool[name]) for name in ("base", "stride", "capacity", "key")
+        )
+        off = static("core/protect.c", "off")
+        states = gdb.types.make_enum_dict(gdb.lookup_type("enum pool_state"))
+        return cls(
+            pool,
+            base,
+            stride,
+            capacity,
+            key,
+            not int(off[gdb.parse_and_eval("PROTECT_POOL_LINK")]),
+            [pool["blocks"][n] for n in range(capacity)],
+            states["BLOCK_FREE"],
+            states["BLOCK_USED"],
+        )
+
+    @property
+    def head(self):
+        return unsigned(self.pool["free_list"].address)
+
+    def place(self, n):
+        return self.base + n * self.stride
+
+    def number(self, block):
+        """Which block begins here, or None."""
+        n, rest = divmod(block - self.base, self.stride)
+        return n if 0 <= n < self.capacity and not rest else None
+
+    def shadow(self, n):
+        """Where the pool itself reaches a block."""
+        pages = self.pool["pages"]
+        return unsigned(pages[n]) if int(pages) else self.place(n)
+
+    def opened(self, n=None):
+        """(next, copy) of a block's link, or of the head: equal, unless somebody wrote there."""
+        sealed, copy = words(self.head if n is None else self.shadow(n), 16)
+        of = self.head if n is None else self.place(n)
+        if not self.sealed:
+            return sealed, sealed
+        copy ^= ~_mix(self.key) & U64
+        return sealed ^ self.key ^ of, (copy >> 29 | copy << 35) & U64 ^ of
+
+    def follow(self):
+        """(blocks on the free list, what is wrong with it or "", place of the last link read)."""
+        free, at, place = set(), None, self.head
+        while True:
+            link, copy = self.opened(at)
+            if link != copy:
+                whose = "the free list's head" if at is None else f"the link in block {at}"
+                return free, f"{whose} was written into", place
+            if not link:
+                return free, "", place
+            n = self.number(link)
+            if n is None:
+                wrong = f"the free list leads to {link:#x}, which is no block of this pool"
+                return free, wrong, place
+            if link in free:
+                return free, f"the free list comes back to block {n}", place
+            free.add(link)
+            at, place = n, self.shadow(n)
+
+
+def _mix(z):
+    """pool_guard.c's mix()."""
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & U64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & U64
+    return z ^ z >> 31
 
 
 def broken_link(pool):
     """Where the link lies that leads a pool's free list astray, or ends it too early; or None."""
-    if not int(pool["used"]):
+    if not is_made(pool):
         return None
-    size, capacity, base = (unsigned(pool[key]) for key in ("block", "capacity", "base"))
-    marks = read(unsigned(pool["used"]), capacity)
-    free, wrong, place = follow(pool)
-    listed = {(block - base) // size for block in free}
-    lost = any(not mark and n not in listed for n, mark in enumerate(marks))
+    seen = Blocks.of(pool)
+    free, wrong, place = seen.follow()
+    lost = any(
+        record["state"] == seen.free and seen.place(n) not in free
+        for n, record in enumerate(seen.records)
+    )
     return place if wrong or lost else None

@@ -1,21 +1,33 @@
 /*
- * mem/pool.c: any sequence of allocations, frees and wrong frees against a list of the live blocks.
- * The pool's memory comes from malloc, or does not come at all.
+ * mem/pool.c and pool_guard.c: any sequence of allocations, frees, wrong frees and wrong writes against a
+ * list of the live blocks. Each misuse must be found, by its name, when it can be and not before. The
+ * pool's memory comes from malloc, or does not come at all.
  */
 #include "host.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "mem/pool.c" /* NOLINT(bugprone-suspicious-include): host.h says why */
+/* NOLINTBEGIN(bugprone-suspicious-include): host.h says why */
+#include "mem/pool.c"
+#include "mem/pool_guard.c"
+/* NOLINTEND(bugprone-suspicious-include) */
 
 #define MAX_BLOCKS 64
 #define MAX_BYTES (1UL << 16)
+#define ENDING_BYTES 6
 
 /* --- the early heap's stand-in: it gives exact blocks, some of the time, and takes them back -------- */
 
 static void *given[4];
 static size_t given_count;
+/* pool_report.c is not here: it only prints. */
+void pool_report_finding(const struct mem_pool *pool)
+{
+	require(pool->last.error != POOL_OK, "what is reported has a name");
+	require(pool->last.caller, "and a caller");
+}
+
 static size_t refuse_from; /* this call and all later ones get nothing */
 
 void *kmem_alloc_aligned(size_t size, size_t align)
@@ -34,6 +46,7 @@ void *kmem_alloc_aligned(size_t size, size_t align)
 
 static void take_all_back(void)
 {
+	all_pools = NULL;
 	while (given_count)
 		free(given[--given_count]);
 }
@@ -117,22 +130,42 @@ static void give_back(struct model *m, size_t i)
 	m->frees++;
 }
 
+/* --- misuse ---------------------------------------------------------------------------------------- */
+
+/* All that the pool lies on: zones, blocks, links. */
+static size_t memory_bytes(const struct mem_pool *p)
+{
+	return p->capacity * p->stride;
+}
+
+static void *memory_of(const struct mem_pool *p)
+{
+	return (void *)(p->base - p->before);
+}
+
+static bool same_state(const struct mem_pool *a, const struct mem_pool *b)
+{
+	return a->in_use == b->in_use && a->high_water == b->high_water && a->allocs == b->allocs &&
+	       a->frees == b->frees && a->failures == b->failures &&
+	       a->free_list.sealed == b->free_list.sealed && a->free_list.copy == b->free_list.copy;
+}
+
 static void refused(struct model *m, void *block, enum pool_error should)
 {
-	struct mem_pool pool = m->pool;
-	uint8_t *memory = exact_copy((void *)pool.base, pool.capacity * pool.block);
+	struct mem_pool before = m->pool;
+	uint8_t *memory = exact_copy(memory_of(&m->pool), memory_bytes(&m->pool));
 
 	require(pool_free(&m->pool, block) == should, "a wrong free is refused by its name");
-	require(!memcmp(&pool, &m->pool, sizeof(pool)) &&
-			!memcmp(memory, (void *)pool.base, pool.capacity * pool.block),
+	require(m->pool.last.error == should && m->pool.errors == before.errors + 1, "and noted");
+	require(same_state(&before, &m->pool) &&
+			!memcmp(memory, memory_of(&m->pool), memory_bytes(&m->pool)),
 		"and changes nothing");
 	free(memory);
 }
 
-static void misuse(struct model *m, struct choices *c)
+static void free_wrongly(struct model *m, struct choices *c)
 {
 	unsigned int how = choose(c, 4);
-	size_t bytes = m->pool.capacity * m->pool.block;
 	uint8_t *first = (uint8_t *)m->pool.base;
 
 	if (how == 0 && m->freed_count) {
@@ -144,15 +177,150 @@ static void misuse(struct model *m, struct choices *c)
 	} else if (how == 2) {
 		refused(m, no_memory(), POOL_FOREIGN);
 		refused(m, m, POOL_FOREIGN);
-		refused(m, (void *)m->other.base, POOL_FOREIGN);
+		refused(m, (void *)m->other.base, POOL_WRONG_POOL);
 	} else if (how == 3) {
 		refused(m, first - 1 - choose(c, 16), POOL_FOREIGN);
-		refused(m, first + bytes + choose(c, 16), POOL_FOREIGN);
+		refused(m, first + m->pool.span + choose(c, 16), POOL_FOREIGN);
+	}
+}
+
+/* A byte that is no longer what it was; where, and how it looked. */
+struct damage {
+	uint8_t *at;
+	uint8_t was;
+};
+
+static struct damage flip(uint8_t *at, struct choices *c)
+{
+	struct damage d = { at, *at };
+
+	*at ^= (uint8_t)(1U << choose(c, 8));
+	return d;
+}
+
+/* pool_check() sees exactly this, and what it sees is gone when the byte is as it was. */
+static void seen_and_mended(struct model *m, struct damage d, enum pool_error should)
+{
+	size_t errors = m->pool.errors;
+
+	require(pool_check(&m->pool) > 0, "a walk sees a changed byte");
+	require(m->pool.last.error == should, "and knows it by its name");
+	*d.at = d.was;
+	require(pool_check(&m->pool) == 0, "a pool that is whole again is found whole");
+	m->pool.errors = errors;
+}
+
+static void write_beyond(struct model *m, struct choices *c)
+{
+	size_t i = choose(c, (unsigned int)m->count);
+	uint8_t *block = m->live[i];
+	bool behind = choose(c, 2);
+	size_t room = m->pool.block + m->pool.behind - m->pool.size;
+	struct damage d = flip(behind ? block + m->pool.size + choose(c, 256) % room
+				      : block - 1 - choose(c, 16) % m->pool.before,
+			       c);
+
+	seen_and_mended(m, d, behind ? POOL_OVERFLOW : POOL_UNDERFLOW);
+}
+
+static void write_after_free(struct model *m, struct choices *c)
+{
+	uint8_t *block = m->freed[choose(c, (unsigned int)m->freed_count)];
+	size_t offset = choose(c, 256) % m->pool.size;
+
+	seen_and_mended(m, flip(block + offset, c),
+			offset < sizeof(struct pool_link) ? POOL_SMASHED_LINK
+							  : POOL_WRITE_AFTER_FREE);
+}
+
+static void smash_head(struct model *m, struct choices *c)
+{
+	uint8_t *head = (uint8_t *)&m->pool.free_list;
+
+	seen_and_mended(m, flip(head + choose(c, sizeof(m->pool.free_list)), c), POOL_SMASHED_LINK);
+}
+
+static void misuse_any(struct model *m, struct choices *c)
+{
+	unsigned int how = choose(c, 8);
+
+	if (how < 4)
+		free_wrongly(m, c);
+	else if (how < 6 && m->count)
+		write_beyond(m, c);
+	else if (how == 6 && m->freed_count)
+		write_after_free(m, c);
+	else
+		smash_head(m, c);
+}
+
+/*
+ * The same, and nobody mends it: the operation that meets it says so, and gives nothing that could be
+ * somebody else's. The end of the pool, as far as the model goes.
+ */
+static void overflow_for_good(struct model *m, struct choices *c)
+{
+	uint8_t *block = m->live[choose(c, (unsigned int)m->count)];
+
+	flip(block + m->pool.size + choose(c, (unsigned int)m->pool.behind), c);
+	require(pool_free(&m->pool, block) == POOL_OVERFLOW, "a smashed zone is found at the free");
+	require(pool_free(&m->pool, block) == POOL_DOUBLE_FREE, "and the block was given back");
+	require(pool_check(&m->pool) == 0, "and nobody looks at it any more");
+}
+
+static void write_for_good(struct model *m, struct choices *c)
+{
+	uint8_t *next = pool_alloc(&m->pool);
+	size_t offset = choose(c, 256) % m->pool.size;
+	bool link = offset < sizeof(struct pool_link);
+
+	require(next, "a pool that is not used up gives a block");
+	require(pool_free(&m->pool, next) == POOL_OK, "and takes it back");
+	flip(next + offset, c);
+	require(!pool_alloc(&m->pool), "a free block that was written to is not given out");
+	require(m->pool.last.error == (link ? POOL_SMASHED_LINK : POOL_WRITE_AFTER_FREE),
+		"by its name");
+	require(m->pool.last.address == (uintptr_t)next, "and its place");
+	require(!link || !pool_alloc(&m->pool), "what is behind a smashed link is lost");
+}
+
+static void smash_for_good(struct model *m, struct choices *c)
+{
+	uint8_t *block = m->live[0];
+
+	flip((uint8_t *)&m->pool.free_list + choose(c, sizeof(m->pool.free_list)), c);
+	require(pool_free(&m->pool, block) == POOL_SMASHED_LINK, "a free sees a smashed head");
+	require((pool_check(&m->pool) > 0) == (m->count < m->capacity), "the others are lost");
+	require(pool_alloc(&m->pool) == block, "and makes a list of its own");
+	require(!pool_alloc(&m->pool), "which has no other block");
+}
+
+static void break_for_good(struct model *m, struct choices *c)
+{
+	unsigned int how = choose(c, 3);
+
+	if (how == 0 && m->count)
+		overflow_for_good(m, c);
+	else if (how == 1 && m->count)
+		smash_for_good(m, c);
+	else if (m->count < m->capacity)
+		write_for_good(m, c);
+	for (size_t i = 0; i < m->capacity; i++) {
+		uint8_t *block = pool_alloc(&m->pool);
+
+		for (size_t n = 0; block && n < m->count; n++)
+			require(how == 1 || !overlap(block, m->live[n], m->block),
+				"no block has two owners");
 	}
 }
 
 static void play(struct model *m, struct choices *c)
 {
+	/* Kept for the end, when there would be no choice left. */
+	struct choices ending = { c->at, c->left < ENDING_BYTES ? c->left : ENDING_BYTES };
+
+	c->at += ending.left;
+	c->left -= ending.left;
 	while (c->left) {
 		unsigned int what = choose(c, 8);
 
@@ -161,8 +329,13 @@ static void play(struct model *m, struct choices *c)
 		else if (what < 7 && m->count)
 			give_back(m, choose(c, (unsigned int)m->count));
 		else
-			misuse(m, c);
+			misuse_any(m, c);
 		check_counts(m);
+	}
+	require(pool_check(&m->pool) == 0, "a pool that was used well is found whole");
+	if (choose(&ending, 2)) {
+		break_for_good(m, &ending);
+		return;
 	}
 	while (m->count)
 		give_back(m, choose(c, (unsigned int)m->count));
@@ -181,6 +354,7 @@ static void make_any(struct choices *c)
 
 	if (!pool_init(&pool, "any", block, capacity))
 		return;
+	require(block, "blocks of no bytes are refused");
 	require(!__builtin_mul_overflow(block, capacity, &size) && size <= MAX_BYTES,
 		"a pool that cannot be is refused");
 	for (size_t i = 0; i < capacity; i++) {

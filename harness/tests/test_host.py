@@ -14,6 +14,7 @@ from harness.fuzz import Mutant, Run
 RUNS = {"cmdline": 4000, "fdt": 3000, "heap": 2000, "page": 2000, "pool": 2000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
+GUARD = "mem/pool_guard.c"
 CMDLINE = "core/cmdline.c"
 
 # One check taken away, or made off by one.
@@ -39,9 +40,27 @@ MUTANTS = (
     Mutant("page.misaligned", PAGE, "offset % PAGE_SIZE == 0 &&", ""),
     Mutant("page.double", PAGE, "states[offset / PAGE_SIZE] == PAGE_USED", "true"),
     Mutant("pool.nothing", POOL, "!pool->block || ", ""),
-    Mutant("pool.owns", POOL, "< pool->capacity * pool->block", "<= pool->capacity * pool->block"),
-    Mutant("pool.misaligned", POOL, "if (((uintptr_t)block - pool->base) % pool->block)", "if (0)"),
-    Mutant("pool.double", POOL, "[index_of(pool, block)] ? POOL_OK", "[0] ? POOL_OK"),
+    Mutant("pool.owns", POOL, "- pool->base < pool->span", "- pool->base <= pool->span"),
+    Mutant("pool.misaligned", POOL, "if ((address - pool->base) % pool->stride)", "if (0)"),
+    Mutant("pool.double", POOL, "->state == BLOCK_USED ?", "->state != BLOCK_BAD ?"),
+    Mutant("pool.wrong-pool", POOL, "pool_find(block) ? POOL_WRONG_POOL", "0 ? POOL_WRONG_POOL"),
+    Mutant("pool.retired", POOL, "error ? BLOCK_BAD : BLOCK_FREE", "BLOCK_FREE"),
+    Mutant("pool.poisoned", POOL, "pool_poison(pool, block);\n\tpush", "push"),
+    Mutant("pool.lost", POOL, "smashed ? 0 : next", "next"),
+    Mutant(
+        "pool.laundered", POOL, "push(pool, block, error ? 0 : next)", "push(pool, block, next)"
+    ),
+    Mutant("pool.walk", POOL, "\t\t\treturn free - listed;", "\t\t\treturn 0;"),
+    Mutant("pool.link", GUARD, "if (o.next == o.copy)", "if (1)"),
+    Mutant("pool.place", GUARD, "^ ~mix(pool->key) };", "^ ~pool->key };"),
+    Mutant(
+        "pool.poison",
+        GUARD,
+        "block, sizeof(struct pool_link),",
+        "block, sizeof(struct pool_link) + 1,",
+    ),
+    Mutant("pool.before", GUARD, "-(long)pool->before, 0,", "1 - (long)pool->before, 0,"),
+    Mutant("pool.slack", GUARD, "(long)pool->size, (long)(", "(long)pool->block, (long)("),
 )
 
 

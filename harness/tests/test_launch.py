@@ -1,5 +1,6 @@
 """The editor's way in: what .vscode/launch.json tells GDB, told to GDB without the editor."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -9,7 +10,6 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -185,19 +185,21 @@ class Left:
         return pid
 
 
-@contextmanager
+@contextlib.contextmanager
 def at_a_lab(launch: dict[str, Any], shell: str = "/bin/sh") -> Iterator[Left]:
     nonce = secrets.token_hex(8)
     told = [*commands(launch, f"stack.recurse nonce={nonce}"), "continue", "info inferiors"]
     with gdb(told, stdin=subprocess.PIPE, shell=shell) as child:
-        assert child.stdout is not None
-        while "process 1" not in child.stdout.readline():
-            pass
-        (machine,) = machines(nonce)
-        yield Left(child, machine, os.pidfd_open(machine))
-        child.kill()
-    for pid in machines(nonce):  # this one was not killed as it should have been
-        os.kill(pid, signal.SIGKILL)
+        try:
+            assert child.stdout is not None
+            while "process 1" not in child.stdout.readline():
+                pass
+            (machine,) = machines(nonce)
+            yield Left(child, machine, os.pidfd_open(machine))
+        finally:
+            child.kill()
+            for pid in machines(nonce):  # whatever was not killed as it should have been
+                os.kill(pid, signal.SIGKILL)
 
 
 def kill(child: subprocess.Popen[str]) -> None:
@@ -254,11 +256,11 @@ def parent(pid: int) -> int:
 
 
 def machines(nonce: str) -> list[int]:
-    """The QEMUs that boot with this nonce."""
-    seen = subprocess.run(
-        ["pgrep", "-f", f"^[^ ]*qemu-system-aarch64 .*nonce={nonce}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return [int(pid) for pid in seen.stdout.split()]
+    """The QEMUs that boot with this nonce. (A minimal Debian has no pgrep.)"""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            program, *arguments = path.read_bytes().split(b"\0")
+            if program.endswith(b"qemu-system-aarch64") and nonce.encode() in b" ".join(arguments):
+                found.append(int(path.parent.name))
+    return found

@@ -84,7 +84,7 @@ def test_blame_a_guard_word_that_a_tick_found(at_fault: Rewound) -> None:
 
 def test_blame_a_free_list(at_fault: Rewound) -> None:
     """The alloc that faulted has the bad link from the head, the head from the block."""
-    gdb = at_fault("lab=pool.freelist_smash")
+    gdb = at_fault("lab=pool.freelist_smash protect=-pool-link")
     said = gdb.console_moving("hw blame freelist")
     assert "until write_after_free() wrote it" in said
     assert "kernel/labs/pool_smash.c:" in said

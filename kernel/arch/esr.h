@@ -24,6 +24,7 @@ enum fault_status {
 	FSC_TRANSLATION = 0x04,
 	FSC_ACCESS_FLAG = 0x08,
 	FSC_PERMISSION = 0x0c,
+	FSC_TAG = 0x11,
 	FSC_ALIGNMENT = 0x21,
 };
 

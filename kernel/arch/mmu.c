@@ -28,7 +28,10 @@
 
 #define ATTR_DEVICE 0
 #define ATTR_NORMAL 1
-#define MAIR ((0x00UL << (8 * ATTR_DEVICE)) | (0xffUL << (8 * ATTR_NORMAL)))
+#define ATTR_TAGGED 2 /* reserved without FEAT_MTE2, and then in no descriptor */
+#define MAIR                                                                                       \
+	((0x00UL << (8 * ATTR_DEVICE)) | (0xffUL << (8 * ATTR_NORMAL)) |                           \
+	 (0xf0UL << (8 * ATTR_TAGGED)))
 
 /* T0SZ = T1SZ = 25, 4 KiB granules, write-back inner-shareable walks, 40-bit physical addresses. */
 #define TCR                                                                                        \
@@ -41,10 +44,10 @@
 #define SCTLR ((1UL << 19) | (1UL << 12) | (1UL << 4) | (1UL << 3) | (1UL << 2) | (1UL << 0))
 
 /*
- * Enough for the image, 512 GiB of RAM in blocks and the whole stack window (32 tables). Not in .bss:
+ * Enough for the image, 512 GiB of RAM in blocks and the whole windows of stacks (32 tables) and pools (2). Not in .bss:
  * each table is cleared when it is taken.
  */
-#define NR_TABLES 96
+#define NR_TABLES 100
 static uint64_t tables[NR_TABLES][ENTRIES] __attribute__((aligned(4096), section(".noinit")));
 static unsigned int tables_used;
 
@@ -78,6 +81,8 @@ static uint64_t attributes(enum map_kind kind)
 		return normal | DESC_RO | DESC_PXN;
 	if (kind == MAP_DATA)
 		return normal | DESC_PXN;
+	if (kind == MAP_TAGGED)
+		return (normal & ~DESC_ATTR(7)) | DESC_ATTR(ATTR_TAGGED) | DESC_PXN;
 	return DESC_VALID | DESC_AF | DESC_UXN | DESC_PXN | DESC_ATTR(ATTR_DEVICE);
 }
 

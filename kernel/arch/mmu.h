@@ -21,6 +21,7 @@ enum map_kind {
 	MAP_TEXT,   /* RX */
 	MAP_RODATA, /* RO, never executed */
 	MAP_DATA,   /* RW, never executed */
+	MAP_TAGGED, /* as data, and its tags are checked (FEAT_MTE2; arch/mte.h) */
 	MAP_DEVICE, /* RW, nGnRnE, never executed */
 };
 

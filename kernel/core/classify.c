@@ -5,6 +5,8 @@
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
 #include "core/cpu.h"
+#include "core/poison.h"
+#include "core/upcall.h"
 
 const struct fault_class_row fault_classes[] = {
 	[CLASS_OVERFLOW] = { "overflow", "guard-page", "ran through the bottom of its own stack" },
@@ -13,6 +15,10 @@ const struct fault_class_row fault_classes[] = {
 	[CLASS_WILD_SP] = { "wild-sp", "mmu", "SP is in no part of its own stack" },
 	[CLASS_MISALIGNED_SP] = { "misaligned-sp", "sp-alignment", "SP is not a multiple of 16" },
 	[CLASS_NULL] = { "null", "null-page", "a null pointer, or near it" },
+	[CLASS_FREED] = { "freed", "poison", "a pointer that was read from freed memory" },
+	[CLASS_TAG] = { "tag", "mte", "a pointer whose tag is not the memory's" },
+	[CLASS_OBJECT_PAGE] = { "object-page", "object-page",
+				"behind an object with a page of its own, or in a freed one" },
 	[CLASS_WRITE_RO] = { "write-ro", "w^x", "a write to what is read-only" },
 	[CLASS_EXEC_NX] = { "exec-nx", "w^x", "execution of what is not code" },
 	[CLASS_WILD_PC] = { "wild-pc", "mmu", "a jump to nowhere" },
@@ -110,6 +116,8 @@ static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr
 {
 	unsigned int kind = esr_status_kind(esr);
 
+	if (kind == FSC_TAG)
+		return CLASS_TAG;
 	if (kind == FSC_ALIGNMENT && n->frame->sp % 16)
 		return CLASS_MISALIGNED_SP;
 	if (!stack_owns_sp(n->own, n->frame->sp) &&
@@ -121,10 +129,14 @@ static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr
 		return classify_guard(n, far);
 	if (far < PAGE_SIZE)
 		return CLASS_NULL;
+	if (far - POISON_FREED < PAGE_SIZE)
+		return CLASS_FREED;
 	if (esr_is_instruction_abort(esr))
 		return classify_fetch(kind, far);
 	if (kind == FSC_PERMISSION)
 		return CLASS_WRITE_RO;
+	if (pool_window_has(far))
+		return CLASS_OBJECT_PAGE;
 	return far < KVA_BASE ? CLASS_LOW_HALF : CLASS_UNMAPPED;
 }
 

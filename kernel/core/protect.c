@@ -30,6 +30,17 @@ static const struct {
 	[PROTECT_WATCHDOG] = { "watchdog", "a timer that ends what hangs" },
 	[PROTECT_POOL_LIMIT] = { "pool-limit",
 				 "an empty pool refuses; off, it hands out the memory behind its end" },
+	[PROTECT_POOL_CHECK] = { "pool-check",
+				 "a pool takes back only what it gave out, once, to its first byte" },
+	[PROTECT_POOL_LINK] = { "pool-link",
+				"a free list's links are sealed; off, any word is followed" },
+	[PROTECT_POISON] = { "poison",
+			     "freed blocks are filled, and looked at before they are given out" },
+	[PROTECT_REDZONE] = { "redzone",
+			      "words around each block of a pool, looked at when it is freed" },
+	[PROTECT_OBJECT_PAGE] = { "object-page",
+				  "a pool with pages for each block unmaps what nobody may touch" },
+	[PROTECT_MTE] = { "mte", "tags are checked at each access (-M virt,mte=on -cpu max)" },
 };
 
 static bool off[NR_PROTECTIONS];

@@ -1,11 +1,12 @@
 /*
- * What the core calls in the layer above it, proc/: the whole list. Each takes and returns what
+ * What the core calls in the layers above it: the whole list. proc/'s take and return what
  * exception_entry() resumes: the register frame of a thread.
  */
 #ifndef CORE_UPCALL_H
 #define CORE_UPCALL_H
 
 #include "arch/frame.h"
+#include "core/format.h"
 
 /* One tick went by: the frame to resume, of the same thread or of another. */
 struct frame *sched_tick(void);
@@ -18,5 +19,11 @@ void sched_align(void);
 
 /* The current thread is the culprit of a fault: end it, resume another. */
 struct frame *sched_kill(const char *detector);
+
+/* mem/'s: do a pool's blocks, of those with pages or tags of their own, or what is around them, lie here? */
+bool pool_window_has(uintptr_t address);
+
+/* Then, the place by name: pool:NAME[BLOCK]+0x40. False if there is none. */
+bool pool_window_name(struct text *t, uintptr_t address);
 
 #endif

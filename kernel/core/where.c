@@ -2,7 +2,9 @@
 #include "core/where.h"
 
 #include "arch/mmu.h"
+#include "core/poison.h"
 #include "core/symbol.h"
+#include "core/upcall.h"
 
 LINKER_SYMBOL(__text_start);
 LINKER_SYMBOL(__text_end);
@@ -67,6 +69,12 @@ void where_any(struct text *t, uintptr_t address)
 		put_offset(t, "null", address, 0);
 		return;
 	}
+	if (address - POISON_FREED < PAGE_SIZE) {
+		put_offset(t, "poison", address, POISON_FREED);
+		return;
+	}
+	if (pool_window_name(t, address))
+		return;
 	if (symbol_find(address, &symbol)) {
 		put_offset(t, symbol.name, address, symbol.address);
 		return;

@@ -8,7 +8,7 @@
 /* Code: function+offset; a return address is looked up one byte earlier. Else as where_any. */
 void where_code(struct text *t, uintptr_t address, bool is_return);
 
-/* thread:victim-0x10, irq:cpu0+0x3f80, recurse+0x2c, null+0x8, rodata, data, ram, device, unmapped. */
+/* thread:victim-0x10, irq:cpu0+0x3f80, recurse+0x2c, null+0x8, poison+0x18, pool:parts[3]+0x40, rodata, data, ram, device, unmapped. */
 void where_any(struct text *t, uintptr_t address);
 
 /*

@@ -3,111 +3,292 @@
 
 #include "arch/sysreg.h"
 #include "core/protect.h"
-#include "core/report.h"
 #include "mem/page.h"
+#include "mem/pool_guard.h"
 
 #define BLOCK_ALIGN 16UL
+#define ZONE_BYTES 16UL
+#define TAG_BITS (0xffUL << 56)
 
-static size_t index_of(const struct mem_pool *pool, const void *block)
+_Static_assert(sizeof(struct pool_link) <= BLOCK_ALIGN, "the smallest block holds a link");
+
+struct mem_pool *all_pools;
+
+/* The address in what a block's owner holds. */
+static uintptr_t address_of(const struct mem_pool *pool, const void *block)
 {
-	return ((uintptr_t)block - pool->base) / pool->block;
+	return (uintptr_t)block | (pool->mode && pool->mode->tagged ? TAG_BITS : 0);
 }
 
 bool pool_owns(const struct mem_pool *pool, const void *block)
 {
-	return (uintptr_t)block - pool->base < pool->capacity * pool->block;
+	return address_of(pool, block) - pool->base < pool->span;
 }
 
-bool pool_init(struct mem_pool *pool, const char *name, size_t block, size_t capacity)
+const struct mem_pool *pool_find(const void *block)
+{
+	const struct mem_pool *pool = all_pools;
+
+	while (pool && !pool_owns(pool, block))
+		pool = pool->next;
+	return pool;
+}
+
+/* What is known of the block that begins here; NULL: none does. */
+static struct pool_block *record_of(const struct mem_pool *pool, uintptr_t block)
+{
+	if (block - pool->base >= pool->span || (block - pool->base) % pool->stride)
+		return NULL;
+	return &pool->blocks[pool_index(pool, block)];
+}
+
+/* --- made ------------------------------------------------------------------------------------------ */
+
+static void push(struct mem_pool *pool, uintptr_t block, uintptr_t next)
+{
+	struct pool_link *link = pool_shadow(pool, block);
+
+	*link = pool_seal(pool, block, next);
+	pool->free_list = pool_seal(pool, 0, block);
+}
+
+/* Without a mode: one behind the other, a zone on each side of each. */
+static bool make_plain(struct mem_pool *pool)
 {
 	size_t bytes;
 
-	*pool = (struct mem_pool){ .name = name,
-				   .block = ALIGN_UP(block, BLOCK_ALIGN),
-				   .capacity = capacity };
-	/* Rounded up, a block of no bytes is none, and one of nearly all bytes too. */
-	if (!pool->block || __builtin_mul_overflow(pool->block, capacity, &bytes))
+	pool->before = pool->behind = protected(PROTECT_REDZONE) ? ZONE_BYTES : 0;
+	if (__builtin_add_overflow(pool->block, pool->before + pool->behind, &pool->stride) ||
+	    __builtin_mul_overflow(pool->stride, pool->capacity, &bytes))
 		return false;
 	pool->base = (uintptr_t)kmem_alloc_aligned(bytes, BLOCK_ALIGN);
-	pool->used = kmem_alloc_aligned(capacity, 1);
-	if (!pool->base || !pool->used)
+	if (!pool->base)
 		return false;
-	/* Backwards, so that the first block is given out first. */
-	for (size_t i = capacity; i-- > 0;) {
-		void **link = (void **)(pool->base + i * pool->block);
-
-		*link = pool->free_list;
-		pool->free_list = link;
-		pool->used[i] = false;
-	}
+	pool->base += pool->before;
 	return true;
 }
+
+static void delist(const struct mem_pool *pool)
+{
+	for (struct mem_pool **link = &all_pools; *link; link = &(*link)->next) {
+		if (*link == pool) {
+			*link = pool->next;
+			break;
+		}
+	}
+}
+
+bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t capacity,
+		    const struct pool_mode *mode)
+{
+	uintptr_t next = 0;
+	size_t records;
+
+	delist(pool); /* a lab may make one twice */
+	*pool = (struct mem_pool){ .name = name,
+				   .size = size < BLOCK_ALIGN ? BLOCK_ALIGN : size,
+				   .block = ALIGN_UP(size, BLOCK_ALIGN),
+				   .capacity = capacity,
+				   .mode = mode };
+	/* Rounded up, a block of no bytes is none, and one of nearly all bytes too. */
+	if (!pool->block || __builtin_mul_overflow(capacity, sizeof(*pool->blocks), &records))
+		return false;
+	if (!(mode ? mode->make(pool) : make_plain(pool)))
+		return false;
+	pool->blocks = kmem_alloc_aligned(records, sizeof(uintptr_t));
+	if (!pool->blocks)
+		return false;
+	pool->span = capacity ? (capacity - 1) * pool->stride + pool->block : 0;
+	pool->key = pool_next_key();
+	pool->free_list = pool_seal(pool, 0, 0);
+	/* Backwards, so that the first block is given out first. */
+	for (size_t i = capacity; i-- > 0;) {
+		uintptr_t block = pool_block(pool, i);
+
+		pool->blocks[i] = (struct pool_block){ .state = BLOCK_FREE };
+		pool_fill_zones(pool, block);
+		pool_poison(pool, block);
+		push(pool, block, next);
+		next = block;
+	}
+	pool->next = all_pools;
+	all_pools = pool;
+	return true;
+}
+
+bool pool_init(struct mem_pool *pool, const char *name, size_t size, size_t capacity)
+{
+	return pool_init_mode(pool, name, size, capacity, NULL);
+}
+
+/* --- given out, and taken back ------------------------------------------------------------------------ */
 
 static void *refuse(struct mem_pool *pool, uintptr_t caller)
 {
 	pool->failures++;
 	pool->last_failing_caller = caller;
-	/* The bug of a pool that trusts its callers: the memory behind the last block is nobody's. */
-	if (!protected(PROTECT_POOL_LIMIT))
-		return (void *)(pool->base + pool->capacity * pool->block);
 	return NULL;
 }
 
-static void *take(struct mem_pool *pool)
+static void *refuse_empty(struct mem_pool *pool, uintptr_t caller)
 {
-	void **block = pool->free_list;
+	refuse(pool, caller);
+	/* The bug of a pool that trusts its callers: the memory behind the last block is nobody's. */
+	if (!protected(PROTECT_POOL_LIMIT))
+		return (void *)(pool->base + pool->capacity * pool->stride);
+	return NULL;
+}
 
-	pool->free_list = *block;
-	pool->used[index_of(pool, block)] = true;
+/* A free block, off the list, that somebody wrote into. */
+static void *refuse_bad(struct mem_pool *pool, uintptr_t block, uintptr_t caller)
+{
+	struct pool_block *record = record_of(pool, block);
+
+	if (record)
+		record->state = BLOCK_BAD;
+	return refuse(pool, caller);
+}
+
+static void *give(struct mem_pool *pool, uintptr_t block, uintptr_t caller)
+{
+	struct pool_block *record = record_of(pool, block);
+
+	if (record) {
+		record->state = BLOCK_USED;
+		record->allocated_by = caller;
+	}
 	pool->allocs++;
 	if (++pool->in_use > pool->high_water)
 		pool->high_water = pool->in_use;
-	return block;
+	return pool->mode ? pool->mode->give(pool, block) : (void *)block;
+}
+
+static void *take(struct mem_pool *pool, uintptr_t caller)
+{
+	uintptr_t block, next;
+	bool smashed;
+
+	if (pool_follow(pool, 0, caller, &block)) {
+		pool->free_list = pool_seal(pool, 0, 0);
+		return refuse(pool, caller);
+	}
+	if (!block)
+		return refuse_empty(pool, caller);
+	smashed = pool_follow(pool, block, caller, &next);
+	pool->free_list = pool_seal(pool, 0, smashed ? 0 : next);
+	if (smashed || pool_look_at_poison(pool, block, caller))
+		return refuse_bad(pool, block, caller);
+	return give(pool, block, caller);
 }
 
 void *pool_alloc(struct mem_pool *pool)
 {
 	uint64_t flags = irq_save();
-	void *block =
-		pool->free_list ? take(pool) : refuse(pool, (uintptr_t)__builtin_return_address(0));
+	void *block = take(pool, (uintptr_t)__builtin_return_address(0));
 
 	irq_restore(flags);
 	return block;
 }
 
-static enum pool_error check(const struct mem_pool *pool, const void *block)
+static enum pool_error misuse(const struct mem_pool *pool, const void *block)
 {
+	uintptr_t address = address_of(pool, block);
+
 	if (!pool_owns(pool, block))
-		return POOL_FOREIGN;
-	if (((uintptr_t)block - pool->base) % pool->block)
+		return pool_find(block) ? POOL_WRONG_POOL : POOL_FOREIGN;
+	if ((address - pool->base) % pool->stride)
 		return POOL_MISALIGNED;
-	return pool->used[index_of(pool, block)] ? POOL_OK : POOL_DOUBLE_FREE;
+	return record_of(pool, address)->state == BLOCK_USED ? POOL_OK : POOL_DOUBLE_FREE;
+}
+
+static enum pool_error refuse_free(struct mem_pool *pool, const void *block, uintptr_t caller)
+{
+	enum pool_error error = misuse(pool, block);
+	struct pool_finding *f;
+
+	if (!error || !protected(PROTECT_POOL_CHECK))
+		return POOL_OK;
+	f = pool_note(pool, error, address_of(pool, block), caller);
+	if (error == POOL_WRONG_POOL)
+		f->owner = pool_find(block);
+	if (error == POOL_MISALIGNED)
+		f->offset = (long)((f->address - pool->base) % pool->stride);
+	pool_report_finding(pool);
+	return error;
+}
+
+/* Onto the list, or, where it was written beyond, on none. */
+static enum pool_error put_back(struct mem_pool *pool, uintptr_t block, uintptr_t caller)
+{
+	struct pool_block *record = record_of(pool, block);
+	enum pool_error error = record ? pool_look_at_zones(pool, block, caller) : POOL_OK;
+	uintptr_t next;
+
+	if (record) {
+		record->state = error ? BLOCK_BAD : BLOCK_FREE;
+		record->freed_by = caller;
+	}
+	pool->frees++;
+	pool->in_use--;
+	if (error)
+		return error;
+	error = pool_follow(pool, 0, caller, &next);
+	pool_poison(pool, block);
+	push(pool, block, error ? 0 : next);
+	return error;
 }
 
 enum pool_error pool_free(struct mem_pool *pool, void *block)
 {
 	uint64_t flags = irq_save();
-	enum pool_error error = check(pool, block);
+	uintptr_t caller = (uintptr_t)__builtin_return_address(0);
+	enum pool_error error = refuse_free(pool, block, caller);
 
-	if (error == POOL_OK) {
-		pool->used[index_of(pool, block)] = false;
-		*(void **)block = pool->free_list;
-		pool->free_list = block;
-		pool->frees++;
-		pool->in_use--;
+	if (!error) {
+		error = put_back(pool, address_of(pool, block), caller);
+		if (pool->mode)
+			pool->mode->withdraw(pool, address_of(pool, block));
 	}
 	irq_restore(flags);
 	return error;
 }
 
-void pool_report(const struct mem_pool *pool)
+/* --- everything at once ------------------------------------------------------------------------------- */
+
+/* Along the links, no further than there are blocks: each leads to a free one, and each free one is there. */
+static size_t check_list(struct mem_pool *pool, size_t free, uintptr_t caller)
 {
-	record_begin();
-	record_add(
-		"[pool] %s block=%lu capacity=%lu in_use=%lu high_water=%lu allocs=%lu frees=%lu failures=%lu",
-		pool->name, pool->block, pool->capacity, pool->in_use, pool->high_water,
-		pool->allocs, pool->frees, pool->failures);
-	if (pool->last_failing_caller)
-		record_add(" refused=%pR", (void *)pool->last_failing_caller);
-	record_end();
+	uintptr_t block = 0;
+	size_t listed = 0;
+
+	for (;;) {
+		if (pool_follow(pool, block, caller, &block))
+			return 1;
+		if (!block)
+			return free - listed;
+		if (++listed > free)
+			return 1;
+	}
+}
+
+size_t pool_check(struct mem_pool *pool)
+{
+	uint64_t flags = irq_save();
+	uintptr_t caller = (uintptr_t)__builtin_return_address(0);
+	size_t wrong = 0, free = 0;
+
+	for (size_t i = 0; i < pool->capacity; i++) {
+		uintptr_t block = pool_block(pool, i);
+
+		if (pool->blocks[i].state == BLOCK_BAD)
+			continue;
+		wrong += pool_look_at_zones(pool, block, caller) != POOL_OK;
+		if (pool->blocks[i].state != BLOCK_FREE)
+			continue;
+		free++;
+		wrong += pool_look_at_poison(pool, block, caller) != POOL_OK;
+	}
+	wrong += check_list(pool, free, caller);
+	irq_restore(flags);
+	return wrong;
 }

@@ -186,6 +186,7 @@ void sched_init(const char *seed, size_t length)
 	canary_state = sysreg_read(cntpct_el0);
 	for (size_t i = 0; i < length; i++)
 		canary_state = (canary_state ^ (unsigned char)seed[i]) * 0x100000001b3;
+	pool_seed(canary_state);
 	if (!pool_init(&thread_pool, "threads", sizeof(struct thread), MAX_THREADS))
 		panic("no-thread-pool");
 	t = thread_create("idle", idle, NULL, PAGE_SIZE);
