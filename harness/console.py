@@ -7,6 +7,7 @@ log, for "must never appear". End a pattern that takes a number with the newline
 matches partially at the end of what has arrived.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pexpect import EOF, TIMEOUT
@@ -56,6 +57,16 @@ class Console(_Spawn):
         self._taken += len(chunk)
         self._log(chunk, "read")
         return chunk
+
+    def follow(self) -> Iterator[bytes]:
+        """All that comes, as it comes, until QEMU has ended: for a person, who may take long."""
+        while chunk := self._next_chunk():
+            self._taken += len(chunk)
+            yield chunk
+
+    def _next_chunk(self) -> bytes:
+        self._channel.wait_beyond(self._taken, None)
+        return self._channel.after(self._taken)
 
     def send(self, data: bytes, timeout: float = -1) -> int:
         """Type data. TIMEOUT when the guest does not read it, EOF when there is no guest."""

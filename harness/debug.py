@@ -181,9 +181,8 @@ class Once:
 def show_serial(guest: Machine, output: "IO[bytes] | Once", go: str = "") -> None:
     """Copy the serial port, as it comes, until the machine has ended; type `go` when asked."""
     seen = b""
-    with contextlib.suppress(EOF):
-        while True:
-            chunk = guest.console.read_nonblocking(1 << 16, timeout=None)
+    with contextlib.suppress(EOF):  # it may end before it is typed to
+        for chunk in guest.console.follow():
             output.write(chunk)
             output.flush()
             seen = seen[-len(HOLDING) :] + chunk

@@ -45,11 +45,12 @@ class Channel:
         with self._changed:
             return bytes(self._log[offset : None if size is None else offset + size])
 
-    def wait_beyond(self, offset: int, deadline: Deadline) -> bool:
+    def wait_beyond(self, offset: int, deadline: Deadline | None) -> bool:
         """Wait until the log is longer than `offset`, or ended; False when the deadline passed."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: len(self._log) > offset or self.ended, deadline.remaining()
+                lambda: len(self._log) > offset or self.ended,
+                deadline.remaining() if deadline else None,
             )
 
     def when(self, offset: int) -> float:

@@ -1,4 +1,4 @@
-"""What a machine, a GDB and a session have in common: `with` starts it, and leaves nothing of it."""
+"""What machine, GDB and session have in common: `with` starts it, and leaves nothing of it."""
 
 from contextlib import ExitStack
 from types import TracebackType

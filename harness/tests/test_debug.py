@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,10 +20,13 @@ import pytest
 
 from harness import debug
 from harness.capsule import FILE, Capsule, WrongImage
+from harness.deadline import Deadline
 from harness.errors import HarnessError
 from harness.failure import ScenarioFailed
+from harness.machine import Machine, MachineSpec
 from harness.scenario import Case, Scenario
 from harness.symbols import build_id
+from harness.tests.conftest import Kernels
 from harness.walk import ARTIFACTS, KERNEL, Run, Walker
 
 ROOT = Path(__file__).parents[2]
@@ -157,6 +161,19 @@ def test_ctrl_c_stops_the_guest_and_not_the_session(build: Path) -> None:
         child.expect("SIGINT")
         child.expect(PROMPT)
         assert "lab" in ask(child, "hw threads")
+
+
+def test_a_silent_guest_is_waited_for_as_long_as_it_takes(kernels: Kernels, tmp_path: Path) -> None:
+    """A person at GDB's prompt keeps it silent for minutes; the serial port is still shown then."""
+    shown = io.BytesIO()
+    with Machine(MachineSpec(kernels("echo")), tmp_path) as machine:
+        machine.console.timeout = 0.0
+        reader = threading.Thread(target=debug.show_serial, args=(machine, shown))
+        reader.start()
+        machine.console.send(b"q", timeout=SECONDS)
+        reader.join()
+        assert machine.wait_end(Deadline(SECONDS)).serial == shown.getvalue()
+    assert b"ready\n" in shown.getvalue()
 
 
 def test_what_is_printed_again_is_shown_once() -> None:
