@@ -30,6 +30,10 @@ static const struct {
 	[PROTECT_WATCHDOG] = { "watchdog", "a timer that ends what hangs" },
 	[PROTECT_POOL_LIMIT] = { "pool-limit",
 				 "an empty pool refuses; off, it hands out the memory behind its end" },
+	[PROTECT_HEAP_CHECK] = { "heap-check",
+				 "the heap refuses what it has not, and a free of what is no block in use" },
+	[PROTECT_PAGE_CHECK] = { "page-check",
+				 "a free page is unmapped, freed once, and given out while there is one" },
 };
 
 static bool off[NR_PROTECTIONS];

@@ -1,6 +1,6 @@
 /*
- * What the core calls in the layer above it, proc/: the whole list. Each takes and returns what
- * exception_entry() resumes: the register frame of a thread.
+ * What the core calls in the layers above it, proc/ and mem/: the whole list. Those of proc/ take and
+ * return what exception_entry() resumes: the register frame of a thread.
  */
 #ifndef CORE_UPCALL_H
 #define CORE_UPCALL_H
@@ -18,5 +18,8 @@ void sched_align(void);
 
 /* The current thread is the culprit of a fault: end it, resume another. */
 struct frame *sched_kill(const char *detector);
+
+/* The return address of the call that freed the page around this address; 0: it is no free page. */
+uintptr_t page_freed_by(uintptr_t address);
 
 #endif

@@ -4,7 +4,7 @@
 #include "arch/sysreg.h"
 #include "core/protect.h"
 #include "core/report.h"
-#include "mem/page.h"
+#include "mem/bump.h"
 
 #define BLOCK_ALIGN 16UL
 
