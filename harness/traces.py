@@ -26,9 +26,9 @@ TABLE = Path("kernel/labs/trace_recorded.h")
 COMMAND = "make traces"
 BUDGET_SECONDS = 60.0
 PAGE = 4096
-# Not under icount: there guest time jumps whenever GDB stops the machine, and a step over a breakpoint
-# with a tick pending never comes back. All calls are the lab thread's, in the order of its code, so
-# that the ticks come elsewhere changes nothing.
+# Not under icount: there guest time jumps whenever GDB stops the machine, and a step over a
+# breakpoint with a tick pending never comes back. All calls are the lab thread's, in the order of
+# its code, so that the ticks come elsewhere changes nothing.
 NO_WATCHDOG = "protect=-watchdog"
 SLOTS, EVENTS = 128, 512  # kernel/labs/trace.h
 
@@ -113,7 +113,9 @@ def record(kernel: Path, recording: Recording) -> list[tuple[int, int]]:
 
 
 def slotted(calls: Iterable[tuple[Call, int]]) -> Iterator[tuple[int, int]]:
-    """Blocks become slots: the lowest that is empty. What was refused, or came before, is no event."""
+    """Blocks become slots: the lowest that is empty. What was refused, or came before, is no
+    event.
+    """
     held: dict[tuple[str, int], int] = {}
     for call, result in calls:
         if call.size and result:
@@ -137,8 +139,8 @@ def generate(kernel: Path) -> str:
 
 _TOP = f"""\
 /*
- * Recorded from the kernel's own run by `{COMMAND}` (harness/traces.py); do not edit. A test records them
- * again and compares.
+ * Recorded from the kernel's own run by `{COMMAND}` (harness/traces.py); do not edit. A test
+ * records them again and compares.
  */
 #include "labs/trace.h"
 

@@ -66,7 +66,7 @@ static struct range free_all(costed give_back, void *object, size_t count)
 	return r;
 }
 
-static struct phases measure(costed alloc, costed give_back, void *object, size_t count)
+static struct phases measure_phases(costed alloc, costed give_back, void *object, size_t count)
 {
 	struct phases p;
 
@@ -92,7 +92,7 @@ static void measure_list(size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		lab_list_push(&head, node + i * BLOCK);
-	p = measure(COSTED(lab_list_pop), COSTED(lab_list_push), &head, count);
+	p = measure_phases(COSTED(lab_list_pop), COSTED(lab_list_push), &head, count);
 	report_phases("minimum", count, &p);
 }
 
@@ -104,7 +104,7 @@ static struct phases measure_pool(size_t count)
 	kmem_move(memory, MEMORY);
 	if (!pool_init(&pool, "constant", BLOCK, count))
 		panic("no-pool");
-	p = measure(COSTED(pool_alloc), COSTED(pool_free), &pool, count);
+	p = measure_phases(COSTED(pool_alloc), COSTED(pool_free), &pool, count);
 	report_phases("pool", count, &p);
 	return p;
 }
@@ -119,7 +119,7 @@ static void measure_heap(size_t count)
 	kmem_move(memory, MEMORY);
 	if (!heap_init(&heap, kmem_alloc_aligned(size, HEAP_ALIGN), size))
 		panic("no-heap");
-	p = measure(COSTED(heap_alloc), COSTED(heap_free), &heap, count);
+	p = measure_phases(COSTED(heap_alloc), COSTED(heap_free), &heap, count);
 	report_phases("first-fit", count, &p);
 }
 

@@ -1,6 +1,6 @@
 /*
- * Recorded from the kernel's own run by `make traces` (harness/traces.py); do not edit. A test records them
- * again and compares.
+ * Recorded from the kernel's own run by `make traces` (harness/traces.py); do not edit. A test
+ * records them again and compares.
  */
 #include "labs/trace.h"
 
