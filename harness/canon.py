@@ -30,7 +30,11 @@ DROPPED = frozenset(
 DROPPED_KEYS = frozenset({"raw"})
 COMPILER_DECIDED = frozenset(
     "frame used depth lowest_sp beyond times frames margin gap before behind partner".split()
-)
+) | {  # instructions that a call retires (kernel/labs/cost.h)
+    f"{call}_{which}"
+    for call in ("alloc", "free", "again")
+    for which in ("min", "max", "p99", "worst")
+}
 PARAMETERS = ("lab",)  # the area whose numbers were asked for, whatever their names
 BAND = "~25%"
 

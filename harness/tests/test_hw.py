@@ -414,7 +414,7 @@ def test_a_pool_that_was_never_made(recurse: Stopped) -> None:
 
 def test_the_early_heap(recurse: Stopped) -> None:
     heap = only(recurse.rows("pages"), MEMORY="early-heap")
-    used = recurse.number("'mem/page.c'::bump") - recurse.number("&__early_heap_start")
+    used = recurse.number("'mem/bump.c'::early.at") - recurse.number("&__early_heap_start")
     total = recurse.number("(char *)&__early_heap_end - (char *)&__early_heap_start")
     assert [int(heap[key]) for key in ("TOTAL", "IN_USE", "FREE")] == [total, used, total - used]
 

@@ -3,7 +3,7 @@
 
 #include "arch/sysreg.h"
 #include "core/protect.h"
-#include "mem/page.h"
+#include "mem/bump.h"
 #include "mem/pool_guard.h"
 
 #define BLOCK_ALIGN 16UL

@@ -4,6 +4,7 @@
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
 #include "core/protect.h"
+#include "mem/bump.h"
 #include "mem/page.h"
 
 /* One byte a page of the window: does a stack own it? The outermost page of a guard is nobody's. */
