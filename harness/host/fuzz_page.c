@@ -27,6 +27,7 @@ static void play_bump(struct choices *c)
 
 	require(end - start == EARLY_HEAP, "the stand-in's two symbols");
 	bump = 0;
+	last = 0;
 	while (c->left) {
 		size_t align = 1UL << choose(c, 64);
 		size_t size = choose(c, 2) ? choose_number(c) : choose(c, 256);
@@ -37,6 +38,9 @@ static void play_bump(struct choices *c)
 			require(!is, "what does not fit is refused");
 		} else {
 			require(is == should, "the next aligned address");
+			kmem_give_back((void *)is);
+			require((uintptr_t)kmem_alloc_aligned(size, align) == is,
+				"the newest piece goes back");
 			at = is + size;
 		}
 	}

@@ -11,10 +11,10 @@ from harness.errors import HarnessError
 from harness.fuzz import Mutant, Run
 
 # How many inputs a short run has: what finds every mutant below, with some to spare.
-RUNS = {"cmdline": 4000, "fdt": 3000, "heap": 2000, "page": 2000, "pool": 2000}
+RUNS = {"cmdline": 4000, "fdt": 3000, "heap": 2000, "inject": 4000, "page": 2000, "pool": 2000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
-CMDLINE = "core/cmdline.c"
+CMDLINE, INJECT = "core/cmdline.c", "core/inject_rule.c"
 
 # One check taken away, or made off by one.
 MUTANTS = (
@@ -34,6 +34,14 @@ MUTANTS = (
     Mutant("heap.wrap", HEAP, "if (size <= h->size)", ""),
     Mutant("heap.misaligned", HEAP, " || offset % HEAP_ALIGN", ""),
     Mutant("heap.double", HEAP, "is_used(b) ? HEAP_OK : HEAP_DOUBLE_FREE", "HEAP_OK"),
+    Mutant("inject.length", INJECT, "n < size ? n + 1 : size", "n + 1"),
+    Mutant("inject.who", INJECT, " || strlen(name) >= INJECT_WHO_MAX", ""),
+    Mutant("inject.range", INJECT, "||\n\t\t    number > o->max)", ")"),
+    Mutant("inject.exclude", INJECT, " > 1)", " > 3)"),
+    Mutant("inject.nth", INJECT, "r->eligible >= r->nth", "r->eligible > r->nth"),
+    Mutant("inject.space", INJECT, "\tr->space = 0;\n", ""),
+    Mutant("inject.times", INJECT, " || r->injected == most", ""),
+    Mutant("page.gives-back", PAGE, "bump = before_last;", ""),
     Mutant("page.wrap", PAGE, "size <= heap_end - at", "at + size <= heap_end"),
     Mutant("page.last", PAGE, "fresh < first", "fresh <= first"),
     Mutant("page.misaligned", PAGE, "offset % PAGE_SIZE == 0 &&", ""),

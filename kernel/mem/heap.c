@@ -1,6 +1,10 @@
 /* See heap.h. Pure arithmetic over its own range: it compiles for the host as well. */
 #include "mem/heap.h"
 
+#include "core/ledger.h"
+
+INJECT_SITE(heap, alloc, heap_alloc, 0, "no free block is large enough")
+
 /* Before each block's memory. Sizes are bytes behind the header, multiples of HEAP_ALIGN. */
 struct header {
 	size_t size_and_used; /* bit 0: used */
@@ -89,6 +93,8 @@ void *heap_alloc(struct heap *h, size_t size)
 {
 	struct header *b = NULL;
 
+	if (inject(&heap_alloc_site, size))
+		return NULL;
 	/* A size near the top of the range must not wrap when it is rounded up. */
 	if (size <= h->size)
 		b = search(h, size ? ALIGN_UP(size, (size_t)HEAP_ALIGN) : HEAP_ALIGN);
@@ -98,6 +104,7 @@ void *heap_alloc(struct heap *h, size_t size)
 	}
 	split(h, b, size ? ALIGN_UP(size, (size_t)HEAP_ALIGN) : HEAP_ALIGN);
 	h->allocs++;
+	ledger_took(&heap_alloc_site, b + 1, size);
 	return b + 1;
 }
 
@@ -152,6 +159,7 @@ enum heap_error heap_free(struct heap *h, void *memory)
 	if (before && !is_used(before))
 		join(h, before, b);
 	h->frees++;
+	ledger_gave(&heap_alloc_site, memory);
 	return HEAP_OK;
 }
 

@@ -2,11 +2,14 @@
 #include "mem/pool.h"
 
 #include "arch/sysreg.h"
+#include "core/ledger.h"
 #include "core/protect.h"
 #include "core/report.h"
 #include "mem/page.h"
 
 #define BLOCK_ALIGN 16UL
+
+INJECT_SITE(pool, alloc, pool_alloc, 0, "no block, as if all were in use")
 
 static size_t index_of(const struct mem_pool *pool, const void *block)
 {
@@ -29,9 +32,13 @@ bool pool_init(struct mem_pool *pool, const char *name, size_t block, size_t cap
 	if (!pool->block || __builtin_mul_overflow(pool->block, capacity, &bytes))
 		return false;
 	pool->base = (uintptr_t)kmem_alloc_aligned(bytes, BLOCK_ALIGN);
-	pool->used = kmem_alloc_aligned(capacity, 1);
-	if (!pool->base || !pool->used)
+	if (!pool->base)
 		return false;
+	pool->used = kmem_alloc_aligned(capacity, 1);
+	if (!pool->used) {
+		kmem_give_back((void *)pool->base);
+		return false;
+	}
 	/* Backwards, so that the first block is given out first. */
 	for (size_t i = capacity; i-- > 0;) {
 		void **link = (void **)(pool->base + i * pool->block);
@@ -67,11 +74,15 @@ static void *take(struct mem_pool *pool)
 
 void *pool_alloc(struct mem_pool *pool)
 {
-	uint64_t flags = irq_save();
-	void *block =
-		pool->free_list ? take(pool) : refuse(pool, (uintptr_t)__builtin_return_address(0));
+	uint64_t flags;
+	void *block;
 
+	if (inject(&pool_alloc_site, pool->block))
+		return NULL;
+	flags = irq_save();
+	block = pool->free_list ? take(pool) : refuse(pool, (uintptr_t)__builtin_return_address(0));
 	irq_restore(flags);
+	ledger_took(&pool_alloc_site, block, pool->block);
 	return block;
 }
 
@@ -90,6 +101,7 @@ enum pool_error pool_free(struct mem_pool *pool, void *block)
 	enum pool_error error = check(pool, block);
 
 	if (error == POOL_OK) {
+		ledger_gave(&pool_alloc_site, block);
 		pool->used[index_of(pool, block)] = false;
 		*(void **)block = pool->free_list;
 		pool->free_list = block;
