@@ -30,6 +30,8 @@ static const struct {
 	[PROTECT_WATCHDOG] = { "watchdog", "a timer that ends what hangs" },
 	[PROTECT_POOL_LIMIT] = { "pool-limit",
 				 "an empty pool refuses; off, it hands out the memory behind its end" },
+	[PROTECT_LEAK_CHECK] = { "leak-check",
+				 "what a refused operation still holds is found, with who took it" },
 };
 
 static bool off[NR_PROTECTIONS];
