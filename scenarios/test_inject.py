@@ -2,6 +2,7 @@
 by the boot line (fault=), and by GDB from outside. All three must see the same.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import golden, tools
 from harness.boot import boot
 from harness.log import Log, Record, parse_lines
 from harness.scenario import Case, Control, Scenario, Walk
@@ -182,6 +184,21 @@ def swept_boot(sites: list[str], folder: Path) -> Iterator[str]:
 def test_every_call_of_the_boot_fails(sites: list[str], walk: Walk, tmp_path: Path) -> None:
     """With a reason in words, and never by way of a null pointer."""
     walk.hold(BOOT_SWEEP, "lab=inject.once op=block", list(swept_boot(sites, tmp_path)))
+
+
+def test_the_runs_in_the_document(tmp_path: Path) -> None:
+    recorded = golden.load(ROOT / "golden" / "inject" / "leaky.log")
+    if recorded is None or recorded.toolchain != tools.toolchain():
+        pytest.skip("offsets are another compiler's")
+    text = (ROOT / "docs" / "fault-injection.md").read_text("utf-8")
+    shown = re.findall(
+        r"make run LAB='(.*)'\n```\n[^`]*(?:`[^`\n]+`[^`]*)*```text\n([^`]*)```", text
+    )
+    shown = [(line, block.splitlines()) for line, block in shown]
+    assert [line.partition(" ")[0] for line, _ in shown] == ["inject.once", "inject.sweep"]
+    for line, block in shown:
+        printed = boot(ROOT / KERNEL, f"lab={line}", tmp_path).serial.decode().splitlines()
+        assert [text for text in printed if text in block] == block
 
 
 def test_the_sweep_takes_no_other_fault(tmp_path: Path) -> None:

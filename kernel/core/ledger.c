@@ -3,7 +3,7 @@
 
 #include "core/callers.h"
 
-#define ROWS 64
+#define ROWS 256
 
 bool ledger_is_open;
 size_t ledger_missed;

@@ -22,6 +22,10 @@
  *   [bt] end why=entry|… frames=N depth=BYTES
  *   [stack] NAME used=BYTES size=BYTES guard=ok|bad [lowest_sp=BYTES]
  *   [stack] NAME … margin=BYTES               every stack, with stacks=all
+ *   [inject] step op= site= nth= injected=yes|no outcome=done|refused leaked=N    inject.sweep, with
+ *   [inject] leak site= bytes= at= from=      who allocated what a refused operation holds, and
+ *   [inject] census of= grew=N                what is not as it was before
+ *   [inject] swept op= injected=N refused=N done=N
  *   [boot] inject site= nth= …                with fault=; and then, before [end],
  *   [inject] failed call= at= thread=         the first failures, and
  *   [inject] site= calls=N injected=M         all of them
