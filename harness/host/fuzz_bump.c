@@ -61,9 +61,19 @@ static void play_early(struct choices *c)
 	early = (struct bump){ start, (uintptr_t)__early_heap_end };
 	require((uintptr_t)kmem_alloc_aligned(1, 1) == start, "from its start on");
 	kmem_move(elsewhere, sizeof(elsewhere));
-	while ((memory = kmem_alloc_aligned(1 + choose(c, 16), 1))) {
+	for (;;) {
+		size_t piece = 1 + choose(c, 16), was = kmem_used();
+
+		memory = kmem_alloc_aligned(piece, 1);
+		if (!memory)
+			break;
 		require(memory >= elsewhere && memory < elsewhere + sizeof(elsewhere), "moved");
 		*memory = 1;
+		kmem_give_back(memory);
+		require(kmem_used() == was, "and nothing is taken any more");
+		require(kmem_alloc_aligned(piece, 1) == memory, "the newest piece goes back");
+		kmem_give_back(memory - 1);
+		require(kmem_used() == was + piece, "any other stays");
 	}
 }
 

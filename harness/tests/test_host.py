@@ -11,10 +11,12 @@ from harness.errors import HarnessError
 from harness.fuzz import Mutant, Run
 
 # How many inputs a short run has: what finds every mutant below, with some to spare.
-RUNS = {"bump": 2000, "cmdline": 4000, "fdt": 3000, "heap": 2000, "page": 2000, "pool": 2000}
+RUNS = {"bump": 2000, "cmdline": 4000, "fdt": 3000, "heap": 2000, "inject": 4000, "page": 2000}
+RUNS |= {"pool": 2000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
 CMDLINE, BUMP, GUARD = "core/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
+INJECT = "core/inject_rule.c"
 
 # One check taken away, or made off by one.
 MUTANTS = (
@@ -50,6 +52,14 @@ MUTANTS = (
     Mutant("bump.wrap", BUMP, "size > b->end - at", "at + size > b->end"),
     Mutant("bump.rounded", BUMP, "at < b->at || ", ""),
     Mutant("bump.power", BUMP, "align & (align - 1) || ", ""),
+    Mutant("bump.gives-back", BUMP, "early.at = before_last;", ""),
+    Mutant("inject.length", INJECT, "n < size ? n + 1 : size", "n + 1"),
+    Mutant("inject.who", INJECT, " || strlen(name) >= INJECT_WHO_MAX", ""),
+    Mutant("inject.range", INJECT, "||\n\t\t    number > o->max)", ")"),
+    Mutant("inject.exclude", INJECT, " > 1)", " > 3)"),
+    Mutant("inject.nth", INJECT, "r->eligible >= r->nth", "r->eligible > r->nth"),
+    Mutant("inject.space", INJECT, "\tr->space = 0;\n", ""),
+    Mutant("inject.times", INJECT, " || r->injected == most", ""),
     Mutant("pool.nothing", POOL, "!pool->block || ", ""),
     Mutant("pool.owns", POOL, "- pool->base < pool->span", "- pool->base <= pool->span"),
     Mutant("pool.misaligned", POOL, "if ((address - pool->base) % pool->stride)", "if (0)"),

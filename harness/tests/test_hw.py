@@ -563,7 +563,7 @@ def test_labs_are_the_kernels_catalogue(recurse: Stopped, tmp_path: Path) -> Non
         serial = machine.wait_end(Deadline(20)).serial
     lines = iter(recurse.hw("labs").splitlines()[1:])
     for record in (r for r in parse_lines(serial) if r.area == ("list",)):
-        if record.words[0] != "protect":
+        if record.words[0] in ("lab", "param"):
             assert re.split(r" {2,}", next(lines).strip()) == listed(record)
     assert next(lines, None) is None
 
@@ -632,5 +632,5 @@ def test_without_a_machine_and_help() -> None:
     argv = [str(find_gdb()), "--nx", "-q", "-batch", *(word for s in script for word in ("-ex", s))]
     ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     listed = re.findall(r"^hw (\w+) -- .", ended.stdout, re.MULTILINE)
-    assert listed == "blame bt fault labs pages pools pt stacks threads where".split()
+    assert listed == "blame bt fault inject labs pages pools pt stacks threads where".split()
     assert ended.stderr.startswith("no machine is attached. Type, in a shell: make debug LAB=")

@@ -45,6 +45,8 @@ static const struct {
 				 "the heap refuses what it has not, and a free of what is no block in use" },
 	[PROTECT_PAGE_CHECK] = { "page-check",
 				 "a free page is unmapped, freed once, and given out while there is one" },
+	[PROTECT_LEAK_CHECK] = { "leak-check",
+				 "what a refused operation still holds is found, with who took it" },
 };
 
 static bool off[NR_PROTECTIONS];

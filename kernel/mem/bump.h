@@ -20,6 +20,15 @@ void *bump_alloc(struct bump *b, size_t size, size_t align);
 /* The same from the early heap. */
 void *kmem_alloc_aligned(size_t size, size_t align);
 
+/*
+ * For whoever took a piece, and was then refused the next: the newest piece goes back. Any other, and
+ * NULL, is let be: what came behind it holds it where it is.
+ */
+void kmem_give_back(void *memory);
+
+/* Bytes of the early heap that are taken, what alignment cost included. */
+size_t kmem_used(void);
+
 /* The early heap goes on at memory, and what was left of it is lost: for labs that need more of it. */
 void kmem_move(void *memory, size_t size);
 

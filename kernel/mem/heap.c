@@ -6,8 +6,11 @@
  */
 #include "mem/heap.h"
 
+#include "core/ledger.h"
 #include "core/protect.h"
 #include "mem/bump.h"
+
+INJECT_SITE(heap, alloc, heap_alloc, 0, "no free block is large enough")
 
 /* Before each block's memory. Sizes are bytes behind the header, multiples of HEAP_ALIGN. */
 struct header {
@@ -143,6 +146,8 @@ void *heap_alloc(struct heap *h, size_t size)
 {
 	struct header *b = NULL;
 
+	if (inject(&heap_alloc_site, size))
+		return NULL;
 	/* A size near the top of the range must not wrap when it is rounded up. */
 	if (size <= h->size)
 		b = search(h, size ? ALIGN_UP(size, (size_t)HEAP_ALIGN) : HEAP_ALIGN);
@@ -150,6 +155,7 @@ void *heap_alloc(struct heap *h, size_t size)
 		return no_room(h);
 	split(h, b, size ? ALIGN_UP(size, (size_t)HEAP_ALIGN) : HEAP_ALIGN);
 	h->allocs++;
+	ledger_took(&heap_alloc_site, b + 1, size);
 	return b + 1;
 }
 
@@ -245,6 +251,7 @@ enum heap_error heap_free(struct heap *h, void *memory)
 	if (before && !is_used(before))
 		join(h, before, b);
 	h->frees++;
+	ledger_gave(&heap_alloc_site, memory);
 	return HEAP_OK;
 }
 

@@ -3,8 +3,11 @@
 
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
+#include "core/ledger.h"
 #include "core/protect.h"
 #include "core/upcall.h"
+
+INJECT_SITE(page, alloc, page_alloc, 0, "no page is left")
 
 #define NO_PAGE UINT32_MAX
 
@@ -85,11 +88,18 @@ static void *out_of_pages(void)
 
 void *page_alloc(void)
 {
-	uint64_t flags = irq_save();
-	uint32_t index = take();
+	uint64_t flags;
+	uint32_t index;
+	void *page;
 
+	if (inject(&page_alloc_site, PAGE_SIZE))
+		return NULL;
+	flags = irq_save();
+	index = take();
 	irq_restore(flags);
-	return index == NO_PAGE ? out_of_pages() : (void *)address_of(index);
+	page = index == NO_PAGE ? out_of_pages() : (void *)address_of(index);
+	ledger_took(&page_alloc_site, page, PAGE_SIZE);
+	return page;
 }
 
 void *page_alloc_run(size_t n)
@@ -143,10 +153,12 @@ bool page_free(void *page)
 	struct page *p = page_at((uintptr_t)page);
 	const char *why = wrong_with((uintptr_t)page);
 
-	if (why)
+	if (why) {
 		refused = (struct refusal){ why, caller, p ? p->freed_by : 0 };
-	else
+	} else {
+		ledger_gave(&page_alloc_site, page);
 		put_back(p, caller);
+	}
 	irq_restore(flags);
 	return !why;
 }
