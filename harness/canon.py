@@ -7,7 +7,7 @@ Nothing else in the harness forgives, rounds or drops anything. Three rules, eac
    hexadecimal).
 2. A number that the compiler decides gets its band, `frame=48~25%`: exact under the recorded
    toolchain, within the band under another. A band that is there already stays, so normalising
-   twice changes nothing. What [lab] prints are parameters, and never get one.
+   twice changes nothing. What [boot] and [lab] print are parameters, and never get one.
 3. Everything else stays byte for byte.
 
 Pure. Comparison, with what a band means, is golden.py.
@@ -30,8 +30,12 @@ DROPPED = frozenset(
 DROPPED_KEYS = frozenset({"raw"})
 COMPILER_DECIDED = frozenset(
     "frame used depth lowest_sp beyond times frames margin gap before behind partner".split()
-)
-PARAMETERS = ("lab",)  # the area whose numbers were asked for, whatever their names
+) | {  # instructions that a call retires (kernel/labs/cost.h)
+    f"{call}_{which}"
+    for call in ("alloc", "free", "again")
+    for which in ("min", "max", "p99", "worst")
+}
+PARAMETERS = frozenset({("boot",), ("lab",)})  # their numbers were asked for, whatever their names
 BAND = "~25%"
 
 _NUMBER = re.compile(r"\d+")
@@ -50,7 +54,7 @@ def _dropped(record: Record) -> bool:
 
 
 def _normal(record: Record) -> Record:
-    fields = record.fields if record.area == PARAMETERS else _fields(record.fields)
+    fields = record.fields if record.area in PARAMETERS else _fields(record.fields)
     return Record(record.area, record.words, fields, record.prose)
 
 

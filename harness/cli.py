@@ -119,8 +119,15 @@ def _lab_line(record: Record) -> Text:
 
 def _parameter_line(record: Record) -> Text:
     default, least, most = (record.fields.get(key, "") for key in ("default", "min", "max"))
+    allowed = record.fields.get("names", f"{least}..{most}")
+    if "names" in record.fields:
+        default = allowed.split(",")[int(default)]
     setting = f"    {record.words[2]}={default}"
-    return Text.assemble((f"{setting:<27} ", "green"), (f"{least}..{most} ", "dim"), record.prose)
+    return Text.assemble((f"{setting:<27} ", "green"), (f"{allowed} ", "dim"), record.prose)
+
+
+def _site_line(record: Record) -> Text:
+    return Text.assemble((f"{f'fault={record.words[1]}':<27} ", "bold red"), record.prose)
 
 
 def _protection_line(record: Record) -> Text:
@@ -131,6 +138,7 @@ LIST_LINE: dict[str, Callable[[Record], Text]] = {
     "lab": _lab_line,
     "param": _parameter_line,
     "protect": _protection_line,
+    "site": _site_line,
 }
 
 

@@ -43,6 +43,14 @@ SEEDS = {
         b"\0\1" + bytes(range(1, 33)) + CHAIN,
         b"\0\0" + bytes([0, 1, 0, 8]).ljust(32, b"\0") + bytes([1, 1, 4]),
     ),
+    "inject": (
+        b"\0pool.alloc,nth=3,times=2,who=lab",
+        b"\0page.alloc,prob=10,seed=7,space=64K",
+        b"\0pool.alloc,who=a-name-of-sixteen",
+        b"\0pool.alloc,prob=101",
+        b"\1\0\21\22\24",
+        b"\2\1\4\1\3\1\70\1" + bytes(range(0, 250, 3)),
+    ),
     "pool": (bytes([1, 0, 0, 0, 0, 1, 0, 0]),),  # sixteen blocks of no bytes
 }
 

@@ -100,7 +100,9 @@ PYTHON = {
     "harness.stackreport.__main__": Row(7),
     "conftest": Row(9),
     "harness.cli": Row(9),
+    "harness.memorydocs": Row(9),
     "harness.suite": Row(9),
+    "harness.traces": Row(9),
 }
 
 # Folders whose every file has the same row. Nobody imports from them but their own files.

@@ -28,6 +28,7 @@ from harness.tools import find_gdb
 
 FAULT_HOOK = "debugger_fault_hook"
 LAST_OFF = "last_off"  # where the report of last resort ends
+COMMANDS = Path(__file__).parent / "gdb" / "hw.py"
 GUEST_MS = 2000
 BUDGET_SECONDS = 30.0
 MOST_STEPS = 5000
@@ -60,6 +61,7 @@ class Session(Owned):
         drive = rewind.snapshot_drive(folder / rewind.DISK)
         self.spec = MachineSpec(kernel, append, gdb=True, stopped=True, extra=drive, **spec)
         self.machine = Machine(self.spec, folder)
+        self._has_commands = False
 
     def _start(self) -> None:
         self._owned.enter_context(self.machine)
@@ -141,6 +143,17 @@ class Session(Owned):
         """The functions on the stack, innermost first."""
         return [frame.function or hex(frame.address) for frame in self.gdb.backtrace()]
 
+    def fail(self, site: str, nth: int = 1) -> bool:
+        """Run to the n-th call at one of the kernel's sites (lab=list) and make it return failure.
+
+        False: the machine stopped elsewhere first; after `save`, at its end.
+        """
+        if not self._has_commands:
+            self.gdb.source(COMMANDS)
+            self._has_commands = True
+        self.gdb.console_moving(f"hw inject {site} nth={nth}", self.deadline)
+        return self.number("$hw_injected") == 1
+
     # --- trying again --------------------------------------------------------------------------
 
     def save(self) -> None:
@@ -154,9 +167,10 @@ class Session(Owned):
 
         A machine that jumped into its own end() may say anything there: harness-error.
         """
-        stop = self.resume()
-        if stop.function not in _ENDS:
-            raise GdbError(f"expected the end of the boot, but: {stop}")
+        if not self._has_ended():
+            stop = self.resume()
+            if stop.function not in _ENDS:
+                raise GdbError(f"expected the end of the boot, but: {stop}")
         self.machine.expect(_END_LINE, self.deadline)
         assert isinstance(self.machine.console.after, bytes)
         return log.seen_verdict(self.machine.console.after)
@@ -166,6 +180,9 @@ class Session(Owned):
         self._monitor("loadvm here")
         for cache in ("register-cache", "dcache"):
             self.gdb.console(f"maintenance flush {cache}")
+
+    def _has_ended(self) -> bool:
+        return self.number("$pc") in {self.number(f"&{end}") for end in _ENDS}
 
     def _monitor(self, command: str) -> None:
         if said := self.machine.qmp.hmp(command, self.deadline):

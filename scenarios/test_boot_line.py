@@ -12,6 +12,8 @@ from harness.walk import KERNEL
 
 ROOT = Path(__file__).parent.parent
 
+PAGE = "lab=inject.once fault=page.alloc,"
+
 REFUSED = [
     ("", "no-lab", None, "lab=list"),
     ("lab=stack.nope", "bad-value", "lab", "lab=list"),
@@ -35,6 +37,31 @@ REFUSED = [
     (f"lab=stack.recurse protect=-{'g' * 40}", "bad-value", "protect", "-NAME"),
     (f"lab=stack.recurse past={'1' * 1024}", "too-long", None, "1024 bytes"),
     (" ".join(f"k{i}=1" for i in range(40)), "too-many-words", None, "32 at most"),
+    ("lab=inject.once op=thraed", "bad-value", "op", "pool,stack,thread"),
+    ("lab=inject.once op=1", "bad-value", "op", "is none of all,block"),
+    ("lab=inject.once fault=page.aloc", "bad-value", "fault", "page.alloc pool.alloc"),
+    ("lab=inject.once fault=page", "bad-value", "fault", '"page" is no site'),
+    (f"lab=inject.once fault={'p' * 99}", "bad-value", "fault", "pppp"),
+    ("lab=inject.once fault=,nth=1", "bad-value", "fault", "is no site"),
+    (PAGE + "nth=0", "bad-value", "fault", '"nth=0": which call fails, from 1'),
+    (PAGE + "nth=-1", "bad-value", "fault", '"nth=-1"'),
+    (PAGE + "nth=", "bad-value", "fault", '"nth="'),
+    (PAGE + "nth=18446744073709551616", "bad-value", "fault", '"nth=184467440737095516'),
+    (PAGE + "nth=1,nth=2", "bad-value", "fault", '"nth=2": this stands there twice'),
+    (PAGE + "every=0", "bad-value", "fault", '"every=0"'),
+    (PAGE + "prob=0", "bad-value", "fault", '"prob=0": calls of 100 that fail, 1 to 100'),
+    (PAGE + "prob=101", "bad-value", "fault", '"prob=101"'),
+    (PAGE + "prob=1,seed=x", "bad-value", "fault", '"seed=x": any number'),
+    (PAGE + "nth=1,seed=1", "bad-value", "fault", "seed= is for prob="),
+    (PAGE + "nth=1,every=2", "bad-value", "fault", "exclude each other"),
+    (PAGE + "times=0", "bad-value", "fault", '"times=0"'),
+    (PAGE + "space=4Q", "bad-value", "fault", '"space=4Q": bytes that pass'),
+    (PAGE + "who=", "bad-value", "fault", "1 to 15 characters"),
+    (PAGE + "who=a-name-of-sixteen", "bad-value", "fault", "1 to 15 characters"),
+    (PAGE + "who=a,who=b", "bad-value", "fault", '"who=b": this stands there twice'),
+    (PAGE + "often=3", "bad-value", "fault", '"often=3": expected nth=, every='),
+    (PAGE + "nth=1,", "bad-value", "fault", "expected nth=, every="),
+    (PAGE + "x" * 200, "bad-value", "fault", "longer than any word"),
     ("lab=stack.recurse past=\u00fc", "bad-character", None, "key=value"),
 ]
 
@@ -55,6 +82,7 @@ ACCEPTED = [
     ("lab=stack.watermark  depth=0x3", "depth", "3"),
     ("lab=stack.watermark\tbudget=4k", "budget", "4096"),
     ("lab=stack.watermark protect=-guard,+guard depth=5", "depth", "5"),
+    ("lab=inject.once op=page fault=page.alloc,nth=1K,times=0x2,who=lab", "op", "page"),
 ]
 
 

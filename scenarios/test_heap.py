@@ -1,8 +1,20 @@
-"""Heap labs: kernel/labs/heap.c, first fit and what it does to itself."""
+"""Heap labs: first fit, what it does to itself, and what is asked of it that it must refuse."""
 
-from harness.scenario import Case, Scenario, Walk
+from harness.scenario import Case, Control, Scenario, Walk
 
 MEASUREMENT = "a measurement: nothing illegal is done that anything could catch"
+
+
+def refused(lab: str, name: str = "", args: str = "") -> Scenario:
+    """The heap notices; without its checks it does what it is told."""
+    return Scenario(
+        lab,
+        verdict="caught by=heap-check",
+        name=name,
+        args=args,
+        controls=(Control("protect=-heap-check", "survived"),),
+    )
+
 
 SCENARIOS = [
     # The memory-lab seed's figures: 96 %, 32 free blocks, 32784 bytes free, 1040 at most, 63 steps.
@@ -13,6 +25,12 @@ SCENARIOS = [
         verdict="ok",
         uncontrolled="the arithmetic has no switch; its control is the fuzzer's mutant",
     ),
+    refused("heap.exhaust"),
+    refused("heap.double_free"),
+    refused("heap.double_free", name="double_free-joined", args="when=1"),
+    refused("heap.double_free", name="double_free-inside", args="when=2"),
+    refused("heap.nested_free"),
+    refused("heap.overflow"),
 ]
 
 

@@ -4,8 +4,9 @@ Every other file of this directory is loaded as a module of the package `hw`; a 
 there with @command (kernel.py), and needs to be named nowhere else. Sourcing this file again loads
 all of them anew, so that one can be edited and tried in a running session.
 
-They only read: nothing here changes the guest or calls into it, and only blame.py moves it, back in
-a record (rewind.py). But for `hw paint NAME again` (paint.py), which writes what its name says.
+They only read: nothing here calls into the guest. Only blame.py moves it, back in a record
+(rewind.py); `hw paint NAME again` (paint.py) writes what its name says, and inject.py changes what
+one call returns.
 """
 
 import importlib

@@ -21,6 +21,6 @@ class Pages(Command):
 
 
 def _early_heap():
-    start, end = address_of("__early_heap_start"), address_of("__early_heap_end")
-    bump = unsigned(static("mem/page.c", "bump")) or start
-    return "early-heap", "bytes", end - start, bump - start, end - bump
+    start, early = address_of("__early_heap_start"), static("mem/bump.c", "early")
+    at, end = unsigned(early["at"]), unsigned(early["end"])
+    return "early-heap", "bytes", end - start, at - start, end - at

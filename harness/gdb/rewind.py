@@ -1,5 +1,5 @@
-"""Going back in a recorded machine: who wrote this word last? The only file here that lets the
-guest move, and only through what was recorded.
+"""Going back in a recorded machine: who wrote this word last? It lets the guest move, but only
+through what was recorded.
 
 QEMU's stub (7.2) says of every stop on the way back no more than SIGTRAP, and stands behind the
 store. A stop that is none of ours would look the same, so all breakpoints are off meanwhile.
@@ -65,11 +65,16 @@ def quietly():
     for point in enabled:
         point.enabled = False
     try:
-        with nullcontext() if _speaks_mi() else _muted():
+        with unannounced():
             yield
     finally:
         for point in enabled:
             point.enabled = True
+
+
+def unannounced():
+    """Stops meanwhile are not told to a person."""
+    return nullcontext() if _speaks_mi() else _muted()
 
 
 @contextmanager

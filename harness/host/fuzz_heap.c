@@ -11,7 +11,16 @@
 #include "mem/heap.c" /* NOLINT(bugprone-suspicious-include): host.h says why */
 
 #define MAX_LIVE 64
-#define MAX_ARENA 8192
+
+/* The early heap's stand-in: exact pieces, for free(). */
+void *kmem_alloc_aligned(size_t size, __attribute__((unused)) size_t align)
+{
+	void *memory = malloc(size);
+
+	if (memory)
+		memset(memory, 0xa5, size);
+	return memory;
+}
 
 /* From the header's offset on. Unless the pattern is 0, it fills the `asked` bytes behind the header. */
 struct live {
@@ -27,6 +36,7 @@ struct model {
 	size_t count;
 	size_t allocs, frees, failures;
 	uint8_t next_pattern;
+	uint8_t *last_freed; /* and nothing was given out since */
 };
 
 static size_t gap_start(const struct model *m, size_t i)
@@ -90,6 +100,8 @@ static void allocate(struct model *m, size_t asked, bool fill)
 	uint8_t *memory = heap_alloc(&m->heap, asked);
 	struct live l = { .asked = asked };
 
+	m->last_freed = NULL;
+
 	if (asked <= m->size) {
 		need = HEAP_HEADER_BYTES +
 		       (asked ? ALIGN_UP(asked, (size_t)HEAP_ALIGN) : HEAP_ALIGN);
@@ -116,25 +128,29 @@ static void allocate(struct model *m, size_t asked, bool fill)
 	m->allocs++;
 }
 
-static void give_back(struct model *m, size_t i)
+/* Not inlined: two call sites to be told apart. */
+__attribute__((noinline)) static void give_back(struct model *m, size_t i)
 {
 	check_contents(m, &m->live[i]);
+	m->last_freed = memory_of(m, &m->live[i]);
 	require(heap_free(&m->heap, memory_of(m, &m->live[i])) == HEAP_OK, "a live block is freed");
 	m->count--;
 	memmove(&m->live[i], &m->live[i + 1], (m->count - i) * sizeof(m->live[i]));
 	m->frees++;
 }
 
-/* `should` is one error, or HEAP_OK for any but that one. */
 static void refused(struct model *m, void *memory, enum heap_error should)
 {
 	struct heap heap = m->heap;
 	uint8_t *arena = exact_copy(m->arena, m->size);
 	enum heap_error is = heap_free(&m->heap, memory);
 
-	require(should ? is == should : is != HEAP_OK, "a wrong free is refused by its name");
+	require(is == should, "a wrong free is refused by its name");
+	require(m->heap.refused.why && m->heap.refused.now, "and its caller is known");
+	require(!m->heap.refused.first || is == HEAP_DOUBLE_FREE, "as is who freed it first");
+	heap.refused = m->heap.refused;
 	require(!memcmp(&heap, &m->heap, sizeof(heap)) && !memcmp(arena, m->arena, m->size),
-		"and changes nothing");
+		"and nothing else changes");
 	free(arena);
 }
 
@@ -149,18 +165,57 @@ static void refused_foreign(struct model *m)
 	refused(m, m->arena - HEAP_ALIGN, HEAP_FOREIGN);
 }
 
-/* A pointer to the middle of a block, where its contents stand for a header. */
-static void refused_inside(struct model *m, const struct live *l, size_t at)
+/* In the middle of a block: three headers there that agree with each other, as another heap's would. */
+static void forge_headers(uint8_t *inside, size_t left)
 {
-	if (l->asked <= HEAP_ALIGN)
+	struct header *b = (struct header *)inside;
+
+	if (left < 5 * HEAP_ALIGN)
+		return;
+	b[-1] = (struct header){ HEAP_ALIGN | USED, HEAP_ALIGN };
+	b[1] = (struct header){ HEAP_ALIGN | USED, HEAP_ALIGN };
+	b[3] = (struct header){ HEAP_ALIGN | USED, HEAP_ALIGN };
+}
+
+/* A pointer to the middle of a block: of one that is filled, so that nothing old is there. */
+static void refused_inside(struct model *m, struct live *l, size_t at, bool forge)
+{
+	uint8_t *inside;
+
+	if (l->asked <= HEAP_ALIGN || !l->pattern)
 		return;
 	at = HEAP_ALIGN * (1 + at % ((l->asked - 1) / HEAP_ALIGN));
-	refused(m, (uint8_t *)memory_of(m, l) + at, l->pattern ? HEAP_CORRUPT : HEAP_OK);
+	inside = (uint8_t *)memory_of(m, l) + at;
+	if (forge) {
+		forge_headers(inside, l->asked - at);
+		l->pattern = 0;
+	}
+	refused(m, inside, HEAP_INSIDE);
+}
+
+/* A header written over; whoever frees that block learns of it. Then as before. */
+static void refused_corrupt(struct model *m, const struct live *l, size_t word, uint64_t value)
+{
+	uint64_t *header = (uint64_t *)(m->arena + l->at), was = header[word];
+
+	header[word] = value;
+	/* USED is no property that the neighbours know. */
+	if (word ? value != was : (value | USED) != was)
+		refused(m, memory_of(m, l), HEAP_CORRUPT);
+	header[word] = was;
+}
+
+/* Nothing was given out since, so nobody can have written there: both call sites are known. */
+static void refused_again(struct model *m)
+{
+	refused(m, m->last_freed, HEAP_DOUBLE_FREE);
+	require(m->heap.refused.first && m->heap.refused.first != m->heap.refused.now,
+		"both call sites are known");
 }
 
 static void misuse(struct model *m, struct choices *c)
 {
-	size_t i = choose(c, (unsigned int)m->count + 1), how = choose(c, 5);
+	size_t i = choose(c, (unsigned int)m->count + 1), how = choose(c, 7);
 	uint8_t *freed = m->arena + gap_start(m, i) + HEAP_HEADER_BYTES;
 	size_t units = gap(m, i) / HEAP_ALIGN; /* the first is the header */
 
@@ -169,12 +224,17 @@ static void misuse(struct model *m, struct choices *c)
 	else if (how == 1 && units)
 		refused(m, freed, HEAP_DOUBLE_FREE);
 	else if (how == 2 && units > 2) /* where a block once began, maybe */
-		refused(m, freed + HEAP_ALIGN * (1 + choose(c, 256) % (units - 2)), HEAP_OK);
+		refused(m, freed + HEAP_ALIGN * (1 + choose(c, 256) % (units - 2)),
+			HEAP_DOUBLE_FREE);
 	else if (how == 3 && i < m->count)
 		refused(m, (uint8_t *)memory_of(m, &m->live[i]) + 1 + choose(c, HEAP_ALIGN - 1),
 			HEAP_FOREIGN);
 	else if (how == 4 && i < m->count)
-		refused_inside(m, &m->live[i], choose(c, 256));
+		refused_inside(m, &m->live[i], choose(c, 256), choose(c, 2));
+	else if (how == 5 && i < m->count)
+		refused_corrupt(m, &m->live[i], choose(c, 2), choose_number(c));
+	else if (how == 6 && m->last_freed)
+		refused_again(m);
 }
 
 /* Mostly what fits a few times; sometimes all there is, or what no heap can have. */
@@ -219,9 +279,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	m->size = 2 * HEAP_ALIGN + (choose(&c, 2) ? 16UL : 2UL) * HEAP_ALIGN * choose(&c, 32);
 	m->arena = aligned_alloc(HEAP_ALIGN, m->size);
 	memset(m->arena, 0xa5, m->size); /* no headers from the input before */
-	heap_init(&m->heap, m->arena, m->size);
+	require(heap_init(&m->heap, m->arena, m->size), "a heap with enough memory is made");
 	check_census(m);
 	play(m, &c);
+	free(m->heap.starts);
 	free(m->arena);
 	free(m);
 	return 0;

@@ -1,46 +1,16 @@
 /*
- * mem/page.c: the bump allocator hands out what is behind the last piece, aligned, or nothing; the page
- * allocator each page once, until it is given back.
+ * mem/page.c: each page is somebody's, once, until it is given back; then nobody's, and hidden, which here
+ * is poison: AddressSanitizer sees whoever touches a free page, the allocator included.
  */
 #include "host.h"
 
+#include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "mem/page.c" /* NOLINT(bugprone-suspicious-include): host.h says why */
 
-#define EARLY_HEAP 65536
 #define MAX_PAGES 48
-
-/* Two symbols with the heap between them, as kernel.ld makes them. */
-__asm__(".pushsection .bss\n"
-	".balign 4096\n"
-	".globl __early_heap_start, __early_heap_end\n"
-	"__early_heap_start: .skip 65536\n"
-	"__early_heap_end:\n"
-	".popsection\n");
-
-static void play_bump(struct choices *c)
-{
-	uintptr_t start = (uintptr_t)__early_heap_start, end = (uintptr_t)__early_heap_end;
-	uintptr_t at = start;
-
-	require(end - start == EARLY_HEAP, "the stand-in's two symbols");
-	bump = 0;
-	while (c->left) {
-		size_t align = 1UL << choose(c, 64);
-		size_t size = choose(c, 2) ? choose_number(c) : choose(c, 256);
-		uintptr_t is = (uintptr_t)kmem_alloc_aligned(size, align);
-		unsigned __int128 should = ((unsigned __int128)at + align - 1) / align * align;
-
-		if (should + size > end) {
-			require(!is, "what does not fit is refused");
-		} else {
-			require(is == should, "the next aligned address");
-			at = is + size;
-		}
-	}
-}
 
 struct model {
 	uint8_t *pages[MAX_PAGES]; /* in use */
@@ -49,10 +19,23 @@ struct model {
 	uint8_t *start, *end;
 };
 
+static bool hidden(const uint8_t *page)
+{
+	return __asan_address_is_poisoned(page) && __asan_address_is_poisoned(page + PAGE_SIZE - 1);
+}
+
+static void refuse(void *page, const char *why)
+{
+	require(!page_free(page), "what is no page in use is not taken back");
+	require(strcmp(page_refused()->why, why) == 0, "and refused by its name");
+	require(page_refused()->now, "and its caller is known");
+}
+
 static void give_page(struct model *m)
 {
 	uint8_t *page = page_alloc();
 
+	require(!page || !hidden(page), "a page given out is there");
 	require(!page == (m->count == m->total), "a page as long as there is one");
 	if (!page)
 		return;
@@ -71,8 +54,13 @@ static void take_page(struct model *m, size_t i)
 
 	for (size_t n = 0; n < PAGE_SIZE; n += 61)
 		require(page[n] == m->pattern[i], "a page in use keeps its contents");
+	require(!page_freed_by((uintptr_t)page), "and was freed by nobody");
 	require(page_free(page), "a page in use is freed");
-	require(!page_free(page), "once");
+	require(hidden(page), "and hidden");
+	require(page_freed_by((uintptr_t)page + 9), "by somebody who is known");
+	refuse(page, "double-free");
+	require(page_refused()->first == page_freed_by((uintptr_t)page),
+		"both call sites are known");
 	m->count--;
 	m->pages[i] = m->pages[m->count];
 	m->pattern[i] = m->pattern[m->count];
@@ -80,26 +68,50 @@ static void take_page(struct model *m, size_t i)
 
 static void misuse_page(struct model *m, struct choices *c)
 {
-	require(!page_free(no_memory()), "NULL is no page");
-	require(!page_free(m->start), "nor is where the states are");
-	require(!page_free(m->start - PAGE_SIZE) && !page_free(m->end), "nor is what is outside");
+	refuse(no_memory(), "foreign");
+	refuse(m->start, "foreign");
+	refuse(m->start - PAGE_SIZE, "foreign");
+	refuse(m->end, "foreign");
 	if (m->count)
-		require(!page_free(m->pages[choose(c, (unsigned int)m->count)] + 1 +
-				   choose(c, 256)),
-			"nor is the middle of one");
+		refuse(m->pages[choose(c, (unsigned int)m->count)] + 1 + choose(c, 256),
+		       "misaligned");
+}
+
+static size_t blocks_of(const struct model *m)
+{
+	return ((uintptr_t)m->end - 1) / MMU_BLOCK_SIZE - (uintptr_t)m->start / MMU_BLOCK_SIZE + 1;
+}
+
+static void give_run(struct model *m, size_t n)
+{
+	uint8_t *run = page_alloc_run(n);
+
+	if (!run)
+		return;
+	require(run >= m->start && run + n * PAGE_SIZE <= m->end, "pages of its own");
+	for (size_t i = 0; i < n; i++, run += PAGE_SIZE) {
+		require(!hidden(run), "each is there");
+		for (size_t k = 0; k < m->count; k++)
+			require(run != m->pages[k], "and nobody else's");
+		m->pages[m->count] = run;
+		m->pattern[m->count] = (uint8_t)((run - m->start) / PAGE_SIZE);
+		memset(run, m->pattern[m->count++], PAGE_SIZE);
+	}
 }
 
 static void play_pages(struct choices *c)
 {
 	struct model m = { .total = 0 };
-	size_t pages = 1 + choose(c, MAX_PAGES - 1);
+	size_t all = 1 + choose(c, MAX_PAGES - 1);
 
-	m.start = aligned_alloc(PAGE_SIZE, pages * PAGE_SIZE);
-	m.end = m.start + pages * PAGE_SIZE;
-	m.total = pages - 1; /* the first holds the states */
-	free_pages = NULL;
+	m.start = aligned_alloc(PAGE_SIZE, all * PAGE_SIZE);
+	m.end = m.start + all * PAGE_SIZE;
+	fresh = 0;
+	free_list = NO_PAGE;
 	count.in_use = 0;
 	page_init((uintptr_t)m.start, (uintptr_t)m.end);
+	/* What the allocator keeps for itself: a page of states, and a table for each block. */
+	m.total = all > 1 + blocks_of(&m) ? all - 1 - blocks_of(&m) : 0;
 	while (c->left) {
 		unsigned int what = choose(c, 8);
 
@@ -107,8 +119,10 @@ static void play_pages(struct choices *c)
 			give_page(&m);
 		else if (what < 7 && m.count)
 			take_page(&m, choose(c, (unsigned int)m.count));
-		else
+		else if (choose(c, 2))
 			misuse_page(&m, c);
+		else
+			give_run(&m, 1 + choose(c, 7));
 		require(page_count().total == m.total && page_count().in_use == m.count, "counts");
 	}
 	while (m.count)
@@ -116,16 +130,13 @@ static void play_pages(struct choices *c)
 	while (m.count < m.total)
 		give_page(&m);
 	give_page(&m);
-	free(m.start);
+	free(m.start); /* and its poison */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct choices c = { data, size };
 
-	if (choose(&c, 2))
-		play_bump(&c);
-	else
-		play_pages(&c);
+	play_pages(&c);
 	return 0;
 }

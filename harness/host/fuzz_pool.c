@@ -44,6 +44,12 @@ void *kmem_alloc_aligned(size_t size, size_t align)
 	return memory;
 }
 
+void kmem_give_back(void *memory)
+{
+	if (given_count && given[given_count - 1] == memory)
+		free(given[--given_count]);
+}
+
 static void take_all_back(void)
 {
 	all_pools = NULL;

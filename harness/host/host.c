@@ -1,16 +1,38 @@
-/* See host.h. The stand-ins are the least that links: no serial port, and every protection is on. */
+/*
+ * See host.h. The stand-ins are the least that links: no serial port, every protection is on, no fault is
+ * injected and no ledger kept.
+ */
 #include "host.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/ledger.h"
 #include "core/protect.h"
 #include "core/report.h"
 
 bool protected(__attribute__((unused)) enum protection which)
 {
 	return true;
+}
+
+bool ledger_is_open;
+
+bool inject_decide(__attribute__((unused)) struct inject_site *site,
+		   __attribute__((unused)) size_t bytes)
+{
+	return false;
+}
+
+void ledger_note(__attribute__((unused)) const struct inject_site *site,
+		 __attribute__((unused)) const void *memory, __attribute__((unused)) size_t bytes)
+{
+}
+
+void ledger_strike(__attribute__((unused)) const struct inject_site *site,
+		   __attribute__((unused)) const void *memory)
+{
 }
 
 void record_begin(void)

@@ -12,7 +12,9 @@ from harness.tests.conftest import Kernels
 CATALOGUE = b"""\
 [list] lab stack.recurse : overflow a stack
 [list] param stack.recurse stack default=16384 min=4096 max=65536 : size
+[list] param stack.recurse op default=1 min=0 max=63 names=all,pool : which
 [list] protect guard : guard pages
+[list] site pool.alloc function=pool_alloc failure=0 : no block
 [end] ok
 """
 
@@ -39,7 +41,9 @@ def test_the_catalogue_is_plain_lines_without_a_terminal() -> None:
     assert [text.plain.split() for text in cli.catalogue_lines(CATALOGUE)] == [
         ["stack.recurse", "overflow", "a", "stack"],
         ["stack=16384", "4096..65536", "size"],
+        ["op=pool", "all,pool", "which"],
         ["protect=-guard", "guard", "pages"],
+        ["fault=pool.alloc", "no", "block"],
     ]
 
 

@@ -32,7 +32,7 @@ from harness.walk import ARTIFACTS, KERNEL, Run, Walker
 ROOT = Path(__file__).parents[2]
 SECONDS = 20
 CLI = (sys.executable, "-m", "harness.cli")
-PROMPT = r"\(gdb\) (\x1b\[\?2004h)?$"
+PROMPT = r"\(gdb\) (\x1b\[\?2004h)?"  # not at the end: the serial port may print behind it
 
 Failed = Callable[[str], tuple[Path, str]]
 

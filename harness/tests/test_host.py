@@ -11,11 +11,12 @@ from harness.errors import HarnessError
 from harness.fuzz import Mutant, Run
 
 # How many inputs a short run has: what finds every mutant below, with some to spare.
-RUNS = {"cmdline": 4000, "fdt": 3000, "heap": 2000, "page": 2000, "pool": 2000}
+RUNS = {"bump": 2000, "cmdline": 4000, "fdt": 3000, "heap": 2000, "inject": 4000, "page": 2000}
+RUNS |= {"pool": 2000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
-GUARD = "mem/pool_guard.c"
-CMDLINE = "core/cmdline.c"
+CMDLINE, BUMP, GUARD = "core/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
+INJECT = "core/inject_rule.c"
 
 # One check taken away, or made off by one.
 MUTANTS = (
@@ -35,10 +36,30 @@ MUTANTS = (
     Mutant("heap.wrap", HEAP, "if (size <= h->size)", ""),
     Mutant("heap.misaligned", HEAP, " || offset % HEAP_ALIGN", ""),
     Mutant("heap.double", HEAP, "is_used(b) ? HEAP_OK : HEAP_DOUBLE_FREE", "HEAP_OK"),
-    Mutant("page.wrap", PAGE, "size <= heap_end - at", "at + size <= heap_end"),
-    Mutant("page.last", PAGE, "fresh < first", "fresh <= first"),
-    Mutant("page.misaligned", PAGE, "offset % PAGE_SIZE == 0 &&", ""),
-    Mutant("page.double", PAGE, "states[offset / PAGE_SIZE] == PAGE_USED", "true"),
+    Mutant("heap.forged", HEAP, "!begins(h, place(h, b))", "0"),
+    Mutant("heap.forgotten", HEAP, "clear_begins(h, place(h, behind));", ""),
+    Mutant("heap.before", HEAP, "b->previous >= offset || ", ""),
+    Mutant("heap.whole", HEAP, "!is_whole(h, b)", "0"),
+    Mutant("heap.joined", HEAP, "? HEAP_INSIDE : HEAP_DOUBLE_FREE", "? HEAP_INSIDE : HEAP_INSIDE"),
+    Mutant("heap.first", HEAP, "->freed_by : 0", "->freed_by * 0 : 0"),
+    Mutant("page.last", PAGE, "fresh < count.total", "fresh <= count.total"),
+    Mutant("page.run", PAGE, "n <= count.total - fresh", "n <= count.total"),
+    Mutant("page.misaligned", PAGE, "if (address % PAGE_SIZE)", "if (0)"),
+    Mutant("page.double", PAGE, "p->state == PAGE_FREE && protected", "false && protected"),
+    Mutant("page.hidden", PAGE, "hide(address_of(index));", ""),
+    Mutant("page.shown", PAGE, "show(address_of(index));", ""),
+    Mutant("page.table", PAGE, "tables + block * PAGE_SIZE", "first + block * PAGE_SIZE"),
+    Mutant("bump.wrap", BUMP, "size > b->end - at", "at + size > b->end"),
+    Mutant("bump.rounded", BUMP, "at < b->at || ", ""),
+    Mutant("bump.power", BUMP, "align & (align - 1) || ", ""),
+    Mutant("bump.gives-back", BUMP, "early.at = before_last;", ""),
+    Mutant("inject.length", INJECT, "n < size ? n + 1 : size", "n + 1"),
+    Mutant("inject.who", INJECT, " || strlen(name) >= INJECT_WHO_MAX", ""),
+    Mutant("inject.range", INJECT, "||\n\t\t    number > o->max)", ")"),
+    Mutant("inject.exclude", INJECT, " > 1)", " > 3)"),
+    Mutant("inject.nth", INJECT, "r->eligible >= r->nth", "r->eligible > r->nth"),
+    Mutant("inject.space", INJECT, "\tr->space = 0;\n", ""),
+    Mutant("inject.times", INJECT, " || r->injected == most", ""),
     Mutant("pool.nothing", POOL, "!pool->block || ", ""),
     Mutant("pool.owns", POOL, "- pool->base < pool->span", "- pool->base <= pool->span"),
     Mutant("pool.misaligned", POOL, "if ((address - pool->base) % pool->stride)", "if (0)"),

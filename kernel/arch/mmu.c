@@ -12,7 +12,7 @@
 #include "arch/virt.h"
 
 #define ENTRIES 512
-#define BLOCK_SIZE (2 * MiB)
+#define BLOCK_SIZE MMU_BLOCK_SIZE
 #define LEVEL_SHIFT(level) (39 - 9 * (level)) /* level 1: 30, 2: 21, 3: 12 */
 
 /* Descriptor bits, Arm ARM D5.3. */
@@ -166,6 +166,13 @@ uintptr_t mmu_page_of(uintptr_t va)
 	return mmu_descriptor(va, NULL) & DESC_ADDRESS;
 }
 
+/* No CPU may use what it remembers of va. The caller waits for that: dsb. */
+static void forget(uintptr_t va)
+{
+	dsb();
+	__asm__ volatile("tlbi vaae1is, %0" ::"r"((va >> 12) & ((1UL << 44) - 1)));
+}
+
 void mmu_unmap(uintptr_t va, size_t size)
 {
 	for (uintptr_t end = va + size; va < end; va += PAGE_SIZE) {
@@ -174,9 +181,46 @@ void mmu_unmap(uintptr_t va, size_t size)
 		if (!mmu_descriptor(va, &level) || level != 3)
 			continue;
 		*entry_make(va, 3) = 0;
-		dsb();
-		__asm__ volatile("tlbi vaae1is, %0" ::"r"((va >> 12) & ((1UL << 44) - 1)));
+		forget(va);
 	}
+	dsb();
+	isb();
+}
+
+/*
+ * Break before make (Arm ARM D8.14.1): between the two, nothing in the block may be touched. This code,
+ * its stack and the tables lie in the image and in the stack window, and no other CPU uses what the page
+ * allocator has in a block.
+ */
+static void split(uint64_t *entry, uintptr_t va, uint64_t *table)
+{
+	uint64_t block = *entry;
+
+	for (uint64_t i = 0; i < ENTRIES; i++)
+		table[i] = (block + i * PAGE_SIZE) | DESC_TABLE;
+	*entry = 0;
+	forget(va);
+	dsb();
+	*entry = ((uintptr_t)table - linear) | DESC_TABLE | DESC_VALID;
+	dsb();
+}
+
+void mmu_hide_page(uintptr_t va, void *table)
+{
+	uint64_t *block = entry_make(va, 2);
+
+	if (!(*block & DESC_TABLE))
+		split(block, va, table);
+	/* All but the one bit stays, for mmu_show_page(). */
+	*entry_make(va, 3) &= ~DESC_VALID;
+	forget(va);
+	dsb();
+	isb();
+}
+
+void mmu_show_page(uintptr_t va)
+{
+	*entry_make(va, 3) |= DESC_VALID;
 	dsb();
 	isb();
 }

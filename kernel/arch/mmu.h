@@ -34,6 +34,14 @@ int mmu_map(uintptr_t va, uintptr_t pa, size_t size, enum map_kind kind);
 /* Pages that are not mapped are passed over. Blocks are not split: only what was mapped by pages. */
 void mmu_unmap(uintptr_t va, size_t size);
 
+/*
+ * One page of memory that mmu_map() mapped, away and back. A block of MMU_BLOCK_SIZE that it lies in is
+ * split first; then `table`, a page of its own for each block, becomes the block's table.
+ */
+#define MMU_BLOCK_SIZE (2 * MiB)
+void mmu_hide_page(uintptr_t va, void *table);
+void mmu_show_page(uintptr_t va);
+
 /* The descriptor that translates va, 0 where there is none; *level (may be NULL) tells where the walk ended. */
 uint64_t mmu_descriptor(uintptr_t va, unsigned int *level);
 

@@ -6,6 +6,8 @@
 
 #define PSCI_CPU_OFF 0x84000002UL
 #define PSCI_CPU_ON 0xc4000003UL
+#define PSCI_AFFINITY_INFO 0xc4000004UL
+#define AFFINITY_OFF 1
 #define PSCI_SYSTEM_OFF 0x84000008UL
 
 LINKER_SYMBOL(secondary_start);
@@ -27,11 +29,20 @@ static int64_t psci_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a
 	return (int64_t)x0;
 }
 
+static uint64_t mpidr_of(unsigned int cpu)
+{
+	return (uint64_t)(cpu / 16) << 8 | cpu % 16; /* 16 CPUs a cluster on this board */
+}
+
+bool psci_cpu_is_off(unsigned int cpu)
+{
+	return psci_call(PSCI_AFFINITY_INFO, mpidr_of(cpu), 0, 0) == AFFINITY_OFF;
+}
+
 int psci_cpu_on(unsigned int cpu, const void *thread)
 {
-	uint64_t mpidr = (uint64_t)(cpu / 16) << 8 | cpu % 16; /* 16 CPUs a cluster on this board */
-
-	return (int)psci_call(PSCI_CPU_ON, mpidr, virt_to_phys(secondary_start), (uintptr_t)thread);
+	return (int)psci_call(PSCI_CPU_ON, mpidr_of(cpu), virt_to_phys(secondary_start),
+			      (uintptr_t)thread);
 }
 
 void psci_cpu_off(void)

@@ -23,6 +23,7 @@ const struct fault_class_row fault_classes[] = {
 	[CLASS_EXEC_NX] = { "exec-nx", "w^x", "execution of what is not code" },
 	[CLASS_WILD_PC] = { "wild-pc", "mmu", "a jump to nowhere" },
 	[CLASS_LOW_HALF] = { "low-half", "mmu", "a kernel access to a user address" },
+	[CLASS_FREE_PAGE] = { "use-after-free", "page-check", "an access to a page that is free" },
 	[CLASS_UNMAPPED] = { "unmapped", "mmu", "an access to what is not mapped" },
 	[CLASS_UNDEFINED] = { "undefined", "exception", "an instruction that is none" },
 	[CLASS_SENTINEL] = { "sentinel", "sentinel",
@@ -137,6 +138,9 @@ static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr
 		return CLASS_WRITE_RO;
 	if (pool_window_has(far))
 		return CLASS_OBJECT_PAGE;
+	n->freed_by = page_freed_by(far);
+	if (n->freed_by)
+		return CLASS_FREE_PAGE;
 	return far < KVA_BASE ? CLASS_LOW_HALF : CLASS_UNMAPPED;
 }
 

@@ -24,7 +24,8 @@ struct finding {
 	const struct stack *stack; /* the stack it hit, NULL if none */
 	const char *guard;	   /* "below" or "above", NULL if none was touched */
 	size_t beyond; /* bytes past the end of the stack, of the byte touched; 0: not past it */
-	bool by_sp;    /* the access went through SP, or SP itself was past the end */
+	uintptr_t freed_by; /* CLASS_FREE_PAGE: return address of the call that freed it */
+	bool by_sp;	    /* the access went through SP, or SP itself was past the end */
 };
 
 /* A synchronous exception, looked at. */

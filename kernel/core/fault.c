@@ -81,6 +81,8 @@ static void report_class(const struct finding *n)
 	if (n->guard)
 		record_add(" guard=%s beyond=%lu by=%s", n->guard, n->beyond,
 			   n->by_sp ? "sp" : "pointer");
+	if (n->freed_by)
+		record_add(" freed_by=%pR", (void *)n->freed_by);
 	record_add(" : %s", fault_classes[n->class].prose);
 	record_end();
 }

@@ -10,6 +10,7 @@
 #include "core/console.h"
 #include "core/fault.h"
 #include "core/format.h"
+#include "core/inject.h"
 #include "core/protect.h"
 #include "core/report.h"
 #include "core/string.h"
@@ -117,18 +118,55 @@ static const char *set_stacks(const char *value)
 	return report_stacks_at_end || strcmp(value, "none") == 0 ? NULL : "all or none";
 }
 
+/* Refuses by itself: which piece of the value is wrong, it alone knows. */
+static const char *set_fault(const char *value)
+{
+	inject_boot_line(value);
+	return NULL;
+}
+
 static const struct {
 	const char *key;
 	const char *(*set)(const char *value);
 } global_keys[] = {
 	{ "lab", set_lab },	  { "protect", set_protect }, { "on-fault", set_on_fault },
 	{ "hold", set_hold },	  { "nonce", set_nonce },     { "watchdog", set_watchdog },
-	{ "stacks", set_stacks },
+	{ "stacks", set_stacks }, { "fault", set_fault },
 };
+
+/* Is this a value that the parameter may have? */
+static bool is_allowed(const struct param *p, uint64_t number)
+{
+	return number >= p->min && number <= p->max && (!p->name || p->name(number));
+}
+
+static bool read_value(const struct param *p, const char *value, uint64_t *number)
+{
+	if (!p->name)
+		return cmdline_number(value, number) && is_allowed(p, *number);
+	for (*number = p->min; is_allowed(p, *number); ++*number)
+		if (strcmp(p->name(*number), value) == 0)
+			return true;
+	return false;
+}
+
+/* "all,block,chunk" */
+static const char *names_of(const struct param *p)
+{
+	static char names[160];
+	struct text t = { .buffer = names, .size = sizeof(names) - 1 };
+
+	for (uint64_t n = p->min; is_allowed(p, n); n++)
+		text_format(&t, n == p->min ? "%s" : ",%s", p->name(n));
+	return names;
+}
 
 /* A lab's parameter; the refusal names key and value and says what is allowed. */
 __attribute__((noreturn)) static void refuse_param(const struct param *p, const char *value)
 {
+	if (p->name)
+		end("bad-args why=bad-value key=%s : \"%s\" is none of %s; %s", p->key, value,
+		    names_of(p), p->help);
 	end("bad-args why=out-of-range key=%s min=%lu max=%lu : \"%s\" is no number in that range; %s",
 	    p->key, p->min, p->max, value, p->help);
 }
@@ -141,7 +179,7 @@ static bool set_param(const struct lab *lab, const char *key, const char *value)
 
 		if (strcmp(p->key, key) != 0)
 			continue;
-		if (!cmdline_number(value, &number) || number < p->min || number > p->max)
+		if (!read_value(p, value, &number))
 			refuse_param(p, value);
 		lab->values[i] = number;
 		return true;
@@ -212,20 +250,37 @@ void lab_boot_line(const char *line, size_t length)
 		set_params();
 }
 
+static void list_param(const struct lab *lab, const struct param *p)
+{
+	record_begin();
+	record_add("[list] param %s %s default=%lu min=%lu max=%lu", lab->name, p->key, p->initial,
+		   p->min, p->max);
+	if (p->name)
+		record_add(" names=%s", names_of(p));
+	record_add(" : %s", p->help);
+	record_end();
+}
+
 static void list(void)
 {
 	for (const struct lab *const *l = __labs_start; l < __labs_end; l++) {
 		report("[list] lab %s : %s", (*l)->name, (*l)->sentence);
 		for (size_t i = 0; i < (*l)->param_count; i++) {
-			const struct param *p = &(*l)->params[i];
-
-			report("[list] param %s %s default=%lu min=%lu max=%lu : %s", (*l)->name,
-			       p->key, p->initial, p->min, p->max, p->help);
+			list_param(*l, &(*l)->params[i]);
 		}
 	}
 	for (int i = 0; i < NR_PROTECTIONS; i++)
 		report("[list] protect %s : %s", protect_name(i), protect_help(i));
+	inject_list();
 	end("ok");
+}
+
+static void add_value(const struct param *p, uint64_t value)
+{
+	if (p->name)
+		record_add(" %s=%s", p->key, p->name(value));
+	else
+		record_add(" %s=%lu", p->key, value);
 }
 
 void lab_enter(const struct lab *lab)
@@ -233,14 +288,14 @@ void lab_enter(const struct lab *lab)
 	for (size_t i = 0; i < lab->param_count; i++) {
 		const struct param *p = &lab->params[i];
 
-		if (lab->values[i] < p->min || lab->values[i] > p->max)
+		if (!is_allowed(p, lab->values[i]))
 			end("bad-args why=out-of-range key=%s value=%lu min=%lu max=%lu : %s",
 			    p->key, lab->values[i], p->min, p->max, p->help);
 	}
 	record_begin();
 	record_add("[lab] enter name=%s", lab->name);
 	for (size_t i = 0; i < lab->param_count; i++)
-		record_add(" %s=%lu", lab->params[i].key, lab->values[i]);
+		add_value(&lab->params[i], lab->values[i]);
 	record_add(" : %s", lab->sentence);
 	record_end();
 }

@@ -18,10 +18,16 @@
 
 #include "arch/types.h"
 
+/*
+ * With a sixth word in its row, P(op, 0, 0, 63, "…", .name = op_name), a parameter's values have names:
+ * the function gives that of a number, NULL beyond the last. The boot line and [lab] enter then say the
+ * name; GDB goes on writing the number.
+ */
 struct param {
 	const char *key;
 	uint64_t initial, min, max;
 	const char *help;
+	const char *(*name)(uint64_t value); /* NULL: it is a number */
 };
 
 struct lab {
@@ -35,9 +41,15 @@ struct lab {
 };
 
 #define NO_PARAMS(P)
-#define LAB_MEMBER(key, initial, min, max, help) uint64_t key;
-#define LAB_INITIAL(key, initial, min, max, help) initial,
-#define LAB_ROW(key, initial, min, max, help) { #key, initial, min, max, help },
+#define LAB_MEMBER(key, ...) uint64_t key;
+#define LAB_INITIAL(key, initial, ...) initial,
+#define LAB_ROW(key_, initial_, min_, max_, help_, ...)                                            \
+	{ .key = #key_,                                                                            \
+	  .initial = (initial_),                                                                   \
+	  .min = (min_),                                                                           \
+	  .max = (max_),                                                                           \
+	  .help = (help_),                                                                         \
+	  ##__VA_ARGS__ },
 
 #define LAB(family, label, sentence_, PARAMS) LAB_IN(family, label, sentence_, PARAMS, false)
 

@@ -6,6 +6,7 @@
 #include "core/cpu.h"
 #include "core/fdt.h"
 #include "core/format.h"
+#include "core/inject.h"
 #include "core/lab.h"
 #include "core/protect.h"
 #include "core/report.h"
@@ -191,6 +192,7 @@ void boot_main(uintptr_t dtb, unsigned int el)
 	report_line(&m);
 	lab_boot_line(m.line, m.line_length);
 	report_protections();
+	inject_banner();
 	prepare_stacks();
 	map_ram(m.ram);
 	window_init();

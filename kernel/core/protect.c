@@ -41,6 +41,12 @@ static const struct {
 	[PROTECT_OBJECT_PAGE] = { "object-page",
 				  "a pool with pages for each block unmaps what nobody may touch" },
 	[PROTECT_MTE] = { "mte", "tags are checked at each access (-M virt,mte=on -cpu max)" },
+	[PROTECT_HEAP_CHECK] = { "heap-check",
+				 "the heap refuses what it has not, and a free of what is no block in use" },
+	[PROTECT_PAGE_CHECK] = { "page-check",
+				 "a free page is unmapped, freed once, and given out while there is one" },
+	[PROTECT_LEAK_CHECK] = { "leak-check",
+				 "what a refused operation still holds is found, with who took it" },
 };
 
 static bool off[NR_PROTECTIONS];

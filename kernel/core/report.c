@@ -9,6 +9,7 @@
 #include "core/console.h"
 #include "core/cpu.h"
 #include "core/format.h"
+#include "core/inject.h"
 #include "core/where.h"
 
 static struct text lines[NR_CPUS][NR_LEVELS];
@@ -112,6 +113,7 @@ void end(const char *format, ...)
 		psci_system_off();
 	if (report_stacks_at_end)
 		report_stacks();
+	inject_report();
 	va_start(arguments, format);
 	record_begin();
 	record_add("[end] ");

@@ -6,7 +6,7 @@
  *
  * A line that ends in '~' was cut: it was too long, or a fault came while it was being written.
  *
- * Areas:   boot lab list EXC bt stack pool thread end, and <family>-lab.
+ * Areas:   boot lab list EXC bt stack pool heap page thread inject end, and <family>-lab.
  * Words:   positional, before the first key, without '='. Values have no blank. Prose is for people.
  * Addresses are names: recurse+0x2c, thread:victim-0x10 (under the stack's lowest byte), null+0x8,
  * unmapped. Raw hexadecimal stands behind `raw=` only; harness/canon.py drops it.
@@ -22,6 +22,15 @@
  *   [bt] end why=entry|… frames=N depth=BYTES
  *   [stack] NAME used=BYTES size=BYTES guard=ok|bad [lowest_sp=BYTES]
  *   [stack] NAME … margin=BYTES               every stack, with stacks=all
+ *   [heap] refused why=WORD now=sym+off [first=sym+off]    a free not done: by whom, who freed before;
+ *   [page] refused …                                      likewise
+ *   [inject] step op= site= nth= injected=yes|no outcome=done|refused leaked=N    inject.sweep, with
+ *   [inject] leak site= bytes= at= from=      who allocated what a refused operation holds, and
+ *   [inject] census of= grew=N                what is not as it was before
+ *   [inject] swept op= injected=N refused=N done=N
+ *   [boot] inject site= nth= …                with fault=; and then, before [end],
+ *   [inject] failed call= at= thread=         the first failures, and
+ *   [inject] site= calls=N injected=M         all of them
  *   [end] VERDICT [by=DETECTOR] [key=value …] exactly once
  *
  * Verdicts (closed list): ok, caught by=, contained by=, survived, bad-args, panic, double-fault, hang.

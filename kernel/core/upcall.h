@@ -25,5 +25,7 @@ bool pool_window_has(uintptr_t address);
 
 /* Then, the place by name: pool:NAME[BLOCK]+0x40. False if there is none. */
 bool pool_window_name(struct text *t, uintptr_t address);
+/* The return address of the call that freed the page around this address; 0: it is no free page. */
+uintptr_t page_freed_by(uintptr_t address);
 
 #endif

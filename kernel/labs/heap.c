@@ -3,7 +3,7 @@
 
 #include "core/lab.h"
 #include "core/report.h"
-#include "mem/page.h"
+#include "mem/bump.h"
 
 #define MAX_CHUNKS 1024
 
@@ -13,9 +13,8 @@ static void make_heap(size_t size)
 {
 	void *memory = kmem_alloc_aligned(size, HEAP_ALIGN);
 
-	if (!memory)
+	if (!memory || !heap_init(&heap, memory, size))
 		panic("no-memory-for-heap");
-	heap_init(&heap, memory, size);
 }
 
 struct filled {
@@ -42,6 +41,15 @@ static void fill(struct filled *f, size_t chunk)
 	P(chunk, 1 * KiB, 256, 4 * KiB, "bytes of a chunk; every other one is freed")              \
 	P(ask, 8 * KiB, 16, 256 * KiB, "bytes then asked for in one piece")
 
+/* How large are the pieces? */
+static void report_sizes(void)
+{
+	size_t blocks, size = 0;
+
+	while ((size = heap_next_size(&heap, size, &blocks)))
+		report("[mem-lab][malloc] sizes of=%lu free_blocks=%lu", size, blocks);
+}
+
 LAB(heap, frag, "enough is free, but nowhere in one piece", FRAG_PARAMS)
 {
 	static struct filled f;
@@ -65,6 +73,7 @@ LAB(heap, frag, "enough is free, but nowhere in one piece", FRAG_PARAMS)
 	       1000 - 1000 * c.largest_free / c.total_free -
 		       (1000 * c.largest_free % c.total_free != 0),
 	       c.free_blocks, c.total_free, c.largest_free);
+	report_sizes();
 	got = heap_alloc(&heap, a->ask) != NULL;
 	if (got)
 		report("[mem-lab][malloc] big alloc ok asked=%lu steps=%lu", a->ask, heap.steps);

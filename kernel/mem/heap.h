@@ -7,6 +7,7 @@
 #define MEM_HEAP_H
 
 #include "arch/types.h"
+#include "mem/refusal.h"
 
 #define HEAP_HEADER_BYTES 16
 #define HEAP_ALIGN 16
@@ -15,18 +16,27 @@ struct heap {
 	uintptr_t base;
 	size_t size; /* bytes, headers included */
 	size_t allocs, frees, failures;
-	size_t steps; /* blocks looked at by the last heap_alloc() */
+	size_t steps;		/* blocks looked at by the last heap_alloc() */
+	struct refusal refused; /* the last free that was */
+	uint64_t *starts;	/* one bit for each HEAP_ALIGN bytes: does a block begin there? */
 };
 
-/* memory is HEAP_ALIGN-aligned; size a multiple of it, and more than one header. */
-void heap_init(struct heap *h, void *memory, size_t size);
+/*
+ * memory is HEAP_ALIGN-aligned; size a multiple of it, and more than one header. False: the early heap
+ * has not the size / 128 bytes that say where blocks begin.
+ */
+bool heap_init(struct heap *h, void *memory, size_t size);
 
 /* At least size bytes, aligned to HEAP_ALIGN; NULL when no block is large enough. */
 void *heap_alloc(struct heap *h, size_t size);
 
-enum heap_error { HEAP_OK, HEAP_FOREIGN, HEAP_DOUBLE_FREE, HEAP_CORRUPT };
+/*
+ * FOREIGN: not of this heap, or not aligned. INSIDE: of a block in use, but not its start. DOUBLE_FREE:
+ * free already, whatever has become of the block since. CORRUPT: a block, but its neighbours disagree.
+ */
+enum heap_error { HEAP_OK, HEAP_FOREIGN, HEAP_INSIDE, HEAP_DOUBLE_FREE, HEAP_CORRUPT };
 
-/* Anything but HEAP_OK: nothing was done. NULL is foreign. */
+/* Anything but HEAP_OK: nothing was done, and h->refused says why and who. NULL is foreign. */
 enum heap_error heap_free(struct heap *h, void *memory);
 
 struct heap_census {
@@ -34,5 +44,8 @@ struct heap_census {
 	size_t total_free, largest_free; /* bytes that can be asked for */
 };
 struct heap_census heap_census(const struct heap *h);
+
+/* The smallest size above `above` that a free block has, and how many have it; 0: there is none. */
+size_t heap_next_size(const struct heap *h, size_t above, size_t *blocks);
 
 #endif

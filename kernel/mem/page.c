@@ -1,101 +1,178 @@
-/* The bump allocator and the page allocator. See page.h. */
+/* See page.h. */
 #include "mem/page.h"
 
+#include "arch/mmu.h"
 #include "arch/sysreg.h"
+#include "core/ledger.h"
+#include "core/protect.h"
+#include "core/upcall.h"
 
-LINKER_SYMBOL(__early_heap_start);
-LINKER_SYMBOL(__early_heap_end);
+INJECT_SITE(page, alloc, page_alloc, 0, "no page is left")
 
-static uintptr_t bump;
-
-void *kmem_alloc_aligned(size_t size, size_t align)
-{
-	uint64_t flags = irq_save();
-	uintptr_t heap_end = (uintptr_t)__early_heap_end;
-	uintptr_t at = ALIGN_UP(bump ? bump : (uintptr_t)__early_heap_start, align);
-	void *memory = NULL;
-
-	/* `at` may have wrapped, and at + size too: only differences are compared. */
-	if (at >= (uintptr_t)__early_heap_start && at <= heap_end && size <= heap_end - at) {
-		bump = at + size;
-		memory = (void *)at;
-	}
-	irq_restore(flags);
-	return memory;
-}
+#define NO_PAGE UINT32_MAX
 
 enum page_state { PAGE_FREE, PAGE_USED };
 
-/* A free page holds the link to the next. */
-struct free_page {
-	struct free_page *next;
+/* What is known of a page. Its own memory holds nothing of it, as a free page cannot be read. */
+struct page {
+	uintptr_t freed_by; /* return address of the last page_free(), 0: none yet */
+	uint32_t next;	    /* index of the next free page, or NO_PAGE */
+	uint32_t state;	    /* enum page_state */
 };
 
-static uintptr_t first; /* address of page 0 */
-static uint8_t *states; /* enum page_state, one byte a page */
-static struct free_page *free_pages;
-static uintptr_t fresh; /* pages from here on were never given out, and are in no list */
+static struct page *pages; /* valid up to fresh */
+static uintptr_t first;	   /* address of page 0 */
+static uint32_t fresh;	   /* pages from here on were never given out, and are in no list */
+static uint32_t free_list = NO_PAGE;
 static struct page_count count;
+static struct refusal refused;
+
+/* One page for each block of the linear map: its table, should one of its pages be hidden. */
+static uintptr_t tables, blocks_start;
 
 void page_init(uintptr_t start, uintptr_t end)
 {
-	size_t pages = (end - start) / PAGE_SIZE;
+	size_t all = (end - start) / PAGE_SIZE;
+	size_t blocks;
 
-	states = (uint8_t *)start;
-	first = start + ALIGN_UP(pages, PAGE_SIZE);
-	fresh = first;
-	count.total = (end - first) / PAGE_SIZE;
-	for (size_t i = 0; i < count.total; i++)
-		states[i] = PAGE_FREE;
+	blocks_start = ALIGN_DOWN(start, MMU_BLOCK_SIZE);
+	blocks = (ALIGN_UP(end, MMU_BLOCK_SIZE) - blocks_start) / MMU_BLOCK_SIZE;
+	pages = (struct page *)start;
+	tables = start + ALIGN_UP(all * sizeof(struct page), PAGE_SIZE);
+	first = tables + blocks * PAGE_SIZE;
+	count.total = first < end ? (end - first) / PAGE_SIZE : 0;
 }
 
-static uintptr_t take(void)
+static uintptr_t address_of(uint32_t index)
 {
-	uintptr_t page = (uintptr_t)free_pages;
+	return first + index * PAGE_SIZE;
+}
 
-	if (page) {
-		free_pages = free_pages->next;
-	} else if (fresh < first + count.total * PAGE_SIZE) {
-		page = fresh;
-		fresh += PAGE_SIZE;
+static void hide(uintptr_t page)
+{
+	size_t block = (page - blocks_start) / MMU_BLOCK_SIZE;
+
+	if (protected(PROTECT_PAGE_CHECK))
+		mmu_hide_page(page, (void *)(tables + block * PAGE_SIZE));
+}
+
+static void show(uintptr_t page)
+{
+	if (protected(PROTECT_PAGE_CHECK))
+		mmu_show_page(page);
+}
+
+static uint32_t take(void)
+{
+	uint32_t index = free_list;
+
+	if (index != NO_PAGE) {
+		free_list = pages[index].next;
+		show(address_of(index));
+	} else if (fresh < count.total) {
+		index = fresh++;
+		pages[index].freed_by = 0;
+	} else {
+		return NO_PAGE;
 	}
-	return page;
+	pages[index].state = PAGE_USED;
+	count.in_use++;
+	return index;
+}
+
+/* The bug of an allocator that trusts its callers: the page behind the last is nobody's. */
+static void *out_of_pages(void)
+{
+	return protected(PROTECT_PAGE_CHECK) ? NULL : (void *)address_of(fresh);
 }
 
 void *page_alloc(void)
 {
-	uint64_t flags = irq_save();
-	uintptr_t page = take();
+	uint64_t flags;
+	uint32_t index;
+	void *page;
 
-	if (page) {
-		states[(page - first) / PAGE_SIZE] = PAGE_USED;
-		count.in_use++;
-	}
+	if (inject(&page_alloc_site, PAGE_SIZE))
+		return NULL;
+	flags = irq_save();
+	index = take();
 	irq_restore(flags);
-	return (void *)page;
+	page = index == NO_PAGE ? out_of_pages() : (void *)address_of(index);
+	ledger_took(&page_alloc_site, page, PAGE_SIZE);
+	return page;
 }
 
-static bool in_use(uintptr_t page)
+void *page_alloc_run(size_t n)
 {
-	uintptr_t offset = page - first;
+	uint64_t flags = irq_save();
+	uint32_t index = fresh;
+	bool room = n <= count.total - fresh;
 
-	return offset < count.total * PAGE_SIZE && offset % PAGE_SIZE == 0 &&
-	       states[offset / PAGE_SIZE] == PAGE_USED;
+	for (; room && fresh < index + n; fresh++)
+		pages[fresh] = (struct page){ .state = PAGE_USED };
+	if (room)
+		count.in_use += n;
+	irq_restore(flags);
+	return room ? (void *)address_of(index) : NULL;
+}
+
+/* The page that holds this address, NULL if it is none that was ever given out. */
+static struct page *page_at(uintptr_t address)
+{
+	uintptr_t offset = address - first;
+
+	return offset / PAGE_SIZE < fresh ? &pages[offset / PAGE_SIZE] : NULL;
+}
+
+static const char *wrong_with(uintptr_t address)
+{
+	const struct page *p = page_at(address);
+
+	if (!p)
+		return "foreign";
+	if (address % PAGE_SIZE)
+		return "misaligned";
+	/* Off: a page that is free goes to the list a second time, and then to two owners. */
+	return p->state == PAGE_FREE && protected(PROTECT_PAGE_CHECK) ? "double-free" : NULL;
+}
+
+static void put_back(struct page *p, uintptr_t caller)
+{
+	uint32_t index = (uint32_t)(p - pages);
+
+	*p = (struct page){ .freed_by = caller, .next = free_list, .state = PAGE_FREE };
+	free_list = index;
+	count.in_use--;
+	hide(address_of(index));
 }
 
 bool page_free(void *page)
 {
+	uintptr_t caller = (uintptr_t)__builtin_return_address(0);
 	uint64_t flags = irq_save();
-	bool right = in_use((uintptr_t)page);
+	struct page *p = page_at((uintptr_t)page);
+	const char *why = wrong_with((uintptr_t)page);
 
-	if (right) {
-		states[((uintptr_t)page - first) / PAGE_SIZE] = PAGE_FREE;
-		*(struct free_page *)page = (struct free_page){ free_pages };
-		free_pages = page;
-		count.in_use--;
+	if (why) {
+		refused = (struct refusal){ why, caller, p ? p->freed_by : 0 };
+	} else {
+		ledger_gave(&page_alloc_site, page);
+		put_back(p, caller);
 	}
 	irq_restore(flags);
-	return right;
+	return !why;
+}
+
+const struct refusal *page_refused(void)
+{
+	return &refused;
+}
+
+uintptr_t page_freed_by(uintptr_t address)
+{
+	const struct page *p = page_at(address);
+
+	return p && p->state == PAGE_FREE ? p->freed_by : 0;
 }
 
 struct page_count page_count(void)

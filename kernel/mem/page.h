@@ -1,23 +1,30 @@
 /*
- * Memory by the page, and before that by the bump: the early heap (1 MiB inside the image, never given
- * back), then every page of RAM behind the image.
+ * Memory by the page: every page of RAM behind the image, each in use by one owner or free. A free page
+ * is unmapped from the linear map, so whoever still uses it faults at the access itself.
  */
 #ifndef MEM_PAGE_H
 #define MEM_PAGE_H
 
 #include "arch/types.h"
+#include "mem/refusal.h"
 
-/* From the early heap; align is a power of two, sizes in bytes. NULL when it does not fit. */
-void *kmem_alloc_aligned(size_t size, size_t align);
-
-/* Hand over [start, end), page aligned, mapped. Some of it keeps the state of the rest. */
+/*
+ * Hand over [start, end), page aligned, mapped. Some of it keeps the state of the rest. Pages that were
+ * never given out stay mapped: nobody can have kept a pointer to one.
+ */
 void page_init(uintptr_t start, uintptr_t end);
 
 /* One page, its contents whatever they were; NULL when none is left. */
 void *page_alloc(void);
 
-/* False, and nothing done, if this is no page in use: a double, foreign or misaligned free. */
+/* n neighbours that nobody had before, for ever; NULL when there are not as many. */
+void *page_alloc_run(size_t n);
+
+/* False, and nothing done, if this is no page in use; page_refused() says why, and who. */
 bool page_free(void *page);
+
+/* The last free that was refused: foreign, misaligned or double-free. */
+const struct refusal *page_refused(void);
 
 struct page_count {
 	size_t total, in_use; /* pages */

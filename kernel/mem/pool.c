@@ -2,13 +2,16 @@
 #include "mem/pool.h"
 
 #include "arch/sysreg.h"
+#include "core/ledger.h"
 #include "core/protect.h"
-#include "mem/page.h"
+#include "mem/bump.h"
 #include "mem/pool_guard.h"
 
 #define BLOCK_ALIGN 16UL
 #define ZONE_BYTES 16UL
 #define TAG_BITS (0xffUL << 56)
+
+INJECT_SITE(pool, alloc, pool_alloc, 0, "no block, as if all were in use")
 
 _Static_assert(sizeof(struct pool_link) <= BLOCK_ALIGN, "the smallest block holds a link");
 
@@ -96,8 +99,10 @@ bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t
 	if (!(mode ? mode->make(pool) : make_plain(pool)))
 		return false;
 	pool->blocks = kmem_alloc_aligned(records, sizeof(uintptr_t));
-	if (!pool->blocks)
+	if (!pool->blocks) {
+		kmem_give_back((void *)(pool->base - pool->before));
 		return false;
+	}
 	pool->span = capacity ? (capacity - 1) * pool->stride + pool->block : 0;
 	pool->key = pool_next_key();
 	pool->free_list = pool_seal(pool, 0, 0);
@@ -183,10 +188,15 @@ static void *take(struct mem_pool *pool, uintptr_t caller)
 
 void *pool_alloc(struct mem_pool *pool)
 {
-	uint64_t flags = irq_save();
-	void *block = take(pool, (uintptr_t)__builtin_return_address(0));
+	uint64_t flags;
+	void *block;
 
+	if (inject(&pool_alloc_site, pool->block))
+		return NULL;
+	flags = irq_save();
+	block = take(pool, (uintptr_t)__builtin_return_address(0));
 	irq_restore(flags);
+	ledger_took(&pool_alloc_site, block, pool->block);
 	return block;
 }
 
@@ -245,6 +255,7 @@ enum pool_error pool_free(struct mem_pool *pool, void *block)
 	enum pool_error error = refuse_free(pool, block, caller);
 
 	if (!error) {
+		ledger_gave(&pool_alloc_site, block);
 		error = put_back(pool, address_of(pool, block), caller);
 		if (pool->mode)
 			pool->mode->withdraw(pool, address_of(pool, block));

@@ -7,6 +7,7 @@
  * should not be.
  */
 #include "core/protect.h"
+#include "mem/bump.h"
 #include "mem/page.h"
 #include "mem/pool.h"
 #include "mem/pool_window.h"

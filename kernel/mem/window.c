@@ -3,8 +3,13 @@
 
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
+#include "core/ledger.h"
 #include "core/protect.h"
+#include "core/report.h"
+#include "mem/bump.h"
 #include "mem/page.h"
+
+INJECT_SITE(window, alloc, window_stack_alloc, 0, "no room for a stack and its guards")
 
 /* One byte a page of the window: does a stack own it? The outermost page of a guard is nobody's. */
 static uint8_t *owned;
@@ -17,6 +22,8 @@ static uintptr_t page_address(size_t index)
 void window_init(void)
 {
 	owned = kmem_alloc_aligned(STACK_WINDOW_PAGES, 1);
+	if (!owned)
+		panic("no-window-table");
 	for (size_t i = 0; i < STACK_WINDOW_PAGES; i++)
 		owned[i] = false;
 }
@@ -34,13 +41,25 @@ static size_t find_room(size_t pages)
 	return 0;
 }
 
+static int map_data(uintptr_t va, uintptr_t pa);
+
+INJECT_SITE(map, page, map_data, -1, "no translation table is left")
+
+/* noinline: its calls are counted, and GDB makes them fail, at its first instruction. */
+__attribute__((noinline)) static int map_data(uintptr_t va, uintptr_t pa)
+{
+	if (inject(&map_page_site, PAGE_SIZE))
+		return -1;
+	return mmu_map(va, pa, PAGE_SIZE, MAP_DATA);
+}
+
 static bool map_page(uintptr_t va)
 {
 	void *page = page_alloc();
 
 	if (!page)
 		return false;
-	if (mmu_map(va, virt_to_phys(page), PAGE_SIZE, MAP_DATA) == 0)
+	if (map_data(va, virt_to_phys(page)) == 0)
 		return true;
 	page_free(page);
 	return false;
@@ -95,11 +114,15 @@ static void set_owned(const struct stack *s, bool value)
 
 bool window_stack_alloc(struct stack *s, size_t size, size_t guard)
 {
-	uint64_t flags = irq_save();
 	size_t own_guard = guard - PAGE_SIZE;
-	size_t room = find_room((size + 2 * own_guard) / PAGE_SIZE);
 	bool done = false;
+	uint64_t flags;
+	size_t room;
 
+	if (inject(&window_alloc_site, size))
+		return false;
+	flags = irq_save();
+	room = find_room((size + 2 * own_guard) / PAGE_SIZE);
 	s->base = page_address(room) + own_guard;
 	s->size = size;
 	s->guard = guard;
@@ -114,6 +137,7 @@ bool window_stack_alloc(struct stack *s, size_t size, size_t guard)
 		fill_guards(s);
 	stack_prepare(s, 0);
 	stack_register(s);
+	ledger_took(&window_alloc_site, (void *)s->base, size);
 	return true;
 }
 
@@ -135,6 +159,7 @@ void window_stack_free(struct stack *s)
 {
 	uint64_t flags = irq_save();
 
+	ledger_gave(&window_alloc_site, (void *)s->base);
 	stack_unregister(s);
 	for (uintptr_t va = s->base; va < stack_top(s); va += PAGE_SIZE)
 		unmap_page(va);
@@ -142,4 +167,13 @@ void window_stack_free(struct stack *s)
 	if (!protected(PROTECT_GUARD))
 		empty_guards(s);
 	irq_restore(flags);
+}
+
+size_t window_in_use(void)
+{
+	size_t pages = 0;
+
+	for (size_t i = 0; i < STACK_WINDOW_PAGES; i++)
+		pages += owned[i];
+	return pages;
 }

@@ -18,4 +18,7 @@ void window_init(void);
 bool window_stack_alloc(struct stack *s, size_t size, size_t guard);
 void window_stack_free(struct stack *s);
 
+/* Pages of the window that belong to a stack, guards that nobody shares included. */
+size_t window_in_use(void);
+
 #endif

@@ -4,6 +4,7 @@
 #include "arch/psci.h"
 #include "core/cpu.h"
 #include "core/format.h"
+#include "core/inject.h"
 #include "core/protect.h"
 #include "mem/window.h"
 #include "proc/thread.h"
@@ -34,6 +35,8 @@ static void free_stacks(struct cpu *cpu)
 {
 	window_stack_free(&cpu->irq_stack);
 	window_stack_free(&cpu->emergency_stack);
+	cpu->irq_stack_top = 0;
+	emergency[cpu->index].frame = 0;
 }
 
 static void bind(struct cpu *cpu, struct thread *t)
@@ -48,6 +51,16 @@ static void bind(struct cpu *cpu, struct thread *t)
 	t->frame.irq_stack_top = cpu->irq_stack_top;
 }
 
+static int switch_on(unsigned int index, const struct thread *t);
+
+INJECT_SITE(cpu, on, switch_on, -3, "the firmware refuses to start a CPU: DENIED")
+
+/* noinline: its calls are counted, and GDB makes them fail, at its first instruction. */
+__attribute__((noinline)) static int switch_on(unsigned int index, const struct thread *t)
+{
+	return inject(&cpu_on_site, 0) ? -3 : psci_cpu_on(index, t);
+}
+
 struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument)
 {
 	char name[THREAD_NAME_MAX] = "";
@@ -55,7 +68,7 @@ struct thread *smp_start(unsigned int index, void (*function)(void *), void *arg
 	struct cpu *cpu = &cpus[index];
 	struct thread *t;
 
-	if (!index || index >= smp_cpus)
+	if (!index || index >= smp_cpus || cpu->irq_stack_top)
 		return NULL;
 	cpu->index = index;
 	text_format(&text, "cpu%u", index);
@@ -64,10 +77,24 @@ struct thread *smp_start(unsigned int index, void (*function)(void *), void *arg
 		return NULL;
 	if (make_stacks(cpu)) {
 		bind(cpu, t);
-		if (psci_cpu_on(index, t) == 0)
+		if (switch_on(index, t) == 0)
 			return t;
 		free_stacks(cpu);
 	}
 	thread_free(t);
 	return NULL;
+}
+
+/* It has no run queue to wake us from, and is not off at once: look once a tick. */
+enum thread_state smp_join(struct thread *t)
+{
+	struct cpu *cpu = t->cpu;
+	enum thread_state how;
+
+	while (READ_ONCE(t->state) == THREAD_RUNNING || !psci_cpu_is_off(cpu->index))
+		thread_sleep(1);
+	how = t->state;
+	free_stacks(cpu);
+	thread_free(t);
+	return how;
 }

@@ -9,9 +9,13 @@
 
 /*
  * Start CPU `index` with a thread named "cpuN" that runs function(argument) on 16 KiB. NULL: there is no
- * such CPU, no memory for its stacks, or the firmware refused; nothing is kept then.
+ * such CPU, it was started and not waited for, no memory for its stacks, or the firmware refused; nothing
+ * is kept then.
  */
 struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument);
+
+/* Wait until that thread has ended and its CPU is off; all that both had is given back. */
+enum thread_state smp_join(struct thread *t);
 
 /* How many CPUs the device tree names; main.c sets it. */
 extern unsigned int smp_cpus;

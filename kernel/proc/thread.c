@@ -3,6 +3,7 @@
 
 #include "core/cpu.h"
 #include "core/format.h"
+#include "core/inject.h"
 #include "core/string.h"
 #include "mem/window.h"
 #include "proc/sched.h"
@@ -57,11 +58,16 @@ struct thread *thread_create_guarded(const char *name, void (*function)(void *),
 	return t;
 }
 
+INJECT_SITE(thread, create, thread_make, 0, "no thread")
+
 struct thread *thread_make(const char *name, void (*function)(void *), void *argument, size_t stack,
 			   size_t guard)
 {
-	struct thread *t = pool_alloc(&thread_pool);
+	struct thread *t;
 
+	if (inject(&thread_create_site, stack))
+		return NULL;
+	t = pool_alloc(&thread_pool);
 	if (!t)
 		return NULL;
 	memset(t, 0, sizeof(*t));

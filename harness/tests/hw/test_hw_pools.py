@@ -26,8 +26,8 @@ def test_pools_count_as_the_kernel_reports(pool: Stopped) -> None:
     assert threads == printed["threads"]
     assert plain["failures"] == threads["failures"] == "1"
     assert len(blocks) == 1 + 4  # "plain: 5 of 5 blocks used" was taken for the head
-    assert len(re.findall(r"  used +parked$", owners, re.MULTILINE)) == int(threads["in_use"]) - 2
-    assert re.search(r"^ +0 +0x\w+ +used +idle$", owners, re.MULTILINE)
+    assert len(re.findall(r"  used +parked ", owners, re.MULTILINE)) == int(threads["in_use"]) - 2
+    assert re.search(r"^ +0 +0x\w+ +used +idle ", owners, re.MULTILINE)
     assert int(pages["FREE"]) == int(pages["TOTAL"]) - int(pages["IN_USE"])
     assert page_count == f"{{total = {pages['TOTAL']}, in_use = {pages['IN_USE']}}}"
 
@@ -37,18 +37,36 @@ def test_the_blocks_of_a_pool_and_a_broken_free_list(recurse: Stopped) -> None:
     assert by_name == by_variable
     lines = by_name.splitlines()
     assert lines[0] == "threads: 3 of 64 blocks used"
-    assert [line.split()[2:] for line in lines[2:5]] == [
+    assert [line.split()[2:4] for line in lines[2:5]] == [
         ["used", "idle"],
         ["used", "lab"],
         ["used", "victim"],
     ]
     assert {line.split()[2] for line in lines[5:]} == {"free"}
-    with poked(recurse, "*(unsigned long *)thread_pool.free_list", 0xDEAD):
+    fourth = "((struct pool_link *) (thread_pool.base + 3 * thread_pool.stride))"
+    with poked(recurse, f"{fourth}->sealed", 0xDEAD):
         broken = recurse.hw("pools threads")
-    assert "the free list leads to 0xdead, which is no block of this pool" in broken
+    assert "the link in block 3 was written into" in broken
     assert broken.count("free, but not on the free list") == 60
-    with poked(recurse, "thread_pool.free_list", recurse.number("all_threads")):
-        assert "used, but on the free list" in recurse.hw("pools threads")
+    with poked(recurse, "thread_pool.free_list.copy", 0):
+        assert "the free list's head was written into" in recurse.hw("pools threads")
+
+
+def test_a_free_list_whose_links_are_not_sealed(recurse: Stopped) -> None:
+    """protect=-pool-link, as far as GDB can tell; the links of this boot then lead nowhere."""
+    with poked(recurse, "'core/protect.c'::off[PROTECT_POOL_LINK]", 1):
+        with poked(recurse, "thread_pool.free_list.sealed", 0xDEAD):
+            broken = recurse.hw("pools threads")
+        assert "the free list leads to 0xdead, which is no block of this pool" in broken
+        with poked(recurse, "thread_pool.free_list.sealed", recurse.number("all_threads")):
+            assert "used, but on the free list" in recurse.hw("pools threads")
+
+
+def test_the_call_sites_of_a_block_are_named(pool: Stopped) -> None:
+    """Whatever run_to() has come to by now: every used block says who took it."""
+    used = [line for line in pool.hw("pools threads").splitlines() if "  used  " in line]
+    assert used
+    assert all(re.search(r"  thread_make\+0x\w+", line) for line in used)
 
 
 def test_who_was_refused_is_named_by_a_return_address(recurse: Stopped) -> None:
@@ -66,6 +84,6 @@ def test_a_pool_that_was_never_made(recurse: Stopped) -> None:
 
 def test_the_early_heap(recurse: Stopped) -> None:
     heap = only(recurse.rows("pages"), MEMORY="early-heap")
-    used = recurse.number("'mem/page.c'::bump") - recurse.number("&__early_heap_start")
+    used = recurse.number("'mem/bump.c'::early.at") - recurse.number("&__early_heap_start")
     total = recurse.number("(char *)&__early_heap_end - (char *)&__early_heap_start")
     assert [int(heap[key]) for key in ("TOTAL", "IN_USE", "FREE")] == [total, used, total - used]

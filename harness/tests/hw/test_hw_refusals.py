@@ -44,5 +44,8 @@ def test_without_a_machine_and_help() -> None:
     argv = [str(find_gdb()), "--nx", "-q", "-batch", *(word for s in script for word in ("-ex", s))]
     ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     listed = re.findall(r"^hw (\w+) -- .", ended.stdout, re.MULTILINE)
-    assert listed == "blame bt fault heap labs pages paint pools pt stacks threads where".split()
+    assert (
+        listed
+        == "blame bt fault heap inject labs pages paint pools pt stacks threads where".split()
+    )
     assert ended.stderr.startswith("no machine is attached. Type, in a shell: make debug LAB=")

@@ -1,0 +1,13 @@
+/* Who called? From the frame records of the running code, for notes that are taken on the way. */
+#ifndef CORE_CALLERS_H
+#define CORE_CALLERS_H
+
+#include "arch/types.h"
+
+/*
+ * Called by a function that a function F called: the return addresses of F's call, of the call of F's
+ * caller, and so on, `count` of them; 0 from where the records leave the current thread's stack.
+ */
+void callers(uintptr_t *found, size_t count);
+
+#endif

@@ -1,0 +1,39 @@
+/* See cost.h. */
+#include "labs/cost.h"
+
+#include "arch/cycles.h"
+#include "core/report.h"
+
+#define PROBES 8
+
+static uint64_t overhead;
+
+/* Not inlined: one call site for all. */
+__attribute__((noinline, noclone)) struct cost cost_of(costed function, void *object,
+						       uintptr_t argument)
+{
+	uint64_t flags = irq_save();
+	uint64_t before = cycles();
+	void *result = function(object, argument);
+	uint64_t after = cycles();
+
+	irq_restore(flags);
+	return (struct cost){ result, after - before - overhead };
+}
+
+bool cost_start(void)
+{
+	bool exact = true;
+
+	cycles_start();
+	overhead = 0;
+	overhead = cost_of(lab_return, NULL, 0).instructions - 1;
+	for (int i = 0; i < PROBES; i++)
+		exact &= cost_of(lab_hundred, NULL, 0).instructions == 100;
+	if (!exact)
+		overhead = 0;
+	report("[mem-lab] cost unit=instructions exact=%s%s", exact ? "yes" : "no",
+	       exact ? ""
+		     : " : boot under -icount shift=0; without it these are the host's nanoseconds");
+	return exact;
+}
