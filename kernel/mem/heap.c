@@ -61,7 +61,7 @@ static struct header *previous(const struct header *b)
 		       : (struct header *)((uintptr_t)b - b->previous - HEAP_HEADER_BYTES);
 }
 
-static void set_size(const struct heap *h, struct header *b, size_t size, size_t used)
+static void set_size(struct heap *h, struct header *b, size_t size, size_t used)
 {
 	struct header *behind;
 
@@ -69,6 +69,8 @@ static void set_size(const struct heap *h, struct header *b, size_t size, size_t
 	behind = next(h, b);
 	if (behind)
 		behind->previous = size;
+	else
+		h->last = size;
 }
 
 static size_t place(const struct heap *h, const struct header *b)
@@ -119,7 +121,7 @@ static struct header *search(struct heap *h, size_t size)
 }
 
 /* Keep the first `size` bytes; what is behind becomes a block if it can hold anything. */
-static void split(const struct heap *h, struct header *b, size_t size)
+static void split(struct heap *h, struct header *b, size_t size)
 {
 	size_t rest = size_of(b) - size;
 	struct header *behind;
@@ -159,10 +161,16 @@ void *heap_alloc(struct heap *h, size_t size)
 	return b + 1;
 }
 
-static void join(const struct heap *h, struct header *b, const struct header *behind)
+static void join(struct heap *h, struct header *b, const struct header *behind)
 {
 	set_size(h, b, size_of(b) + HEAP_HEADER_BYTES + size_of(behind), 0);
 	clear_begins(h, place(h, behind));
+}
+
+/* Where a wrong size leads, an old header may well agree: only a true one counts. */
+static bool is_start(const struct heap *h, const struct header *b)
+{
+	return begins(h, place(h, b));
 }
 
 /* Do the neighbours agree with the header at b? Not if somebody wrote over one of the three. */
@@ -179,8 +187,9 @@ static bool is_whole(const struct heap *h, const struct header *b)
 		return false;
 	before = previous(b);
 	behind = next(h, b);
-	return (before ? size_of(before) == b->previous : b == first(h)) &&
-	       (!behind || behind->previous == size_of(b));
+	return (before ? is_start(h, before) && size_of(before) == b->previous : b == first(h)) &&
+	       (behind ? is_start(h, behind) && behind->previous == size_of(b)
+		       : h->last == size_of(b));
 }
 
 static bool has_tombstone(const void *memory)
@@ -210,7 +219,7 @@ static enum heap_error check(const struct heap *h, const void *memory)
 	b = (const struct header *)memory - 1;
 	if (!protected(PROTECT_HEAP_CHECK))
 		return HEAP_OK;
-	if (!begins(h, place(h, b)))
+	if (!is_start(h, b))
 		return check_inside(h, b);
 	if (!is_whole(h, b))
 		return HEAP_CORRUPT;

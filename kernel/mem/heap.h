@@ -16,6 +16,7 @@ struct heap {
 	uintptr_t base;
 	size_t size; /* bytes, headers included */
 	size_t allocs, frees, failures;
+	size_t last;		/* size of the last block, as its neighbour behind would have it */
 	size_t steps;		/* blocks looked at by the last heap_alloc() */
 	struct refusal refused; /* the last free that was */
 	uint64_t *starts;	/* one bit for each HEAP_ALIGN bytes: does a block begin there? */
