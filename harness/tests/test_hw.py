@@ -99,6 +99,19 @@ def pool(boot: Boot) -> Stopped:
     return boot("lab=pool.exhaust blocks=5", "pool_report")
 
 
+@pytest.fixture(scope="module")
+def paged(boot: Boot) -> Stopped:
+    return boot("lab=pool.overflow kind=1", FAULT_HOOK)
+
+
+@pytest.fixture(scope="module")
+def overflown(boot: Boot) -> Stopped:
+    return boot("lab=pool.overflow", "end")
+
+
+PARTS = "'kernel/labs/pool_overflow.c'::parts"
+
+
 def rows(text: str) -> Rows:
     """A table as it is printed: cells stand two blanks apart."""
     head, *lines = (re.split(r" {2,}", line.strip("* ")) for line in text.splitlines())
@@ -404,6 +417,30 @@ def test_who_was_refused_is_named_by_a_return_address(recurse: Stopped) -> None:
     after = recurse.number("(char *)&thread_start + 12")
     with poked(recurse, "thread_pool.last_failing_caller", after):
         assert only(recurse.rows("pools"), POOL="threads")["REFUSED"] == "thread_start+0xc"
+
+
+def test_blocks_on_pages_of_their_own(paged: Stopped) -> None:
+    """Free ones are not mapped: GDB reads their links where the pool does."""
+    lines = paged.hw("pools parts").splitlines()
+    assert lines[0] == "parts: 3 of 8 blocks used"
+    assert [line.split()[2] for line in lines[2:]] == ["used"] * 3 + ["free"] * 5
+    assert all("lab_pool_overflow+0x" in line for line in lines[2:5])
+    base, stride = (paged.number(f"{PARTS}.{key}") for key in ("base", "stride"))
+    for address, name in (
+        (base + stride, "pool:parts[1]+0x0"),
+        (base + stride + 64, "pool:parts[1]+0x40"),
+        (base + stride - 1, "pool:parts[1]-0x1"),
+        (0x6B6B6B6B6B6B6B83, "poison+0x18"),
+    ):
+        assert paged.hw(f"where {address:#x}").split()[0] == name
+
+
+def test_a_block_that_was_written_past(overflown: Stopped) -> None:
+    lines = overflown.hw("pools parts").splitlines()
+    assert [line.split()[2] for line in lines[2:5]] == ["used", "bad", "used"]
+    site = r"lab_pool_overflow\+0x\w+"
+    assert re.search(rf"  {site}  {site}$", lines[3]), "who took it, and who freed it"
+    assert re.fullmatch(rf"found last: overflow in block 1, offset 64, by {site}", lines[-1])
 
 
 def test_a_pool_that_was_never_made(recurse: Stopped) -> None:

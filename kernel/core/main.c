@@ -27,6 +27,7 @@ LINKER_SYMBOL(emergency_stack_base);
 #define BUILD_ID_OFFSET 16 /* behind the ELF note's header and its name "GNU" */
 #define BUILD_ID_BYTES 20
 #define LAB_STACK_SIZE (16 * KiB)
+#define PROTECTIONS_A_RECORD 13
 
 struct cpu cpus[NR_CPUS];
 struct emergency emergency[NR_CPUS];
@@ -131,13 +132,18 @@ static void report_line(const struct machine *m)
 	record_end();
 }
 
+/* As many records as they need: one holds about 18 switches. */
 static void report_protections(void)
 {
-	record_begin();
-	record_add("[boot] protect");
-	for (int i = 0; i < NR_PROTECTIONS; i++)
+	for (int i = 0; i < NR_PROTECTIONS; i++) {
+		if (i % PROTECTIONS_A_RECORD == 0) {
+			record_begin();
+			record_add("[boot] protect");
+		}
 		record_add(" %s=%s", protect_name(i), protected(i) ? "on" : "off");
-	record_end();
+		if (i % PROTECTIONS_A_RECORD == PROTECTIONS_A_RECORD - 1 || i == NR_PROTECTIONS - 1)
+			record_end();
+	}
 }
 
 /* protect=-guard: the guards of the image's own stacks become ordinary memory. */
