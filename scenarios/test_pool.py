@@ -32,7 +32,7 @@ SCENARIOS = [
         )
         for name, poke in (
             ("threads", {}),
-            ("threads-pages", {"stack": 16 << 10, "pages": 100}),
+            ("threads-pages", {"stack": 16 << 10, "pages": 102}),
             ("threads-addresses", {"stack": 2 << 20}),
         )
     ),
