@@ -15,6 +15,27 @@ SCENARIOS = [
         verdict="caught by=pool-limit",
         controls=(Control("protect=-pool-limit", "survived"),),
     ),
+    Scenario(
+        "pool.recover",
+        verdict="caught by=pool-limit",
+        controls=(Control("protect=-pool-limit", "survived"),),
+    ),
+    # A thread needs an object, pages and addresses: each in turn is the first to run dry.
+    *(
+        Scenario(
+            "pool.threads",
+            name=name,
+            poke=poke,
+            verdict="ok",
+            uncontrolled="a measurement: what is refused is refused as it should be;"
+            " pool.exhaust has the pool that does not refuse",
+        )
+        for name, poke in (
+            ("threads", {}),
+            ("threads-pages", {"stack": 16 << 10, "pages": 102}),
+            ("threads-addresses", {"stack": 2 << 20}),
+        )
+    ),
     # The memory-lab seed's figures: 50 %, 32768 bytes provided for 16192 requested, 16576 wasted.
     Scenario(
         "pool.frag",

@@ -38,7 +38,8 @@ class Pools(Command):
         chosen = [pool for name, pool in pools if argument in (name, text(pool["name"]))]
         if not chosen:
             raise gdb.GdbError(f'no pool is called "{argument}". Type: hw pools')
-        for pool in chosen:
+        # Labs that did not run have pools of the same name.
+        for pool in list(filter(is_made, chosen)) or chosen:
             yield from _blocks(pool, names)
 
 
@@ -84,7 +85,15 @@ def _blocks(pool, names):
     if broken:
         yield broken
     if int(pool["errors"]):
-        yield f"found by the pool itself: {pool['last']}"
+        yield _finding(pool["last"], names)
+
+
+def _finding(last, names):
+    """In words: what the pool itself found last (struct pool_finding)."""
+    error = str(last["error"]).removeprefix("POOL_").lower().replace("_", "-")
+    number = Blocks.of(last["owner"].dereference()).number(unsigned(last["address"]))
+    where = "" if number is None else f" in block {number}, offset {int(last['offset'])}"
+    return f"found last: {error}{where}, by {_site(unsigned(last['caller']), names)}"
 
 
 def _site(address, names):
