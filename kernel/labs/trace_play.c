@@ -14,30 +14,34 @@
 #define BESIDE                                                                                     \
 	(64 * KiB) /* what an allocator keeps beside the memory it hands out, and marks in it */
 
-static void *memory; /* ARENA + BESIDE, the early heap of each in turn */
+static void *memory; /* ARENA + BESIDE, the early heap of whoever plays; each has its own */
 
 /* --- the allocators: each as cost_of() calls it -------------------------------------------------- */
 
-static struct mem_pool pool;
+static struct mem_pool pools[TRACES], *pool = pools;
 static struct heap heap;
 static struct bump bump;
 static size_t largest;
 
-static void open_pool(void)
+/* A pool lives for ever: there is one for each trace. */
+static void *open_pool(void)
 {
-	if (!pool_init(&pool, "traces", largest, ARENA / ALIGN_UP(largest, 16UL)))
+	if (!pool_init(pool, "traces", largest, ARENA / ALIGN_UP(largest, 16UL)))
 		panic("no-pool");
+	return pool++;
 }
 
-static void open_heap(void)
+static void *open_heap(void)
 {
 	if (!heap_init(&heap, kmem_alloc_aligned(ARENA, HEAP_ALIGN), ARENA))
 		panic("no-heap");
+	return &heap;
 }
 
-static void open_bump(void)
+static void *open_bump(void)
 {
 	bump = (struct bump){ (uintptr_t)memory, (uintptr_t)memory + ARENA };
+	return &bump;
 }
 
 /* bump_alloc() takes three arguments. */
@@ -48,13 +52,12 @@ static void *take_bump(void *b, uintptr_t size)
 
 static const struct allocator {
 	const char *name;
-	void (*open)(void);
-	costed alloc, free; /* free NULL: there is none */
-	void *object;
+	void *(*open)(void); /* what alloc and free take as their object */
+	costed alloc, free;  /* free NULL: there is none */
 } allocators[] = {
-	{ "pool", open_pool, COSTED(pool_alloc), COSTED(pool_free), &pool },
-	{ "first-fit", open_heap, COSTED(heap_alloc), COSTED(heap_free), &heap },
-	{ "bump", open_bump, take_bump, NULL, &bump },
+	{ "pool", open_pool, COSTED(pool_alloc), COSTED(pool_free) },
+	{ "first-fit", open_heap, COSTED(heap_alloc), COSTED(heap_free) },
+	{ "bump", open_bump, take_bump, NULL },
 };
 
 /* --- what is measured ------------------------------------------------------------------------------ */
@@ -86,6 +89,7 @@ static uint64_t worst(const struct costs *c)
 }
 
 struct outcome {
+	void *object;
 	void *at[TRACE_SLOTS];
 	size_t size[TRACE_SLOTS];
 	size_t asked, failures;
@@ -110,7 +114,7 @@ static void note_served(struct outcome *o, size_t slot, uintptr_t at, size_t siz
 
 static void play_alloc(struct outcome *o, const struct allocator *by, size_t slot, size_t size)
 {
-	struct cost c = cost_of(by->alloc, by->object, size);
+	struct cost c = cost_of(by->alloc, o->object, size);
 
 	add_cost(&o->alloc, c.instructions);
 	o->asked++;
@@ -126,7 +130,7 @@ static void play_free(struct outcome *o, const struct allocator *by, size_t slot
 		return;
 	if (by->free)
 		add_cost(&o->free,
-			 cost_of(by->free, by->object, (uintptr_t)o->at[slot]).instructions);
+			 cost_of(by->free, o->object, (uintptr_t)o->at[slot]).instructions);
 	o->live -= o->size[slot];
 	o->at[slot] = NULL;
 }
@@ -136,8 +140,11 @@ static void play(const struct trace *t, const struct allocator *by)
 	struct outcome *o = &outcome;
 
 	memset(o, 0, sizeof(*o));
+	memory = page_alloc_run((ARENA + BESIDE) / PAGE_SIZE);
+	if (!memory)
+		panic("no-memory");
 	kmem_move(memory, ARENA + BESIDE);
-	by->open();
+	o->object = by->open();
 	for (size_t i = 0; i < t->count; i++) {
 		const struct trace_event *e = &t->events[i];
 
@@ -168,9 +175,6 @@ static void report_trace(const struct trace *t)
 
 LAB(mem, traces, "the same allocation traces through pool, first fit and bump", NO_PARAMS)
 {
-	memory = page_alloc_run((ARENA + BESIDE) / PAGE_SIZE);
-	if (!memory)
-		panic("no-memory");
 	cost_start();
 	traces_make();
 	report("[mem-lab][trace] arena=%lu", ARENA);
