@@ -43,7 +43,7 @@ struct inject_site {
 /* See inject(). */
 bool inject_decide(struct inject_site *site, size_t bytes);
 
-/* Must this call, for so many bytes, fail? Three instructions while the site is not armed. */
+/* Must this call, for so many bytes, fail? A load and a branch while the site is not armed. */
 static inline bool inject(struct inject_site *site, size_t bytes)
 {
 	return __builtin_expect(site->armed, false) && inject_decide(site, bytes);

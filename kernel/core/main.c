@@ -132,12 +132,27 @@ static void report_line(const struct machine *m)
 	record_end();
 }
 
+/* What is off; so many fit into a line. */
+#define PROTECTIONS_PER_LINE 10
+
 static void report_protections(void)
 {
+	unsigned int off = 0;
+
 	record_begin();
 	record_add("[boot] protect");
-	for (int i = 0; i < NR_PROTECTIONS; i++)
-		record_add(" %s=%s", protect_name(i), protected(i) ? "on" : "off");
+	for (int i = 0; i < NR_PROTECTIONS; i++) {
+		if (protected(i))
+			continue;
+		if (off && off % PROTECTIONS_PER_LINE == 0) {
+			record_end();
+			record_begin();
+			record_add("[boot] protect");
+		}
+		record_add(" %s=off", protect_name(i));
+		off++;
+	}
+	record_add(" : %s on", off ? "all others are" : "all are");
 	record_end();
 }
 

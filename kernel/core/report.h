@@ -13,7 +13,7 @@
  *
  *   [boot] highwater build=ID nonce=N el=E cpus=N ram=BYTES
  *   [boot] args : the boot line as read
- *   [boot] protect guard=on …                 every switch
+ *   [boot] protect guard=off …                what is switched off
  *   [lab] enter name=F.N param=VALUE … : sentence
  *   [lab] holding for=serial|gdb              waits for `go [key=value …]`, or for lab_hold = 0
  *   [EXC] sync|irq|fiq|serror|check ec= fsc= op=read|write|exec far= elr= sp= mode= cpu= thread= site= raw=
