@@ -268,6 +268,9 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted: the machine did not end by itself", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # make run … | head: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
 
 
 if __name__ == "__main__":
