@@ -27,16 +27,18 @@ class Blame(Command):
     hw blame canary       the canary of the function that called __stack_chk_fail
     hw blame guard-word   the lowest overwritten guard word of any stack
     hw blame freelist     the link by which a pool's free list leads astray
+    hw blame pool         the word of a free block, or beside a block, that a pool found written to
     hw blame ADDR         whoever wrote the word at ADDR last: hw blame &counter
 
-    For the first two the right content is known: of several stores, the one is shown that made it
-    wrong. The pool's own code passes a bad link on; the store is shown that it came from. The
-    machine then stands at that store, which is not yet done; continue goes forward to the detection
-    again. Wants a machine opened with REVERSE=1, at or after the detection, before the power-off.
+    Except for a link, and for ADDR, the right content is known: of several stores, the one is shown
+    that made it wrong. The pool's own code passes a bad link on; the store is shown that it came
+    from. The machine then stands at that store, which is not yet done; continue goes forward to the
+    detection again. Wants a machine opened with REVERSE=1, at or after the detection, before the
+    power-off.
     """
 
     word = "blame"
-    usage = "ADDR|canary|guard-word|freelist"
+    usage = "ADDR|canary|guard-word|freelist|pool"
 
     def run(self, argument):
         check_recorded()
@@ -152,7 +154,21 @@ def _free_list():
     raise gdb.GdbError("every pool's free list holds its free blocks. See: hw pools")
 
 
-DAMAGE = {"canary": _canary, "guard-word": _guard_word, "freelist": _free_list}
+# What a pool finds at a word of its own content, between blocks or in free ones.
+AT_A_WORD = ("POOL_WRITE_AFTER_FREE", "POOL_UNDERFLOW", "POOL_OVERFLOW")
+
+
+def _pool():
+    """The word that a pool itself found wrong, and reported."""
+    found = [pool["last"] for _, pool in find_pools() if int(pool["errors"])]
+    for last in found:
+        if str(last["error"]) in AT_A_WORD:
+            place = unsigned(last["address"]) + int(last["offset"])
+            return Word(place & -8, unsigned(last["expected"]))
+    raise gdb.GdbError("no pool has found a word that was written to. See: hw pools")
+
+
+DAMAGE = {"canary": _canary, "guard-word": _guard_word, "freelist": _free_list, "pool": _pool}
 
 
 # --- telling it --------------------------------------------------------------------------------

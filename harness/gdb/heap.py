@@ -8,7 +8,7 @@ from .kernel import Command, at, command, unsigned
 from .statics import variables_of
 from .table import table
 
-HEAD = ("VARIABLE", "SIZE", "BLOCKS", "FREE", "TOTAL_FREE", "LARGEST_FREE", "ALLOCS", "FREES")
+HEAD = ("HEAP", "SIZE", "BLOCKS", "FREE", "TOTAL_FREE", "LARGEST_FREE", "ALLOCS", "FREES")
 HEAD += ("FAILURES", "STATUS")
 COUNTS = ("allocs", "frees", "failures")
 
@@ -18,25 +18,32 @@ class Heap(Command):
     """Every first-fit heap of the kernel (struct heap), by a walk of its headers; with NAME: each
     block of one.
 
-    NAME is the heap's variable. TOTAL_FREE and LARGEST_FREE are bytes that can be asked for. A
-    block is believed when its header leads to the next one, or exactly to the heap's end, and that
-    one's header says the same size. Where the walk cannot go on it says why: a header was
-    overwritten. Who did it, in a recorded machine: hw blame ADDRESS of that header.
+    A heap is called by its file and its variable; NAME is either, or both: heap.c:heap. TOTAL_FREE
+    and LARGEST_FREE are bytes that can be asked for. A block is believed when its header leads to
+    the next one, or exactly to the heap's end, and that one's header says the same size. Where the
+    walk cannot go on it says why: a header was overwritten. Who did it, in a recorded machine:
+    hw blame ADDRESS of that header.
     """
 
     word = "heap"
     usage = "[NAME]"
 
     def run(self, argument):
-        heaps = variables_of("struct heap")
+        heaps = [(_name(symbol), heap) for symbol, heap in variables_of("struct heap")]
         if not argument:
             yield from table(HEAD, [_row(name, heap) for name, heap in heaps])
             return
-        chosen = [heap for name, heap in heaps if name == argument]
+        chosen = [(name, heap) for name, heap in heaps if argument in (name, *name.split(":", 1))]
         if not chosen:
             raise gdb.GdbError(f'no heap is called "{argument}". Type: hw heap')
-        for heap in chosen:
+        for name, heap in chosen:
+            yield f"{name}:"
             yield from _listing(heap)
+
+
+def _name(symbol):
+    """heap.c:inner"""
+    return f"{symbol.symtab.filename.rpartition('/')[2]}:{symbol.name}"
 
 
 @dataclass(frozen=True)

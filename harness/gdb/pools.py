@@ -56,7 +56,7 @@ def _row(variable, pool, names):
 
 def find_pools():
     """(variable's name, struct mem_pool)."""
-    return variables_of("struct mem_pool")
+    return [(symbol.name, pool) for symbol, pool in variables_of("struct mem_pool")]
 
 
 # --- the blocks of one -------------------------------------------------------------------------

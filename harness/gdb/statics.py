@@ -8,12 +8,12 @@ INSTRUCTION = 4
 
 
 def variables_of(type_name):
-    """(name, value) of each, by address: global, static, and static inside a function, where
-    several may have one name.
+    """(symbol, value) of each, by address: global, static, and static inside a function. Several
+    may have one name.
     """
     wanted = gdb.lookup_type(type_name)
     found = {
-        unsigned(symbol.value().address): (symbol.name, symbol.value())
+        unsigned(symbol.value().address): (symbol, symbol.value())
         for block in _blocks_of_code()
         for symbol in block
         if symbol.is_variable

@@ -5,7 +5,7 @@ Each blame test starts at the detection, with nothing known but what was detecte
 
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,9 +32,22 @@ def soon() -> Deadline:
 @pytest.fixture
 def at_fault(tmp_path: Path) -> Iterator[Rewound]:
     """at_fault(boot line): recorded, replayed, and stopped where the fault was detected."""
+    with _replays(tmp_path, FAULT_HOOK) as at_fault:
+        yield at_fault
+
+
+@pytest.fixture
+def at_end(tmp_path: Path) -> Iterator[Rewound]:
+    """The same for a boot that comes to no fault: at its power-off."""
+    with _replays(tmp_path, rewind.POWER_OFF) as at_end:
+        yield at_end
+
+
+@contextmanager
+def _replays(tmp_path: Path, place: str) -> Iterator[Rewound]:
     with ExitStack() as owned:
 
-        def at_fault(line: str) -> GdbSession:
+        def stopped(line: str) -> GdbSession:
             spec = MachineSpec(ROOT / KERNEL, line)
             replay = rewind.record(spec, tmp_path, soon()).replay
             machine = owned.enter_context(Machine(replay, tmp_path))
@@ -47,10 +60,10 @@ def at_fault(tmp_path: Path) -> Iterator[Rewound]:
             gdb.breakpoint(FAULT_HOOK)
             gdb.breakpoint(rewind.POWER_OFF)
             gdb.cont()
-            assert gdb.wait_stop(soon()).function == FAULT_HOOK
+            assert gdb.wait_stop(soon()).function == place
             return gdb
 
-        yield at_fault
+        yield stopped
 
 
 # --- blame -------------------------------------------------------------------------------------
@@ -91,6 +104,23 @@ def test_blame_a_free_list(at_fault: Rewound) -> None:
     assert gdb.backtrace()[0].function == "write_after_free"
 
 
+@pytest.mark.parametrize(
+    ("lab", "what", "culprit"),
+    [
+        ("pool.use_after_free", "pool", "write_weight"),
+        ("pool.freelist_smash", "freelist", "write_after_free"),
+        ("pool.overflow", "pool", "write_bytes"),
+    ],
+)
+def test_blame_what_a_pool_found_by_itself(
+    at_end: Rewound, lab: str, what: str, culprit: str
+) -> None:
+    """No fault: the pool refused to go on, and the lab ended. The way back is from there."""
+    gdb = at_end(f"lab={lab}")
+    assert f"until {culprit}() wrote it" in gdb.console_moving(f"hw blame {what}")
+    assert gdb.backtrace()[0].function == culprit
+
+
 def test_blame_any_address_and_nobody(at_fault: Rewound) -> None:
     gdb = at_fault("lab=stack.canary")
     assert "until link_thread() wrote it" in gdb.console_moving("hw blame &all_threads")
@@ -108,6 +138,7 @@ def test_nothing_to_blame(at_fault: Rewound) -> None:
 NOTHING = {
     "guard-word": "guard words are as they should be",
     "freelist": "free list holds its free blocks",
+    "pool": "no pool has found a word",
     "nosuch": r"No symbol .nosuch. in current context",
 }
 

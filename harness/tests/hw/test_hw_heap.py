@@ -2,10 +2,11 @@
 
 import pytest
 
-from harness.tests.hw.conftest import Stopped, only, poked, refusal
+from harness.tests.hw.conftest import Rows, Stopped, only, poked, refusal, rows
 
 HEADER = 16
 CHUNK = 1024
+NAME = "heap.c:heap"
 BASE = "'labs/heap.c'::heap.base"
 
 
@@ -15,14 +16,19 @@ def header(heap: Stopped, block: int) -> str:
     return f"({base:#x} + {block * (HEADER + CHUNK)})"
 
 
+def the_heap(heap: Stopped) -> tuple[dict[str, str], Rows]:
+    """Its row among all heaps, and its blocks."""
+    listing = heap.hw(f"heap {NAME}").partition("\n")[2]
+    return only(heap.rows("heap"), HEAP=NAME), rows(listing)
+
+
 def test_it_counts_what_the_kernel_counts(heap: Stopped) -> None:
-    (frag,) = (r for r in heap.records("mem-lab", "malloc") if "free_blocks" in r.fields)
-    (row,) = heap.rows("heap")
-    listed = heap.rows("heap heap")
+    (frag,) = (r for r in heap.records("mem-lab", "malloc") if "total_free" in r.fields)
+    row, listed = the_heap(heap)
     assert {key: row[key.upper()] for key in ("total_free", "largest_free")} == {
         key: frag.fields[key] for key in ("total_free", "largest_free")
     }
-    assert (row["VARIABLE"], row["SIZE"], row["STATUS"]) == ("heap", "65536", "ok")
+    assert (row["SIZE"], row["STATUS"]) == ("65536", "ok")
     assert row["FREE"] == frag.fields["free_blocks"]
     assert [row[key] for key in ("ALLOCS", "FREES", "FAILURES")] == ["63", "32", "2"]
     assert len(listed) == int(row["BLOCKS"]) == 63
@@ -44,33 +50,41 @@ def test_it_counts_what_the_kernel_counts(heap: Stopped) -> None:
 def test_a_size_that_is_none_ends_the_walk(heap: Stopped, size: int, why: str) -> None:
     at = header(heap, 5)
     with poked(heap, f"((struct header *){at})->size_and_used", size):
-        said, row = heap.hw("heap heap"), only(heap.rows("heap"), VARIABLE="heap")
+        said, (row, _) = heap.hw(f"heap {NAME}"), the_heap(heap)
     place = heap.number(at)
     assert said.splitlines()[-1] == f"the header at {place:#x} is overwritten: {why}"
-    assert len(said.splitlines()) == 1 + 5 + 1
+    assert len(said.splitlines()) == 2 + 5 + 1
     assert (row["BLOCKS"], row["STATUS"]) == ("5", said.splitlines()[-1])
 
 
 def test_a_header_that_does_not_know_the_block_before_it(heap: Stopped) -> None:
     with poked(heap, f"((struct header *){header(heap, 7)})->previous", 0x30):
-        listed, row = heap.rows("heap heap"), only(heap.rows("heap"), VARIABLE="heap")
+        row, listed = the_heap(heap)
     wrong = {block["BLOCK"]: block["HEADER"] for block in listed if block["HEADER"] != "ok"}
     assert wrong == {"7": "overwritten: says 0x30 before it, not 0x400"}
     assert row["STATUS"] == f"block 7: {wrong['7']}"
     with poked(heap, f"((struct header *){header(heap, 0)})->previous", 0x20):
-        assert heap.rows("heap heap")[0]["HEADER"] == "overwritten: first, but says 0x20 before it"
+        assert the_heap(heap)[1][0]["HEADER"] == "overwritten: first, but says 0x20 before it"
 
 
 def test_a_size_that_is_wrong_but_leads_somewhere(heap: Stopped) -> None:
     """One block longer by a block: the walk skips one, and the next does not agree."""
     longer = 2 * CHUNK + HEADER
     with poked(heap, f"((struct header *){header(heap, 2)})->size_and_used", longer):
-        listed = heap.rows("heap heap")
+        _, listed = the_heap(heap)
     assert listed[2]["SIZE"] == str(longer)
     assert listed[3]["HEADER"] == f"overwritten: says 0x400 before it, not {longer:#x}"
 
 
 def test_a_heap_that_is_not_there(heap: Stopped, recurse: Stopped) -> None:
     assert refusal(heap.gdb, "hw heap nosuch") == 'no heap is called "nosuch". Type: hw heap'
-    assert only(recurse.rows("heap"), VARIABLE="heap")["STATUS"] == "not made yet"
-    assert recurse.hw("heap heap") == "this heap is not made yet\n"
+    assert only(recurse.rows("heap"), HEAP=NAME)["STATUS"] == "not made yet"
+    assert recurse.hw(f"heap {NAME}") == f"{NAME}:\nthis heap is not made yet\n"
+
+
+def test_heaps_of_one_name_are_told_apart(heap: Stopped) -> None:
+    titles = [line for line in heap.hw("heap heap").splitlines() if line.endswith(":")]
+    named = [row["HEAP"] for row in heap.rows("heap")]
+    assert titles == [f"{name}:" for name in named if name.endswith(":heap")]
+    assert NAME in named
+    assert len(set(named)) == len(named) > 1
