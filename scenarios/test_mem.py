@@ -19,7 +19,15 @@ SCENARIOS = [
 # What each check of the pool costs: pool.constant once with everything on, and once without each.
 SWITCHED = "mem/switches.log"
 GOLDENS = (SWITCHED,)
-SWITCHES = ("", "-pool-limit")
+SWITCHES = (
+    "",
+    "-pool-limit",
+    "-pool-check",
+    "-pool-link",
+    "-poison",
+    "-redzone",
+    "-pool-limit,-pool-check,-pool-link,-poison,-redzone",
+)
 
 
 def test_mem(case: Case, walk: Walk) -> None:

@@ -28,7 +28,6 @@ LINKER_SYMBOL(emergency_stack_base);
 #define BUILD_ID_OFFSET 16 /* behind the ELF note's header and its name "GNU" */
 #define BUILD_ID_BYTES 20
 #define LAB_STACK_SIZE (16 * KiB)
-#define PROTECTIONS_A_RECORD 13
 
 struct cpu cpus[NR_CPUS];
 struct emergency emergency[NR_CPUS];

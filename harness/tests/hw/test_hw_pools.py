@@ -2,9 +2,25 @@
 
 import re
 
-from harness.tests.hw.conftest import Rows, Stopped, only, poked, refusal
+import pytest
+
+from harness.tests.hw.conftest import Boot, Rows, Stopped, only, poked, refusal
+from harness.walk import FAULT_HOOK
 
 COUNTS = ("block", "capacity", "in_use", "high_water", "allocs", "frees", "failures")
+
+
+PARTS = "'kernel/labs/pool_overflow.c'::parts"
+
+
+@pytest.fixture(scope="module")
+def paged(boot: Boot) -> Stopped:
+    return boot("lab=pool.overflow kind=1", FAULT_HOOK)
+
+
+@pytest.fixture(scope="module")
+def overflown(boot: Boot) -> Stopped:
+    return boot("lab=pool.overflow", "end")
 
 
 def counts(found: Rows, name: str) -> dict[str, str]:
@@ -87,3 +103,27 @@ def test_the_early_heap(recurse: Stopped) -> None:
     used = recurse.number("'mem/bump.c'::early.at") - recurse.number("&__early_heap_start")
     total = recurse.number("(char *)&__early_heap_end - (char *)&__early_heap_start")
     assert [int(heap[key]) for key in ("TOTAL", "IN_USE", "FREE")] == [total, used, total - used]
+
+
+def test_blocks_on_pages_of_their_own(paged: Stopped) -> None:
+    """Free ones are not mapped: GDB reads their links where the pool does."""
+    lines = paged.hw("pools parts").splitlines()
+    assert lines[0] == "parts: 3 of 8 blocks used"
+    assert [line.split()[2] for line in lines[2:]] == ["used"] * 3 + ["free"] * 5
+    assert all("lab_pool_overflow+0x" in line for line in lines[2:5])
+    base, stride = (paged.number(f"{PARTS}.{key}") for key in ("base", "stride"))
+    for address, name in (
+        (base + stride, "pool:parts[1]+0x0"),
+        (base + stride + 64, "pool:parts[1]+0x40"),
+        (base + stride - 1, "pool:parts[1]-0x1"),
+        (0x6B6B6B6B6B6B6B83, "poison+0x18"),
+    ):
+        assert paged.hw(f"where {address:#x}").split()[0] == name
+
+
+def test_a_block_that_was_written_past(overflown: Stopped) -> None:
+    lines = overflown.hw("pools parts").splitlines()
+    assert [line.split()[2] for line in lines[2:5]] == ["used", "bad", "used"]
+    site = r"lab_pool_overflow\+0x\w+"
+    assert re.search(rf"  {site}  {site}$", lines[3]), "who took it, and who freed it"
+    assert re.fullmatch(rf"found last: overflow in block 1, offset 64, by {site}", lines[-1])

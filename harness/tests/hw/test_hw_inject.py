@@ -16,7 +16,7 @@ from harness.session import COMMANDS
 from harness.tools import find_gdb
 from harness.walk import KERNEL
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SECONDS = 20
 
 Boot = Callable[[str], tuple[Machine, GdbSession]]
