@@ -2,13 +2,12 @@
 #include "arch/psci.h"
 
 #include "arch/mmu.h"
+#include "arch/mpidr.h"
 #include "arch/sysreg.h"
 
 #define PSCI_CPU_OFF 0x84000002UL
 #define PSCI_CPU_ON 0xc4000003UL
 #define PSCI_SYSTEM_OFF 0x84000008UL
-
-LINKER_SYMBOL(secondary_start);
 
 enum conduit { CONDUIT_HVC, CONDUIT_SMC };
 uint32_t psci_conduit = CONDUIT_HVC; /* start.S writes it, last.S reads it */
@@ -27,11 +26,21 @@ static int64_t psci_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a
 	return (int64_t)x0;
 }
 
-int psci_cpu_on(unsigned int cpu, const void *thread)
+int psci_cpu_on(uint64_t mpidr, void (*entry)(void), const void *thread)
 {
-	uint64_t mpidr = (uint64_t)(cpu / 16) << 8 | cpu % 16; /* 16 CPUs a cluster on this board */
+	return (int)psci_call(PSCI_CPU_ON, mpidr & MPIDR_AFFINITY, virt_to_phys(entry),
+			      (uintptr_t)thread);
+}
 
-	return (int)psci_call(PSCI_CPU_ON, mpidr, virt_to_phys(secondary_start), (uintptr_t)thread);
+const char *psci_error_name(int error)
+{
+	static const char *const names[] = {
+		"success",    "not-supported",	  "invalid-parameters", "denied",
+		"already-on", "on-pending",	  "internal-failure",	"not-present",
+		"disabled",   "invalid-address",
+	};
+
+	return error <= 0 && (size_t)-error < ARRAY_SIZE(names) ? names[-error] : "unknown";
 }
 
 void psci_cpu_off(void)

@@ -4,8 +4,15 @@
 
 #include "arch/types.h"
 
-/* Start a CPU at secondary_start (start.S) with `thread` in x0; 0, or the PSCI error (negative). */
-int psci_cpu_on(unsigned int cpu, const void *thread);
+/* Where a CPU may begin (start.S), its thread in x0: in that thread, or in the light environment first. */
+void secondary_start(void);
+void light_start(void);
+
+/* Start the CPU of this affinity at `entry` with `thread` in x0; 0, or the PSCI error (negative). */
+int psci_cpu_on(uint64_t mpidr, void (*entry)(void), const void *thread);
+
+/* The error's name as Arm DEN0022 5.2.2 has it, in small letters. */
+const char *psci_error_name(int error);
 
 /* Switch this CPU off. Does not return. */
 __attribute__((noreturn)) void psci_cpu_off(void);

@@ -24,6 +24,7 @@
 #define DEVICES_SIZE 0x01200000
 #define GICD_BASE 0x08000000
 #define GICR_BASE 0x080a0000
+#define GICR_SIZE 0x00f60000 /* 123 CPUs */
 #define UART_BASE 0x09000000
 
 /* Interrupt numbers: PPIs of the generic timer, SPI 1 for the UART. */

@@ -5,10 +5,25 @@
 #include "core/cpu.h"
 #include "core/format.h"
 #include "core/protect.h"
+#include "core/string.h"
+#include "mem/page.h"
 #include "mem/window.h"
 #include "proc/thread.h"
 
 unsigned int smp_cpus = 1;
+uint64_t smp_ids[NR_CPUS];
+
+struct cpu *smp_cpu(unsigned int index)
+{
+	if (!cpus[index]) {
+		cpus[index] = kmem_alloc_aligned(sizeof(struct cpu), 16);
+		if (!cpus[index])
+			return NULL;
+		memset(cpus[index], 0, sizeof(struct cpu));
+		cpus[index]->index = index;
+	}
+	return cpus[index];
+}
 
 static void name_stack(struct stack *s, const char *kind, unsigned int index)
 {
@@ -52,19 +67,21 @@ struct thread *smp_start(unsigned int index, void (*function)(void *), void *arg
 {
 	char name[THREAD_NAME_MAX] = "";
 	struct text text = { .buffer = name, .size = sizeof(name) - 1 };
-	struct cpu *cpu = &cpus[index];
+	struct cpu *cpu;
 	struct thread *t;
 
 	if (!index || index >= smp_cpus)
 		return NULL;
-	cpu->index = index;
+	cpu = smp_cpu(index);
+	if (!cpu)
+		return NULL;
 	text_format(&text, "cpu%u", index);
 	t = thread_make(name, function, argument, THREAD_STACK_DEFAULT, PAGE_SIZE);
 	if (!t)
 		return NULL;
 	if (make_stacks(cpu)) {
 		bind(cpu, t);
-		if (psci_cpu_on(index, t) == 0)
+		if (psci_cpu_on(mpidr_of(index), secondary_start, t) == 0)
 			return t;
 		free_stacks(cpu);
 	}

@@ -5,6 +5,7 @@
 #ifndef PROC_SMP_H
 #define PROC_SMP_H
 
+#include "arch/virt.h"
 #include "core/thread.h"
 
 /*
@@ -13,7 +14,11 @@
  */
 struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument);
 
-/* How many CPUs the device tree names; main.c sets it. */
+/* How many CPUs the device tree names, and the affinity of each (mpidr.h); main.c sets both. */
 extern unsigned int smp_cpus;
+extern uint64_t smp_ids[NR_CPUS];
+
+/* What CPU `index` has for itself, made at the first call; NULL: the early heap is empty. */
+struct cpu *smp_cpu(unsigned int index);
 
 #endif
