@@ -431,7 +431,7 @@ ADDRESSES = (
 
 
 def test_where_names_what_the_kernel_names(recurse: Stopped) -> None:
-    """The kernel's where_any() is called for each, with the line of an emergency that never came."""
+    """The kernel's where_any() is called for each, with the line of no emergency."""
     line = "cpus[0].text[2]"
     for expression in ADDRESSES:
         recurse.gdb.set_var(f"{line}.buffer", "(char *)cpus[0].line[2]")

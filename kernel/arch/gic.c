@@ -119,8 +119,8 @@ void gic_send(unsigned int index, unsigned int intid)
 
 	/* IHI 0069 12.2.21: a list of Aff0 below one Aff1. What it is to see was stored before. */
 	dsb();
-	sysreg_write(ICC_SGI1R_EL1, (mpidr >> 8 & 0xff) << 16 | (uint64_t)intid << 24 |
-					    1UL << (mpidr & 0xf));
+	sysreg_write(ICC_SGI1R_EL1,
+		     (mpidr >> 8 & 0xff) << 16 | (uint64_t)intid << 24 | 1UL << (mpidr & 0xf));
 	isb();
 }
 

@@ -1,6 +1,6 @@
 /*
- * GICv3 (Arm IHI 0069), one security state. Interrupts are Group 1, so they come as IRQ; the watchdog's
- * is Group 0, so it comes as FIQ and irq_save() does not mask it.
+ * GICv3 (Arm IHI 0069), one security state. Interrupts are Group 1, so they come as IRQ; the
+ * watchdog's is Group 0, so it comes as FIQ and irq_save() does not mask it.
  */
 #ifndef ARCH_GIC_H
 #define ARCH_GIC_H
@@ -8,9 +8,9 @@
 #include "arch/types.h"
 
 /*
- * The distributor, once, then this CPU's redistributor and CPU interface. Up to 123 redistributors lie in
- * the board's first region; `second` is where the others are and how many bytes they take, 0: nowhere.
- * False: no translation tables for that.
+ * The distributor, once, then this CPU's redistributor and CPU interface. Up to 123 redistributors
+ * lie in the board's first region; `second` is where the others are and how many bytes they take,
+ * 0: nowhere. False: no translation tables for that.
  */
 bool gic_init(uintptr_t second, size_t size);
 void gic_init_cpu(void);

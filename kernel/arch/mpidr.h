@@ -1,7 +1,7 @@
 /*
- * CPUs by their affinity, MPIDR_EL1 (Arm ARM D13.2.101), and by their index, a small number. This board
- * puts 16 CPUs into a cluster: CPU i is i / 16 in Aff1 and i % 16 in Aff0. So affinities are sparse, and
- * none of them is an index.
+ * CPUs by their affinity, MPIDR_EL1 (Arm ARM D13.2.101), and by their index, a small number. This
+ * board puts 16 CPUs into a cluster: CPU i is i / 16 in Aff1 and i % 16 in Aff0. So affinities are
+ * sparse, and none of them is an index.
  */
 #ifndef ARCH_MPIDR_H
 #define ARCH_MPIDR_H
@@ -9,7 +9,8 @@
 #include "arch/types.h"
 #include "arch/virt.h"
 
-#define MPIDR_AFFINITY 0xff00ffffffUL /* Aff3 to Aff0; the other bits say nothing about which CPU it is */
+#define MPIDR_AFFINITY                                                                             \
+	0xff00ffffffUL /* Aff3 to Aff0; the other bits say nothing about which CPU it is */
 
 /* vectors.S and light.S do the same. */
 static inline unsigned int mpidr_index(uint64_t mpidr)

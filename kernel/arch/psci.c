@@ -35,8 +35,8 @@ int psci_cpu_on(uint64_t mpidr, void (*entry)(void), const void *thread)
 const char *psci_error_name(int error)
 {
 	static const char *const names[] = {
-		"success",    "not-supported",	  "invalid-parameters", "denied",
-		"already-on", "on-pending",	  "internal-failure",	"not-present",
+		"success",    "not-supported",	 "invalid-parameters", "denied",
+		"already-on", "on-pending",	 "internal-failure",   "not-present",
 		"disabled",   "invalid-address",
 	};
 

@@ -4,11 +4,16 @@
 
 #include "arch/types.h"
 
-/* Where a CPU may begin (start.S), its thread in x0: in that thread, or in the light environment first. */
+/*
+ * Where a CPU may begin (start.S), its thread in x0: in that thread, or in the light environment
+ * first.
+ */
 void secondary_start(void);
 void light_start(void);
 
-/* Start the CPU of this affinity at `entry` with `thread` in x0; 0, or the PSCI error (negative). */
+/*
+ * Start the CPU of this affinity at `entry` with `thread` in x0; 0, or the PSCI error (negative).
+ */
 int psci_cpu_on(uint64_t mpidr, void (*entry)(void), const void *thread);
 
 /* The error's name as Arm DEN0022 5.2.2 has it, in small letters. */

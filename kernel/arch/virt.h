@@ -6,6 +6,8 @@
  *
  *   KVA_BASE + pa         everything physical: RAM, the image inside it, devices
  *   STACK_WINDOW …        stacks made at run time, one unmapped guard between neighbours
+ *   PERMANENT_STACKS …    boot.* labs: a slot for each CPU, guards, its three stacks
+ *   BOOT_STACKS …         boot.* labs: 256 times 1 KiB, CPU 0's on top
  */
 #ifndef ARCH_VIRT_H
 #define ARCH_VIRT_H
@@ -13,6 +15,11 @@
 #define KVA_BASE 0xffffff8000000000
 #define STACK_WINDOW 0xffffffe000000000
 #define STACK_WINDOW_PAGES 16384
+#define PERMANENT_STACKS 0xfffffff000000000
+/* One page short of the end of the address space, so that there is a guard above too. */
+#define BOOT_STACKS_TOP 0xfffffffffffff000
+#define BOOT_STACK_RESERVED 1024
+#define BOOT_STACKS (BOOT_STACKS_TOP - NR_CPUS * BOOT_STACK_RESERVED)
 
 #define RAM_BASE 0x40000000
 /* A bare ELF gets its device tree at the start of RAM; the image starts behind the 2 MiB kept for it. */

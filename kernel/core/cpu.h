@@ -17,6 +17,8 @@ struct cpu {
 	uintptr_t irq_stack_top;
 	struct stack irq_stack;
 	struct stack emergency_stack;
+	struct stack boot_stack; /* boot.* labs: the 1 KiB it begins on */
+	struct thread *first;	 /* boot.* labs: what it leaves that for */
 	struct thread *idle;
 	uint64_t ticks;
 	bool reporting_fault; /* a fault now is a fault in the fault report */

@@ -7,6 +7,7 @@
 #include "core/fdt.h"
 #include "core/format.h"
 #include "core/lab.h"
+#include "core/light.h"
 #include "core/protect.h"
 #include "core/report.h"
 #include "core/stack.h"
@@ -42,7 +43,7 @@ struct machine {
 	uint64_t ram; /* bytes */
 	unsigned int cpus;
 	uint64_t redistributors, redistributors_size; /* the GIC's second region of them, 0: none */
-	const char *wrong; /* NULL, or why the machine cannot be used */
+	const char *wrong;			      /* NULL, or why the machine cannot be used */
 };
 
 static void static_stack(struct stack *s, const char *name, char *base, size_t size)
@@ -207,12 +208,16 @@ void boot_main(uintptr_t dtb, unsigned int el)
 	lab_boot_line(m.line, m.line_length);
 	report_protections();
 	prepare_stacks();
-	map_ram(m.ram);
-	window_init();
 	smp_cpus = m.cpus;
 	if (!gic_init(m.redistributors, m.redistributors_size))
 		panic("no-tables-for-gic");
 	gic_init_cpu();
+	if (lab_is_light()) {
+		light_memory(virt_to_phys(__image_end), RAM_BASE + m.ram);
+		lab_main(NULL);
+	}
+	map_ram(m.ram);
+	window_init();
 	sched_init(m.line, m.line_length);
 	if (lab_is_for_boot_stack())
 		lab_main(NULL);

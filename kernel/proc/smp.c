@@ -51,7 +51,7 @@ static void free_stacks(struct cpu *cpu)
 	window_stack_free(&cpu->emergency_stack);
 }
 
-static void bind(struct cpu *cpu, struct thread *t)
+void smp_bind(struct cpu *cpu, struct thread *t)
 {
 	struct emergency *e = &emergency[cpu->index];
 
@@ -80,7 +80,7 @@ struct thread *smp_start(unsigned int index, void (*function)(void *), void *arg
 	if (!t)
 		return NULL;
 	if (make_stacks(cpu)) {
-		bind(cpu, t);
+		smp_bind(cpu, t);
 		if (psci_cpu_on(mpidr_of(index), secondary_start, t) == 0)
 			return t;
 		free_stacks(cpu);

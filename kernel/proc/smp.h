@@ -18,6 +18,9 @@ struct thread *smp_start(unsigned int index, void (*function)(void *), void *arg
 extern unsigned int smp_cpus;
 extern uint64_t smp_ids[NR_CPUS];
 
+/* Its stacks are there: tell the vectors, and that t runs on it. */
+void smp_bind(struct cpu *cpu, struct thread *t);
+
 /* What CPU `index` has for itself, made at the first call; NULL: the early heap is empty. */
 struct cpu *smp_cpu(unsigned int index);
 
