@@ -98,6 +98,7 @@ PYTHON = {
     "conftest": Row(9),
     "harness.cli": Row(9),
     "harness.suite": Row(9),
+    "harness.bootstacks": Row(10),
 }
 
 # Folders whose every file has the same row. Nobody imports from them but their own files.

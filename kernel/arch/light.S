@@ -58,9 +58,11 @@ function light_leave
 	b	vector_resume
 	endfunction light_leave
 
+	.cfi_startproc
 function light_swap_sp
 	mov	sp, x0
 	ret
+	.cfi_endproc
 	endfunction light_swap_sp
 
 	.cfi_startproc
