@@ -9,12 +9,9 @@
 #include "arch/watch.h"
 #include "core/lab.h"
 #include "core/light.h"
-#include "core/protect.h"
 #include "core/report.h"
-#include "labs/boot_crew.h"
-#include "labs/illegal.h"
 #include "core/spinlock.h"
-#include "labs/recurse.h"
+#include "labs/boot_crew.h"
 #include "proc/permanent.h"
 #include "proc/thread.h"
 
@@ -27,22 +24,8 @@ LINKER_SYMBOL(__image_end);
 
 /* The lab's own parameters, for every CPU to read. */
 static struct {
-	uint64_t mapper, after, unmap, act;
+	uint64_t mapper, after, unmap;
 } how;
-
-/* Before anything is called: the neighbour's stack is this CPU's guard. */
-static void guard_boot_stack(const struct cpu *cpu)
-{
-	const struct stack *s = &cpu->boot_stack;
-
-	if (protected(PROTECT_WATCH))
-		watch_arm(s->base - s->guard, s->guard);
-}
-
-static void overflow_boot_stack(const struct cpu *cpu)
-{
-	recurse(cpu->boot_stack.base - crew.past);
-}
 
 /*
  * What a mapper is like whose author has 8 KiB: it plans every page of the CPU's stacks before it
@@ -155,7 +138,7 @@ static void leave_boot_stack(struct thread *t)
 	struct cpu *cpu = t->cpu;
 	volatile uint64_t local = cpu->index;
 
-	guard_boot_stack(cpu);
+	crew_guard_boot_stack(cpu);
 	if (!stack_contains(&cpu->boot_stack, (uintptr_t)&local))
 		crew.astray = true;
 	if (cpu->index && cpu->index == crew.silent)
@@ -166,7 +149,7 @@ static void leave_boot_stack(struct thread *t)
 			say_map();
 	}
 	if (crew.overflow == OVERFLOW_BOOT && cpu->index == crew.last)
-		overflow_boot_stack(cpu);
+		crew_overflow_boot_stack(cpu);
 	map_own_stacks(cpu);
 	watch_disarm();
 	if (how.after == AFTER_RETURN)
@@ -198,8 +181,6 @@ static void tiny_finish(void)
 
 #define STACK_PARAM(P) P(stack, 1 * KiB, 256, 1 * KiB, "bytes of boot stack a CPU, a power of two")
 #define SIZE_PARAM(P) P(size, 4, 1, 16, "pages of permanent stack a CPU")
-#define PAST_PARAM(P)                                                                              \
-	P(past, 256, 128, 512, "bytes below a stack where its overflow would turn back")
 
 #define TINY_PARAMS(P)                                                                             \
 	STACK_PARAM(P)                                                                             \
@@ -235,7 +216,7 @@ LAB_LIGHT(boot, tiny, "every CPU starts on 1 KiB, maps stacks of its own and mov
 #define SMP_PARAMS(P)                                                                              \
 	SIZE_PARAM(P)                                                                              \
 	P(overflow, 0, 0, 3, "the last CPU overflows its 1 boot, 2 permanent, 3 exception stack")  \
-	PAST_PARAM(P)                                                                              \
+	CREW_PAST_PARAM(P)                                                                         \
 	P(silent, 0, 0, NR_CPUS - 1, "a CPU that starts and never says so; 0: none")               \
 	P(absent, 0, 0, 1, "1: the firmware is asked for one more CPU than there are")             \
 	P(heed, 1, 0, 1, "0: do not look at what the firmware answers")                            \
@@ -255,81 +236,6 @@ LAB_LIGHT(boot, smp, "every CPU comes up, moves to its own stacks and is called 
 		.heed = a->heed,
 		.deadline = a->deadline,
 		.begin = leave_boot_stack,
-	};
-	crew_boot();
-}
-
-/* --- boot.light ------------------------------------------------------------------------------ */
-
-enum act { ACT_NONE, ACT_NULL, ACT_UNDEFINED, ACT_OVERFLOW, ACT_HANG };
-
-static void fault_light(const struct cpu *cpu)
-{
-	if (how.act == ACT_NULL)
-		write_null();
-	if (how.act == ACT_UNDEFINED)
-		FAULT_SITE(light_undefined, "mrs xzr, s3_7_c15_c15_7", "r"(0));
-	if (how.act == ACT_OVERFLOW)
-		overflow_boot_stack(cpu);
-	while (how.act == ACT_HANG)
-		;
-}
-
-/* Three pages, then more than there are. */
-static void take_memory(void)
-{
-	struct light_line line;
-	size_t before = light_pages_left();
-	uintptr_t one = light_pages(PAGE_SIZE);
-	uintptr_t two = light_pages(2 * PAGE_SIZE);
-	size_t after = light_pages_left();
-
-	light_begin(&line, "[boot-lab] bump took");
-	light_number(&line, "bytes", before - after);
-	light_number(&line, "apart", two - one);
-	light_number(&line, "too-many", light_pages(after + PAGE_SIZE));
-	light_number(&line, "lost", after - light_pages_left());
-	light_say(&line);
-}
-
-static void say_act(void)
-{
-	static const char *const names[] = { "none", "null", "undefined", "overflow", "hang" };
-	struct light_line line;
-
-	light_begin(&line, "[boot-lab] now ");
-	light_text(&line, names[how.act]);
-	light_say(&line);
-}
-
-/* The whole of it, on 1 KiB: no records, no threads, no stack but this. */
-static void stay_light(struct thread *t)
-{
-	const struct cpu *cpu = t->cpu;
-
-	guard_boot_stack(cpu);
-	take_memory();
-	if (how.act)
-		say_act();
-	fault_light(cpu);
-	if (stack_guard_words_ok(&cpu->boot_stack))
-		light_end(how.act ? "survived" : "ok");
-	light_end(protected(PROTECT_SENTINEL) ? "caught by=sentinel" : "survived");
-}
-
-#define LIGHT_PARAMS(P)                                                                            \
-	P(act, 0, 0, 4, "1 null write, 2 undefined, 3 overflow, 4 hang")                           \
-	PAST_PARAM(P)
-
-LAB_LIGHT(boot, light, "plain lines, bump memory and vectors that only name, on 1 KiB",
-	  LIGHT_PARAMS)
-{
-	how.act = a->act;
-	crew = (struct crew){
-		.boot_stack = BOOT_STACK_RESERVED,
-		.stack = THREAD_STACK_DEFAULT,
-		.past = a->past,
-		.begin = stay_light,
 	};
 	crew_boot();
 }

@@ -1,4 +1,4 @@
-/* See boot_crew.h. From the loader's side to the verdict, in the order of the functions. */
+/* See boot_crew.h. From the loader's side to the roll, in the order of the functions. */
 #include "labs/boot_crew.h"
 
 #include "arch/gic.h"
@@ -6,6 +6,7 @@
 #include "arch/pmu.h"
 #include "arch/psci.h"
 #include "arch/timer.h"
+#include "arch/watch.h"
 #include "core/fault.h"
 #include "core/fdt.h"
 #include "core/light.h"
@@ -20,22 +21,17 @@
 
 struct crew crew;
 
-/* Every CPU that can be started, CPU 0 first, then in the order of the device tree. */
-static struct member {
-	struct cpu *cpu; /* NULL: it is not there, and is asked for all the same */
-	uint64_t id;
-	uint8_t asked, here;
-	const char *refused; /* by the firmware, with these words */
-} members[NR_CPUS];
-static unsigned int member_count = 1;
-static unsigned int misfits; /* named by the tree, and never to be started */
+struct member members[NR_CPUS];
+unsigned int member_count = 1;
+struct stack below_last = { .name = "below-last" };
 
 /* How many others are here or written off, and at which number CPU 0 is told. */
 static unsigned int settled;
 static unsigned int awaited = UINT32_MAX;
 
+static bool second_round; /* CPU 0 alone starts whoever is left */
+
 static uint64_t began; /* cycles */
-static struct stack below_last = { .name = "below-last" };
 
 /* --- the loader: on the 16 KiB of reset ------------------------------------------------------ */
 
@@ -52,16 +48,18 @@ static const char *misfit(uint64_t id)
 static void prepare(uint64_t id)
 {
 	const char *why = misfit(id);
+	unsigned int index = mpidr_index(id);
 	struct member *m;
 
 	if (why) {
-		misfits++;
+		crew.misfits++;
 		report("[boot-lab] absent cpu=none mpidr=0x%lx why=%s", id, why);
 		return;
 	}
-	crew.last = mpidr_index(id);
-	m = &members[crew.last ? member_count++ : 0];
-	*m = (struct member){ .id = id, .cpu = permanent_cpu(crew.last, settle, m) };
+	if (index > crew.last)
+		crew.last = index;
+	m = &members[index ? member_count++ : 0];
+	*m = (struct member){ .id = id, .cpu = permanent_cpu(index, settle, m) };
 	if (!m->cpu)
 		panic("no-room-for-cpus");
 }
@@ -71,7 +69,7 @@ static void prepare_all(void)
 	for (unsigned int i = 0; i < smp_cpus && i < NR_CPUS; i++)
 		prepare(smp_ids[i]);
 	if (smp_cpus > NR_CPUS) {
-		misfits += smp_cpus - NR_CPUS;
+		crew.misfits += smp_cpus - NR_CPUS;
 		report("[boot-lab] absent cpu=none count=%u why=no-room", smp_cpus - NR_CPUS);
 	}
 	if (!members[0].cpu)
@@ -94,6 +92,21 @@ void crew_boot(void)
 	light_entry.main = crew.begin;
 	began = pmu_cycles();
 	light_enter(members[0].cpu->first);
+}
+
+/* --- every CPU, on its boot stack ------------------------------------------------------------ */
+
+void crew_guard_boot_stack(const struct cpu *cpu)
+{
+	const struct stack *s = &cpu->boot_stack;
+
+	if (protected(PROTECT_WATCH))
+		watch_arm(s->base - s->guard, s->guard);
+}
+
+void crew_overflow_boot_stack(const struct cpu *cpu)
+{
+	recurse(cpu->boot_stack.base - crew.past);
 }
 
 /* --- every CPU, on its permanent stack ------------------------------------------------------- */
@@ -180,8 +193,6 @@ static bool start(struct member *m)
  * is written off with all that it would have started: CPU 0 asks for those itself, in a second
  * round.
  */
-static bool second_round;
-
 static void start_others(unsigned int p)
 {
 	unsigned int step = 1;
@@ -281,136 +292,10 @@ static void gather(void)
 	await(before + start_rest());
 }
 
-/* By name and id; how many: of those that were refused, or of those that did not come. */
-static unsigned int report_absent(bool refused)
-{
-	unsigned int absent = 0;
-
-	for (unsigned int i = 0; i < member_count; i++) {
-		const struct member *m = &members[i];
-
-		if (m->here || refused != (m->refused != NULL))
-			continue;
-		absent++;
-		report("[boot-lab] absent cpu=%s mpidr=0x%lx why=%s : %s",
-		       m->cpu ? m->cpu->first->name : "none", m->id,
-		       refused ? m->refused : "silent",
-		       refused ? "the firmware refused" : "it was started and did not come");
-	}
-	return absent;
-}
-
-/* A stack of a kind, of each CPU that is here. Equal ones that follow each other share a record. */
-struct stack_run {
-	const struct stack *first;
-	size_t used;
-	bool sound;
-	unsigned int cpus;
-};
-
-static void flush(struct stack_run *run)
-{
-	const struct stack *s = run->first;
-
-	if (!run->cpus)
-		return;
-	record_begin();
-	record_add("[stack] %s used=%lu size=%lu margin=%lu guard=%s", s->name, run->used, s->size,
-		   s->size - run->used, run->sound ? "ok" : "bad");
-	if (run->cpus > 1)
-		record_add(" cpus=%u", run->cpus);
-	record_end();
-	run->cpus = 0;
-}
-
-static void add(struct stack_run *run, const struct stack *s)
-{
-	size_t used = stack_high_watermark(s);
-	bool sound = stack_guard_words_ok(s);
-
-	if (run->cpus && (run->used != used || run->sound != sound))
-		flush(run);
-	if (!run->cpus)
-		*run = (struct stack_run){ s, used, sound, 0 };
-	run->cpus++;
-}
-
-enum kind { KIND_BOOT, KIND_PERMANENT, KIND_EXCEPTION, KIND_EMERGENCY, NR_KINDS };
-
-static const struct stack *stack_of(const struct cpu *cpu, enum kind kind)
-{
-	const struct stack *const stacks[NR_KINDS] = {
-		[KIND_BOOT] = &cpu->boot_stack,
-		[KIND_PERMANENT] = &cpu->first->stack,
-		[KIND_EXCEPTION] = &cpu->irq_stack,
-		[KIND_EMERGENCY] = &cpu->emergency_stack,
-	};
-
-	return stacks[kind];
-}
-
-static void report_all(enum kind kind)
-{
-	struct stack_run run = { .cpus = 0 };
-
-	for (unsigned int i = 0; i < member_count; i++)
-		if (members[i].here)
-			add(&run, stack_of(members[i].cpu, kind));
-	flush(&run);
-}
-
-/*
- * What nobody noticed, with protections switched off: guard words gone, a neighbour's stack
- * written to.
- */
-static bool damaged(void)
-{
-	for (unsigned int i = 0; i < member_count; i++)
-		for (int kind = 0; kind < NR_KINDS && members[i].here; kind++)
-			if (!stack_guard_words_ok(stack_of(members[i].cpu, (enum kind)kind)))
-				return true;
-	return crew.astray || stack_high_watermark(&below_last);
-}
-
-static unsigned int count_here(void)
-{
-	unsigned int here = 0;
-
-	for (unsigned int i = 0; i < member_count; i++)
-		here += members[i].here;
-	return here;
-}
-
-static void report_roll(uint64_t cycles, bool complete)
-{
-	record_begin();
-	record_add("[boot-lab] roll cpus=%u here=%u", smp_cpus, count_here());
-	if (complete) /* else it is the deadline that was measured */
-		record_add(" instructions=%lu", cycles);
-	record_end();
-}
-
 static void lead(void)
 {
-	unsigned int refused, silent;
-	uint64_t cycles;
-	bool broken;
-
 	gather();
-	cycles = pmu_cycles() - began;
-	refused = report_absent(true);
-	silent = report_absent(false);
-	report_roll(cycles, !refused && !silent);
-	for (int kind = 0; kind < NR_KINDS; kind++)
-		report_all((enum kind)kind);
-	broken = damaged();
-	if (crew.finish)
-		crew.finish();
-	if (silent || misfits)
-		end("caught by=roll-call");
-	if (refused)
-		end("caught by=psci");
-	if (members[0].cpu->index == crew.last)
+	if (!crew.last)
 		overflow_own();
-	end(broken ? "survived" : "ok");
+	crew_roll(pmu_cycles() - began);
 }
