@@ -31,7 +31,8 @@
 #define DEVICES_SIZE 0x01200000
 #define GICD_BASE 0x08000000
 #define GICR_BASE 0x080a0000
-#define GICR_SIZE 0x00f60000 /* 123 CPUs */
+#define GICR_CPUS 123
+#define GICR_SIZE (GICR_CPUS * 0x20000)
 #define UART_BASE 0x09000000
 
 /* Interrupt numbers: PPIs of the generic timer, SPI 1 for the UART. */

@@ -72,7 +72,16 @@ static void boot_cpu_init(void)
 		     EMERGENCY_STACK_SIZE);
 }
 
-/* reg of the GIC: the distributor, the redistributors, and a second region of them from 124 CPUs on. */
+/* To walk the tree costs most of a boot with one CPU, so only who needs more of it does. */
+static bool beyond_first_region(unsigned int count)
+{
+	for (unsigned int i = 0; i < count && i < NR_CPUS; i++)
+		if (mpidr_index(smp_ids[i]) >= GICR_CPUS)
+			return true;
+	return false;
+}
+
+/* reg of the GIC: the distributor, its redistributors, and a second region of them. */
 static void read_second_region(struct machine *m, const struct fdt *tree)
 {
 	size_t length;
@@ -102,7 +111,8 @@ static struct machine read_device_tree(uintptr_t pa)
 	else if (m.line_length && m.line[m.line_length - 1] == '\0')
 		m.line_length--;
 	m.cpus = fdt_numbers(&tree, "cpus/cpu", "reg", smp_ids, NR_CPUS);
-	read_second_region(&m, &tree);
+	if (beyond_first_region(m.cpus))
+		read_second_region(&m, &tree);
 	memory = fdt_property(&tree, "memory", "reg", &length);
 	if (!memory || length < 16)
 		m.wrong = "no-memory-node";
