@@ -103,6 +103,7 @@ PYTHON = {
     "harness.memorydocs": Row(9),
     "harness.suite": Row(9),
     "harness.traces": Row(9),
+    "harness.bootstacks": Row(10),
 }
 
 # Folders whose every file has the same row. Nobody imports from them but their own files.

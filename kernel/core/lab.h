@@ -37,6 +37,7 @@ struct lab {
 	const struct param *params;
 	size_t param_count;
 	bool on_boot_stack; /* run before there are threads */
+	bool light;	    /* and before there is more memory than the image */
 	uint64_t *values;   /* <family>_<name>_args: one uint64_t a parameter, in their order */
 };
 
@@ -51,13 +52,17 @@ struct lab {
 	  .help = (help_),                                                                         \
 	  ##__VA_ARGS__ },
 
-#define LAB(family, label, sentence_, PARAMS) LAB_IN(family, label, sentence_, PARAMS, false)
+#define LAB(family, label, sentence_, PARAMS) LAB_IN(family, label, sentence_, PARAMS, false, false)
 
 /* The same on the boot stack, before the scheduler runs. */
 #define LAB_ON_BOOT_STACK(family, label, sentence_, PARAMS)                                        \
-	LAB_IN(family, label, sentence_, PARAMS, true)
+	LAB_IN(family, label, sentence_, PARAMS, true, false)
 
-#define LAB_IN(family, label, sentence_, PARAMS, early)                                            \
+/* The same before RAM is mapped and the scheduler is made: it brings its own memory (core/light.h). */
+#define LAB_LIGHT(family, label, sentence_, PARAMS)                                                \
+	LAB_IN(family, label, sentence_, PARAMS, true, true)
+
+#define LAB_IN(family, label, sentence_, PARAMS, early, light_)                                    \
 	struct family##_##label##_args {                                                           \
 		PARAMS(LAB_MEMBER)                                                                 \
 	};                                                                                         \
@@ -72,6 +77,7 @@ struct lab {
 		.params = family##_##label##_params,                                               \
 		.param_count = ARRAY_SIZE(family##_##label##_params),                              \
 		.on_boot_stack = (early),                                                          \
+		.light = (light_),                                                                 \
 		.values = (uint64_t *)&family##_##label##_args,                                    \
 	};                                                                                         \
 	static const struct lab *const family##_##label##_row                                      \
@@ -108,7 +114,8 @@ const char *lab_fault_site(uintptr_t pc);
 void lab_boot_line(const char *line, size_t length);
 void lab_main(void *unused);
 
-/* Is it one for the boot stack? Then main.c calls lab_main() itself. */
+/* Is it one for the boot stack? Then main.c calls lab_main() itself; a light one before all the rest. */
 bool lab_is_for_boot_stack(void);
+bool lab_is_light(void);
 
 #endif

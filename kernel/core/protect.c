@@ -27,6 +27,8 @@ static const struct {
 				"paint in unused stack, to measure the high-water mark" },
 	[PROTECT_ERASE] = { "erase", "what a deep call left below SP is painted over" },
 	[PROTECT_EMERGENCY] = { "emergency", "a fault in a handler takes a stack of its own" },
+	[PROTECT_LIGHT] = { "light", "the light environment's vectors name an exception" },
+	[PROTECT_WATCH] = { "watch", "a watchpoint guards a boot stack that no guard page can" },
 	[PROTECT_WATCHDOG] = { "watchdog", "a timer that ends what hangs" },
 	[PROTECT_POOL_LIMIT] = { "pool-limit",
 				 "an empty pool refuses; off, it hands out the memory behind its end" },

@@ -76,16 +76,21 @@ struct thread *thread_make(const char *name, void (*function)(void *), void *arg
 		pool_free(&thread_pool, t);
 		return NULL;
 	}
-	t->canary = sched_canary();
 	t->killable = true;
 	t->cpu = cpu_local();
+	thread_prepare(t, function, argument);
+	link_thread(t);
+	return t;
+}
+
+void thread_prepare(struct thread *t, void (*function)(void *), void *argument)
+{
+	t->canary = sched_canary();
 	t->frame.x[19] = (uint64_t)function;
 	t->frame.x[20] = (uint64_t)argument;
 	t->frame.sp = stack_top(&t->stack);
 	t->frame.elr = (uint64_t)thread_start;
 	t->frame.spsr = SPSR_EL1T;
-	link_thread(t);
-	return t;
 }
 
 /* Wait in the state the caller set, with interrupts masked so that nobody wakes us before we sleep. */

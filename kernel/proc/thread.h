@@ -26,6 +26,9 @@ struct thread *thread_create_guarded(const char *name, void (*function)(void *),
 struct thread *thread_make(const char *name, void (*function)(void *), void *argument, size_t stack,
 			   size_t guard);
 
+/* Let t, its stack placed, begin with function(argument) when it is resumed. */
+void thread_prepare(struct thread *t, void (*function)(void *), void *argument);
+
 __attribute__((noreturn)) void thread_exit(void);
 
 /*
