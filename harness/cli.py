@@ -120,8 +120,11 @@ def _lab_line(record: Record) -> Text:
 
 def _parameter_line(record: Record) -> Text:
     default, least, most = (record.fields.get(key, "") for key in ("default", "min", "max"))
+    allowed = f"{least}..{most}"
+    if words := record.fields.get("words"):
+        default, allowed = words.split("|")[int(default)], words
     setting = f"    {record.words[2]}={default}"
-    return Text.assemble((f"{setting:<27} ", "green"), (f"{least}..{most} ", "dim"), record.prose)
+    return Text.assemble((f"{setting:<27} ", "green"), (f"{allowed} ", "dim"), record.prose)
 
 
 def _protection_line(record: Record) -> Text:

@@ -6,6 +6,7 @@
  *
  *   KVA_BASE + pa         everything physical: RAM, the image inside it, devices
  *   STACK_WINDOW …        stacks made at run time, one unmapped guard between neighbours
+ *   GROW_WINDOW …         stacks that grow: in place (mem/growspace.c), or by moving on
  */
 #ifndef ARCH_VIRT_H
 #define ARCH_VIRT_H
@@ -13,6 +14,8 @@
 #define KVA_BASE 0xffffff8000000000
 #define STACK_WINDOW 0xffffffe000000000
 #define STACK_WINDOW_PAGES 16384
+#define GROW_WINDOW 0xfffffff000000000
+#define GROW_WINDOW_SIZE 0x8800000 /* 136 MiB: two stacks of 64 MiB, and some small ones */
 
 #define RAM_BASE 0x40000000
 /* A bare ELF gets its device tree at the start of RAM; the image starts behind the 2 MiB kept for it. */

@@ -6,6 +6,7 @@
 
 #include "arch/sysreg.h"
 #include "arch/timer.h"
+#include "core/choice.h"
 #include "core/cmdline.h"
 #include "core/console.h"
 #include "core/fault.h"
@@ -129,8 +130,18 @@ static const struct {
 /* A lab's parameter; the refusal names key and value and says what is allowed. */
 __attribute__((noreturn)) static void refuse_param(const struct param *p, const char *value)
 {
+	if (p->words)
+		end("bad-args why=bad-value key=%s : \"%s\" is not allowed: %s", p->key, value,
+		    p->words);
 	end("bad-args why=out-of-range key=%s min=%lu max=%lu : \"%s\" is no number in that range; %s",
 	    p->key, p->min, p->max, value, p->help);
+}
+
+static bool read_value(const struct param *p, const char *value, uint64_t *number)
+{
+	if (p->words)
+		return choice_number(p->words, value, number);
+	return cmdline_number(value, number) && *number >= p->min && *number <= p->max;
 }
 
 static bool set_param(const struct lab *lab, const char *key, const char *value)
@@ -141,7 +152,7 @@ static bool set_param(const struct lab *lab, const char *key, const char *value)
 
 		if (strcmp(p->key, key) != 0)
 			continue;
-		if (!cmdline_number(value, &number) || number < p->min || number > p->max)
+		if (!read_value(p, value, &number))
 			refuse_param(p, value);
 		lab->values[i] = number;
 		return true;
@@ -219,13 +230,30 @@ static void list(void)
 		for (size_t i = 0; i < (*l)->param_count; i++) {
 			const struct param *p = &(*l)->params[i];
 
-			report("[list] param %s %s default=%lu min=%lu max=%lu : %s", (*l)->name,
-			       p->key, p->initial, p->min, p->max, p->help);
+			record_begin();
+			record_add("[list] param %s %s default=%lu min=%lu max=%lu", (*l)->name,
+				   p->key, p->initial, p->min, p->max);
+			if (p->words)
+				record_add(" words=%s", p->words);
+			record_add(" : %s", p->help);
+			record_end();
 		}
 	}
 	for (int i = 0; i < NR_PROTECTIONS; i++)
 		report("[list] protect %s : %s", protect_name(i), protect_help(i));
 	end("ok");
+}
+
+static void add_value(const struct param *p, uint64_t value)
+{
+	char word[24];
+
+	if (!p->words) {
+		record_add(" %s=%lu", p->key, value);
+		return;
+	}
+	choice_word(p->words, value, word, sizeof(word));
+	record_add(" %s=%s", p->key, word);
 }
 
 void lab_enter(const struct lab *lab)
@@ -240,7 +268,7 @@ void lab_enter(const struct lab *lab)
 	record_begin();
 	record_add("[lab] enter name=%s", lab->name);
 	for (size_t i = 0; i < lab->param_count; i++)
-		record_add(" %s=%lu", lab->params[i].key, lab->values[i]);
+		add_value(&lab->params[i], lab->values[i]);
 	record_add(" : %s", lab->sentence);
 	record_end();
 }

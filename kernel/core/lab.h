@@ -12,6 +12,8 @@
  *
  * That makes `lab=stack.recurse stack=8K` work on the boot line, `go stack=8K` on the serial line,
  * `break lab_stack_recurse` and `set var stack_recurse_args.stack = 8192` in GDB, and a row in lab=list.
+ * A parameter of words has them behind its help, P(adjust, 1, 0, 2, "what is rewritten", "none|frames|all"):
+ * `adjust=frames` on the lines, the number 1 in the lab and in GDB.
  */
 #ifndef CORE_LAB_H
 #define CORE_LAB_H
@@ -22,6 +24,7 @@ struct param {
 	const char *key;
 	uint64_t initial, min, max;
 	const char *help;
+	const char *words; /* "none|frames": each stands for its number; NULL: a plain number */
 };
 
 struct lab {
@@ -35,9 +38,11 @@ struct lab {
 };
 
 #define NO_PARAMS(P)
-#define LAB_MEMBER(key, initial, min, max, help) uint64_t key;
-#define LAB_INITIAL(key, initial, min, max, help) initial,
-#define LAB_ROW(key, initial, min, max, help) { #key, initial, min, max, help },
+#define LAB_MEMBER(key, initial, min, max, ...) uint64_t key;
+#define LAB_INITIAL(key, initial, min, max, ...) initial,
+#define LAB_ROW(key, initial, min, max, ...)                                                       \
+	{ #key, initial, min, max, LAB_TEXT(__VA_ARGS__, NULL, ) },
+#define LAB_TEXT(help, words, ...) help, words
 
 #define LAB(family, label, sentence_, PARAMS) LAB_IN(family, label, sentence_, PARAMS, false)
 

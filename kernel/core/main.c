@@ -27,6 +27,7 @@ LINKER_SYMBOL(emergency_stack_base);
 #define BUILD_ID_OFFSET 16 /* behind the ELF note's header and its name "GNU" */
 #define BUILD_ID_BYTES 20
 #define LAB_STACK_SIZE (16 * KiB)
+#define PROTECTIONS_A_LINE 10 /* a record has 256 bytes (report.h) */
 
 struct cpu cpus[NR_CPUS];
 struct emergency emergency[NR_CPUS];
@@ -135,8 +136,14 @@ static void report_protections(void)
 {
 	record_begin();
 	record_add("[boot] protect");
-	for (int i = 0; i < NR_PROTECTIONS; i++)
+	for (int i = 0; i < NR_PROTECTIONS; i++) {
+		if (i && i % PROTECTIONS_A_LINE == 0) {
+			record_end();
+			record_begin();
+			record_add("[boot] protect");
+		}
 		record_add(" %s=%s", protect_name(i), protected(i) ? "on" : "off");
+	}
 	record_end();
 }
 

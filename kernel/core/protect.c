@@ -30,6 +30,13 @@ static const struct {
 	[PROTECT_WATCHDOG] = { "watchdog", "a timer that ends what hangs" },
 	[PROTECT_POOL_LIMIT] = { "pool-limit",
 				 "an empty pool refuses; off, it hands out the memory behind its end" },
+	[PROTECT_GROWTH] = { "growth", "stacks that are made to grow do grow" },
+	[PROTECT_GROW_SP] = { "grow-sp", "a stack grows only for an access at or near SP" },
+	[PROTECT_GROW_MASKED] = { "grow-masked",
+				  "no stack grows while its thread has interrupts masked" },
+	[PROTECT_GROW_LOCKED] = { "grow-locked", "no stack grows while its thread holds a lock" },
+	[PROTECT_GROW_HANDLER] = { "grow-handler", "no stack grows for an exception handler" },
+	[PROTECT_RETIRE] = { "retire", "the old place of a stack that was copied is unmapped" },
 };
 
 static bool off[NR_PROTECTIONS];

@@ -5,6 +5,7 @@
 #include "core/format.h"
 #include "core/string.h"
 #include "mem/window.h"
+#include "proc/grow.h"
 #include "proc/sched.h"
 
 #define SPSR_EL1T 0x4 /* EL1, SP_EL0, nothing masked */
@@ -92,7 +93,8 @@ static void block(void)
 void thread_free(struct thread *t)
 {
 	unlink_thread(t);
-	window_stack_free(&t->stack);
+	if (!grow_release(t))
+		window_stack_free(&t->stack);
 	pool_free(&thread_pool, t);
 }
 
