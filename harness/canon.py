@@ -30,8 +30,8 @@ DROPPED = frozenset(
 DROPPED_KEYS = frozenset({"raw"})
 COMPILER_DECIDED = frozenset(
     "frame used depth lowest_sp beyond times frames margin gap before behind partner"
-    " instructions again per_call per_growth growths shrinks pages_used peak words pointers records"
-    " resigned".split()
+    " instructions again setup per_call per_growth amortised growths shrinks pages_used peak"
+    " held_bytes words pointers records resigned".split()
 )
 PARAMETERS = ("lab",)  # the area whose numbers were asked for, whatever their names
 BAND = "~25%"

@@ -67,19 +67,36 @@ SCENARIOS = [
         aborts=1,
         controls=(
             Control("protect=-grow-masked", "survived"),
-            Control("prefault=yes", "ok", golden=True),
+            Control("prepared=yes", "ok", golden=True),
+        ),
+    ),
+    Scenario(
+        "grow.masked",
+        args="how=copy",
+        name="masked-copy",
+        verdict="caught by=grow-masked",
+        gdb_view=True,
+        controls=(
+            Control("protect=-grow-masked", "survived"),
+            Control("prepared=yes", "ok"),
         ),
     ),
     # Unrefused, the handler waits for the lock that the thread it interrupted holds.
-    Scenario(
-        "grow.locked",
-        verdict="caught by=grow-locked",
-        aborts=1,
-        controls=(
-            Control("protect=-grow-locked", "caught by=grow-masked"),
-            Control("watchdog=20 protect=-grow-locked,-grow-masked", "hang by=watchdog"),
-            Control("prefault=yes", "ok"),
-        ),
+    *(
+        Scenario(
+            "grow.locked",
+            args=f"how={how}",
+            name=f"locked-{how}",
+            verdict="caught by=grow-locked",
+            aborts=aborts,
+            gdb_view=True,
+            controls=(
+                Control("protect=-grow-locked", "caught by=grow-masked"),
+                Control("watchdog=20 protect=-grow-locked,-grow-masked", "hang by=watchdog"),
+                Control("prepared=yes", "ok"),
+            ),
+        )
+        for how, aborts in (("demand", 1), ("copy", 0))
     ),
     *halted_and_killed(
         "grow.stray",

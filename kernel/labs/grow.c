@@ -96,69 +96,90 @@ LAB(grow, demand, "a stack whose pages are mapped by the fault handler", DEMAND_
 /* --- where it is refused ------------------------------------------------------------------------- */
 
 #define SMALL_WINDOW (64 * KiB)
-#define SMALL_RESERVE 16
-#define BELOW (6 * KiB) /* more than the page that the stack begins with */
+#define SMALL_RESERVE 32
+#define BELOW (6 * KiB) /* more than the stack begins with */
+#define FRAMES_BELOW 64
 
-__attribute__((noreturn)) static void run_small(void (*function)(void *), void *argument,
-						bool legal)
+struct refusal {
+	uint64_t how, prepared;
+};
+
+static void run_small(enum grow_kind kind, void (*function)(void *), void *argument)
 {
 	struct grower g = {
-		.spec = { .kind = GROW_DEMAND, .limit = SMALL_WINDOW },
+		.spec = { kind, SMALL_WINDOW, ADJUST_CONSERVATIVE, .paint = true },
 		.reserve = SMALL_RESERVE,
 		.function = function,
 		.argument = argument,
 	};
 
 	grower_run(&g);
-	end(legal ? "ok" : "survived");
 }
 
-static void go_below(void)
+/* What is legal: to have the room before interrupts are masked. */
+static void prepare(const struct refusal *r)
 {
-	recurse((uintptr_t)__builtin_frame_address(0) - BELOW);
-}
-
-static void prefault(const uint64_t *wanted)
-{
-	if (*wanted && !grow_prefault(2 * BELOW))
+	if (r->prepared && r->how == GROW_COPY)
+		grow_ask(2 * BELOW);
+	else if (r->prepared && !grow_prefault(2 * BELOW))
 		panic("no-pages-to-prefault");
 }
 
-static void masked_grower(void *wanted)
+static void go_below(const struct refusal *r)
+{
+	if (r->how == GROW_COPY)
+		deep_run(grow_deep_patched, FRAMES_BELOW);
+	else
+		recurse((uintptr_t)__builtin_frame_address(0) - BELOW);
+}
+
+static void masked_grower(void *argument)
 {
 	uint64_t flags;
 
-	prefault(wanted);
+	prepare(argument);
 	report("[grow-lab] recursing with interrupts masked");
 	flags = irq_save();
-	go_below();
+	go_below(argument);
 	irq_restore(flags);
 	grower_report(current()->growth);
 }
 
-static void locked_grower(void *wanted)
+static void locked_grower(void *argument)
 {
 	uint64_t flags;
 
-	prefault(wanted);
+	prepare(argument);
 	report("[grow-lab] recursing while holding the lock of the reserve itself");
 	flags = spin_lock(&growspace_lock);
-	go_below();
+	go_below(argument);
 	spin_unlock(&growspace_lock, flags);
 	grower_report(current()->growth);
 }
 
-#define PREFAULT_PARAM(P)                                                                          \
-	P(prefault, 0, 0, 1, "have the pages mapped before, where it is allowed", "no|yes")
-
-LAB(grow, masked, "a stack has to grow while interrupts are masked", PREFAULT_PARAM)
+__attribute__((noreturn)) static void run_refused(void (*function)(void *), uint64_t how,
+						  uint64_t prepared)
 {
-	run_small(masked_grower, &a->prefault, a->prefault);
+	struct refusal r = { how ? GROW_COPY : GROW_DEMAND, prepared };
+
+	if (how)
+		grower_patch(grow_deep_patched);
+	run_small((enum grow_kind)r.how, function, &r);
+	end(prepared ? "ok" : "survived");
 }
 
-LAB(grow, locked, "a stack has to grow while its thread holds a lock", PREFAULT_PARAM)
+#define REFUSED_PARAMS(P)                                                                          \
+	P(how, 0, 0, 1, "which way the stack grows", "demand|copy")                                \
+	P(prepared, 0, 0, 1, "ask for the room before, where it is allowed", "no|yes")
+
+LAB(grow, masked, "a stack has to grow while interrupts are masked", REFUSED_PARAMS)
 {
-	run_small(locked_grower, &a->prefault, a->prefault);
+	run_refused(masked_grower, a->how, a->prepared);
+}
+
+LAB(grow, locked, "a stack has to grow while its thread holds a lock", REFUSED_PARAMS)
+{
+	run_refused(locked_grower, a->how, a->prepared);
 }
 
 static void stray_grower(__attribute__((unused)) void *unused)
@@ -173,5 +194,6 @@ static void stray_grower(__attribute__((unused)) void *unused)
 
 LAB(grow, stray, "a pointer far below SP touches what the stack could grow into", NO_PARAMS)
 {
-	run_small(stray_grower, NULL, false);
+	run_small(GROW_DEMAND, stray_grower, NULL);
+	end("survived");
 }

@@ -24,6 +24,9 @@ struct deep_link {
 typedef uint64_t deep_function(uint64_t left, struct deep_link *up);
 deep_function grow_deep_plain, grow_deep_patched, grow_deep_signed, grow_deep_hooked;
 
+/* A frame of 9 KiB, patchable, of which only the ends are written. */
+uint64_t grow_big_patched(uint64_t seed);
+
 /* What is wrong of what was looked at, since deep_run() began. */
 struct deep_check {
 	unsigned long frames, locals, pointers, registers;
@@ -37,6 +40,17 @@ bool deep_right(void);
 
 /* The compiler may not know where the value comes from: it has to keep it. */
 #define LAUNDER(v) __asm__ volatile("" : "+r"(v))
+
+/* Locals lie so close to SP, or they are those of another place. */
+#define DEEP_FRAME_MOST 512
+
+static inline __attribute__((always_inline, no_instrument_function)) uintptr_t stack_pointer(void)
+{
+	uintptr_t sp;
+
+	__asm__ volatile("mov %0, sp" : "=r"(sp));
+	return sp;
+}
 
 #define GROW_DEEP(variant)                                                                         \
 	__attribute__((noinline))                                                                  \
@@ -62,7 +76,8 @@ bool deep_right(void);
 		deep_check.frames++;                                                               \
 		deep_check.locals +=                                                               \
 			own.depth != left || own.words[0] != left || own.words[3] != left + 3;     \
-		deep_check.pointers += self != &own || own.up != up || up->depth != left + 1;      \
+		deep_check.pointers += self != &own || own.up != up || up->depth != left + 1 ||    \
+				       (uintptr_t)self - stack_pointer() >= DEEP_FRAME_MOST;       \
 		deep_check.registers +=                                                            \
 			a != left * 3 || b != left * 5 || c != left * 7 || d != left * 11;         \
 		return deep_check.frames;                                                          \

@@ -6,27 +6,27 @@
 #include "core/report.h"
 #include "labs/victim.h"
 #include "mem/growspace.h"
+#include "proc/patch.h"
 
 struct thread *grower_make(void *argument)
 {
-	const struct grower *g = argument;
+	struct grower *g = argument;
 	size_t free = growspace_fill(g->reserve);
-	uint64_t took;
 	struct thread *t;
 
 	report("[grow] reserve asked=%lu filled=%s", g->reserve, free < g->reserve ? "no" : "yes");
 	if (free < g->reserve)
 		end("caught by=stack-oom : not even the beginning of the stack can be backed");
 	timer_stop();
-	took = cycles();
+	g->setup = cycles();
 	t = grow_thread("grower", g->function, g->argument, &g->spec);
-	took = cycles() - took;
+	g->setup = cycles() - g->setup;
 	timer_start();
 	if (!t)
 		panic("no-grower");
 	if (g->measured)
 		report("[grow] made pages_used=%lu instructions=%lu", growspace_count().mapped,
-		       took);
+		       g->setup);
 	return t;
 }
 
@@ -43,6 +43,22 @@ void grower_report(const struct growth *g)
 {
 	report("[grow] grown growths=%lu shrinks=%lu holes=%lu pages_used=%lu peak=%lu", g->growths,
 	       g->shrinks, g->pages_in_holes, growspace_count().mapped, growspace_count().peak);
+}
+
+void grower_report_copy(const struct growth *g)
+{
+	report("[grow] copied words=%lu pointers=%lu records=%lu resigned=%lu foreign=%lu",
+	       g->words, g->pointers, g->records, g->resigned, g->foreign);
+}
+
+void grower_patch(const void *function)
+{
+	const char *why = patch_in(function);
+
+	if (why)
+		end("panic why=not-patched-%s", why);
+	report("[grow] patched function=%pS frame=%lu check=%lu", function, patch_frame(function),
+	       patch_check(function));
 }
 
 uint64_t grower_count(deep_function *deep, uint64_t frames)

@@ -10,6 +10,7 @@ struct grower {
 	struct grow_spec spec;
 	size_t reserve; /* pages in the reserve before the thread is made */
 	bool measured;	/* say what making it took */
+	uint64_t setup; /* out: instructions that making it took */
 	void (*function)(void *);
 	void *argument;
 };
@@ -25,6 +26,12 @@ void grower_run(struct grower *g);
 
 /* [grow] grown … of the current thread, or of one that has not ended. */
 void grower_report(const struct growth *g);
+
+/* What copying did: [grow] copied … */
+void grower_report_copy(const struct growth *g);
+
+/* [grow] patched …: a check in this function, which is patchable, from now on. */
+void grower_patch(const void *function);
 
 /* Instructions that `frames` frames of `deep`, down and up again, take (QEMU, icount shift 0). */
 uint64_t grower_count(deep_function *deep, uint64_t frames);

@@ -105,7 +105,8 @@ struct thread *grow_thread(const char *name, void (*function)(void *), void *arg
 	t->frame.sp = g->top;
 	if (spec->kind == GROW_COPY && protected(PROTECT_GROWTH))
 		t->guard0 = s.base + GROW_GUARD;
-	if (!protected(PROTECT_GUARD))
+	/* Where a copied stack ends, its check says; its guards move with it, and stay. */
+	if (!protected(PROTECT_GUARD) && spec->kind != GROW_COPY)
 		fill_guards(g);
 	stack_register(&t->stack);
 	sched_ready(t);

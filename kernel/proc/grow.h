@@ -23,10 +23,14 @@ enum grow_kind { GROW_FIXED, GROW_DEMAND, GROW_COPY };
 /* What is rewritten in a copied stack: nothing; frame records and x29; every word that looks like it. */
 enum grow_adjust { ADJUST_NONE, ADJUST_FRAMES, ADJUST_CONSERVATIVE };
 
+/* What becomes of a stack that is larger than it need be: it is kept; halved when a quarter would do. */
+enum grow_shrink { SHRINK_REUSE, SHRINK_QUARTER };
+
 struct grow_spec {
 	enum grow_kind kind;
 	size_t limit; /* bytes it may grow to; demand and fixed: its addresses, a multiple of the page */
 	enum grow_adjust adjust;
+	enum grow_shrink shrink;
 	bool resign; /* copy: sign return addresses anew that were signed for the old place */
 	bool paint; /* what is new of a copied one; demand paints always, as it has to clear anyway */
 };
@@ -72,8 +76,8 @@ static inline void grow_ask(size_t bytes)
 	__asm__ volatile("svc %0" ::"i"(SVC_GROW), "r"(wanted) : "memory");
 }
 
-/* A safe point: nothing on this stack is in use but by its own thread. Halve it if a quarter would do. */
-static inline void grow_shrink(void)
+/* A safe point: nothing on this stack is in use but by its own thread. Halve it once, if SHRINK_QUARTER says so. */
+static inline void grow_ask_smaller(void)
 {
 	__asm__ volatile("svc %0" ::"i"(SVC_SHRINK) : "memory");
 }
