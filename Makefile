@@ -58,7 +58,7 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: build demo test fuzz run list debug replay stack-report golden suite lint format setup clean help
+.PHONY: build demo test fuzz run list debug replay stack-report golden suite growth lint format setup clean help
 
 build: kernel ## the kernel image, build/kernel.elf (the default)
 
@@ -106,6 +106,9 @@ accepting = $(if $(ONLY),-n $(JOBS) -k "$$ONLY",--golden-orphans=$(orphans))
 
 suite: build ## docs/stack-suite.md, from rows, catalogue and goldens
 	@$(PYTHON) -m harness.suite > $(BUILD)/stack-suite.md && mv $(BUILD)/stack-suite.md docs/stack-suite.md
+
+growth: ## the tables of docs/growing-stacks.md, from goldens
+	@$(PYTHON) -m harness.growth
 
 setup: ## install what is missing (every other target does so by itself)
 

@@ -97,6 +97,7 @@ PYTHON = {
     "harness.stackreport.__main__": Row(7),
     "conftest": Row(9),
     "harness.cli": Row(9),
+    "harness.growth": Row(9),
     "harness.suite": Row(9),
 }
 

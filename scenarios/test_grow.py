@@ -47,7 +47,8 @@ SCENARIOS = [
     ),
     Scenario(
         "grow.demand",
-        args="reserve=8",
+        poke={"reserve": 8},
+        triggers=("boot", "serial", "gdb"),
         name="oom",
         verdict="caught by=stack-oom",
         aborts=8,

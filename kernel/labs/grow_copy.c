@@ -73,17 +73,23 @@ static void run_some(void (*function)(void *), void *argument, enum grow_adjust 
 	grower_run(&g);
 }
 
-static void frame_grower(__attribute__((unused)) void *unused)
+static void frame_grower(void *hooks)
 {
 	report("[grow-lab] taking a frame of 9 KiB on %lu bytes of stack", current()->stack.size);
-	grow_big_patched(1);
+	if (*(uint64_t *)hooks)
+		grow_big_hooked(1);
+	else
+		grow_big_patched(1);
 	grower_report(current()->growth);
 }
 
-LAB(grow, copy_frame, "one frame larger than the stack: its own check makes room first", NO_PARAMS)
+#define FRAME_PARAMS(P) P(check, 0, 0, 1, "before the frame is taken, or behind", "prologue|hooks")
+
+LAB(grow, copy_frame, "one frame larger than the stack: its own check makes room first",
+    FRAME_PARAMS)
 {
 	grower_patch(grow_big_patched);
-	run_some(frame_grower, NULL, ADJUST_CONSERVATIVE, true);
+	run_some(frame_grower, &a->check, ADJUST_CONSERVATIVE, true);
 	end("ok");
 }
 

@@ -129,7 +129,7 @@ static void shrink_grower(void *argument)
 	}
 	took = cycles() - began;
 	timer_start();
-	report("[grow] rounds=%lu instructions=%lu held_bytes=%lu", r->rounds, took,
+	report("[grow] shrunk rounds=%lu instructions=%lu held_bytes=%lu", r->rounds, took,
 	       current()->stack.size);
 	grower_report(current()->growth);
 	if (!deep_right())

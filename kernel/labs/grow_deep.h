@@ -24,8 +24,9 @@ struct deep_link {
 typedef uint64_t deep_function(uint64_t left, struct deep_link *up);
 deep_function grow_deep_plain, grow_deep_patched, grow_deep_signed, grow_deep_hooked;
 
-/* A frame of 9 KiB, patchable, of which only the ends are written. */
+/* A frame of 9 KiB, of which only the ends are written. */
 uint64_t grow_big_patched(uint64_t seed);
+uint64_t grow_big_hooked(uint64_t seed);
 
 /* What is wrong of what was looked at, since deep_run() began. */
 struct deep_check {
@@ -81,6 +82,16 @@ static inline __attribute__((always_inline, no_instrument_function)) uintptr_t s
 		deep_check.registers +=                                                            \
 			a != left * 3 || b != left * 5 || c != left * 7 || d != left * 11;         \
 		return deep_check.frames;                                                          \
+	}
+
+#define GROW_BIG(variant)                                                                          \
+	__attribute__((noinline)) uint64_t grow_big_##variant(uint64_t seed)                       \
+	{                                                                                          \
+		volatile uint64_t array[9 * KiB / sizeof(uint64_t)];                               \
+                                                                                                   \
+		array[0] = seed;                                                                   \
+		array[ARRAY_SIZE(array) - 1] = seed + 1;                                           \
+		return array[0] + array[ARRAY_SIZE(array) - 1];                                    \
 	}
 
 #endif

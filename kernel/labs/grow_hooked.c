@@ -2,3 +2,4 @@
 #include "labs/grow_deep.h"
 
 GROW_DEEP(hooked)
+GROW_BIG(hooked)

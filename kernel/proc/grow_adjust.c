@@ -16,18 +16,20 @@ static bool points_into(const struct copied *old, uintptr_t value)
 	return value - old->base < old->top - old->base;
 }
 
-static void copy_words(struct growth *g, const struct copied *old)
+/* By value: `old` in memory would be read again for each word, as a store might have changed it. */
+static size_t copy_words(const struct copied old, bool adjust)
 {
-	uintptr_t *to = (uintptr_t *)(old->sp + old->delta);
-	bool all = g->spec.adjust == ADJUST_CONSERVATIVE;
+	uintptr_t size = adjust ? old.top - old.base : 0;
+	uintptr_t *to = (uintptr_t *)(old.sp + old.delta);
+	size_t pointers = 0;
 
-	for (const uintptr_t *from = (uintptr_t *)old->sp; from < (uintptr_t *)old->top; from++) {
-		bool pointer = all && points_into(old, *from);
+	for (const uintptr_t *from = (uintptr_t *)old.sp; from < (uintptr_t *)old.top; from++) {
+		bool pointer = *from - old.base < size;
 
-		*to++ = pointer ? *from + old->delta : *from;
-		g->pointers += pointer;
+		*to++ = pointer ? *from + old.delta : *from;
+		pointers += pointer;
 	}
-	g->words += (old->top - old->sp) / sizeof(uintptr_t);
+	return pointers;
 }
 
 static void adjust_registers(struct growth *g, struct frame *f, const struct copied *old)
@@ -99,7 +101,8 @@ void grow_adjust(struct growth *g, struct frame *f, const struct copied *old)
 {
 	uintptr_t fp = f->x[FP];
 
-	copy_words(g, old);
+	g->pointers += copy_words(*old, g->spec.adjust == ADJUST_CONSERVATIVE);
+	g->words += (old->top - old->sp) / sizeof(uintptr_t);
 	adjust_registers(g, f, old);
 	if (g->spec.adjust != ADJUST_NONE)
 		adjust_records(g, fp, old);
