@@ -5,6 +5,17 @@
 #include "labs/grower.h"
 #include "proc/patch.h"
 
+/* Writable mappings of the page that text is in: none may be left behind. */
+static unsigned int aliases(const void *text)
+{
+	uintptr_t page = ALIGN_DOWN(virt_to_phys((uintptr_t)text), PAGE_SIZE);
+	unsigned int found = 0;
+
+	for (uintptr_t va = GROW_WINDOW; va < GROW_WINDOW + GROW_WINDOW_SIZE; va += PAGE_SIZE)
+		found += mmu_page_of(va) == page;
+	return found;
+}
+
 #define PATCH_PARAMS(P)                                                                            \
 	P(alias, 1, 0, 1, "write through a mapping of its own, or where the code runs", "no|yes")
 
@@ -14,8 +25,9 @@ LAB(grow, patch, "a check is patched into a function and out again", PATCH_PARAM
 	uint32_t before = entry[1];
 
 	grower_patch(grow_deep_patched);
-	report("[grow-lab] patched in check=%lu text_writable=%s", patch_check(grow_deep_patched),
-	       mmu_accessible((uintptr_t)entry, true) ? "yes" : "no");
+	report("[grow-lab] patched in check=%lu text_writable=%s aliases=%u",
+	       patch_check(grow_deep_patched),
+	       mmu_accessible((uintptr_t)entry, true) ? "yes" : "no", aliases(entry));
 	deep_run(grow_deep_patched, 1);
 	if (!a->alias)
 		FAULT_SITE(grow_patch, "str %w0, [%1]", "r"(before), "r"(&entry[1]));
