@@ -39,6 +39,10 @@ $(BUILD)/kernel/labs/shadowed.c.o: KERNEL_CFLAGS += -fsanitize=shadow-call-stack
 $(BUILD)/kernel/arch/mte.c.o: KERNEL_CFLAGS += -march=armv8.5-a+memtag
 # labs/big_frame.h: the twin of probed.c.
 $(BUILD)/kernel/labs/unprobed.c.o: KERNEL_CFLAGS += -fno-stack-clash-protection
+# labs/grow_deep.h says what for: one source, four ways to see the end of a stack coming.
+$(BUILD)/kernel/labs/grow_patched.c.o: KERNEL_CFLAGS += -fpatchable-function-entry=2
+$(BUILD)/kernel/labs/grow_signed.c.o: KERNEL_CFLAGS += -fpatchable-function-entry=2 -mbranch-protection=pac-ret
+$(BUILD)/kernel/labs/grow_hooked.c.o: KERNEL_CFLAGS += -finstrument-functions
 
 .PHONY: kernel
 kernel: $(BUILD)/kernel.elf $(BUILD)/compile_commands.json

@@ -24,6 +24,12 @@
 
 /* Where struct thread (core/thread.h) keeps its frame; its first word is the canary (build.mk). */
 #define THREAD_FRAME 16
+#define THREAD_GUARD0 (THREAD_FRAME + FRAME_SIZE)
+
+/* The immediates of SVC from EL1. */
+#define SVC_YIELD 0
+#define SVC_GROW 1   /* x10: bytes wanted below SP, and then the guard */
+#define SVC_SHRINK 2 /* halve the stack if under a quarter of it is used */
 
 /* Where struct stack_marks (core/stack.h) keeps the paint. */
 #define STACK_MARKS_PAINT 32

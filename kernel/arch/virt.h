@@ -9,6 +9,7 @@
  *   POOL_WINDOW …         blocks of pools that have pages or tags of their own (mem/pool_window.h)
  *   PERMANENT_STACKS …    boot.* labs: a slot for each CPU, guards, its three stacks
  *   BOOT_STACKS …         boot.* labs: 256 times 1 KiB, CPU 0's on top
+ *   GROW_WINDOW …         stacks that grow: in place (mem/growspace.c), or by moving on
  */
 #ifndef ARCH_VIRT_H
 #define ARCH_VIRT_H
@@ -23,6 +24,8 @@
 #define BOOT_STACKS_TOP 0xfffffffffffff000
 #define BOOT_STACK_RESERVED 1024
 #define BOOT_STACKS (BOOT_STACKS_TOP - NR_CPUS * BOOT_STACK_RESERVED)
+#define GROW_WINDOW 0xffffffec00000000
+#define GROW_WINDOW_SIZE 0x8800000 /* 136 MiB: two stacks of 64 MiB, and some small ones */
 
 #define RAM_BASE 0x40000000
 /* A bare ELF gets its device tree at the start of RAM; the image starts behind the 2 MiB kept for it. */

@@ -9,6 +9,7 @@
 #include "arch/virt.h"
 #include "core/cpu.h"
 #include "core/fault.h"
+#include "core/protect.h"
 #include "core/report.h"
 #include "core/upcall.h"
 
@@ -36,17 +37,28 @@ static struct frame *interrupt(struct frame *f)
 	return f;
 }
 
+static bool is_call(const struct frame *f)
+{
+	return f->kind == KIND_SYNC && esr_class(f->esr) == EC_SVC64;
+}
+
 struct frame *exception_entry(struct frame *f)
 {
+	struct frame *grown;
+
 	if (f->kind == KIND_IRQ)
 		return interrupt(f);
-	if (f->kind == KIND_SYNC && esr_class(f->esr) == EC_SVC64)
-		return sched_switch();
-	return fault(f);
+	if (is_call(f))
+		return esr_immediate(f->esr) == SVC_YIELD ? sched_switch() : grow_call(f);
+	grown = f->kind == KIND_SYNC ? grow_fault(f) : NULL;
+	return grown ? grown : fault(f);
 }
 
 void emergency_exception(struct frame *f)
 {
+	/* protect=-grow-handler: as if the thread's own prologue had asked. */
+	if (!protected(PROTECT_GROW_HANDLER) && is_call(f))
+		grow_call(f);
 	fault_emergency(f);
 }
 

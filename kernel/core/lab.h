@@ -12,6 +12,8 @@
  *
  * That makes `lab=stack.recurse stack=8K` work on the boot line, `go stack=8K` on the serial line,
  * `break lab_stack_recurse` and `set var stack_recurse_args.stack = 8192` in GDB, and a row in lab=list.
+ * A parameter of words has them behind its help, P(adjust, 1, 0, 2, "what is rewritten", .name = adjust_word):
+ * `adjust=frames` on the lines, the number 1 in the lab and in GDB.
  */
 #ifndef CORE_LAB_H
 #define CORE_LAB_H
@@ -40,6 +42,15 @@ struct lab {
 	bool light;	    /* and before there is more memory than the image */
 	uint64_t *values;   /* <family>_<name>_args: one uint64_t a parameter, in their order */
 };
+
+/* Names for 0, 1 and so on: LAB_WORDS(adjust_word, "none", "frames") makes what .name wants. */
+#define LAB_WORDS(function, ...)                                                                   \
+	static const char *function(uint64_t value)                                                \
+	{                                                                                          \
+		static const char *const words[] = { __VA_ARGS__ };                                \
+                                                                                                   \
+		return value < ARRAY_SIZE(words) ? words[value] : NULL;                            \
+	}
 
 #define NO_PARAMS(P)
 #define LAB_MEMBER(key, ...) uint64_t key;

@@ -49,6 +49,13 @@ static const struct {
 				 "a free page is unmapped, freed once, and given out while there is one" },
 	[PROTECT_LEAK_CHECK] = { "leak-check",
 				 "what a refused operation still holds is found, with who took it" },
+	[PROTECT_GROWTH] = { "growth", "stacks that are made to grow do grow" },
+	[PROTECT_GROW_SP] = { "grow-sp", "a stack grows only for an access at or near SP" },
+	[PROTECT_GROW_MASKED] = { "grow-masked",
+				  "no stack grows while its thread has interrupts masked" },
+	[PROTECT_GROW_LOCKED] = { "grow-locked", "no stack grows while its thread holds a lock" },
+	[PROTECT_GROW_HANDLER] = { "grow-handler", "no stack grows for an exception handler" },
+	[PROTECT_RETIRE] = { "retire", "the old place of a stack that was copied is unmapped" },
 };
 
 static bool off[NR_PROTECTIONS];

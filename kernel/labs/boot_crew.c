@@ -3,7 +3,7 @@
 
 #include "arch/gic.h"
 #include "arch/light.h"
-#include "arch/pmu.h"
+#include "arch/cycles.h"
 #include "arch/psci.h"
 #include "arch/timer.h"
 #include "arch/watch.h"
@@ -90,8 +90,8 @@ void crew_boot(void)
 	light_entry.size = crew.boot_stack;
 	light_entry.vectors = (uintptr_t)(protected(PROTECT_LIGHT) ? light_vectors : early_vectors);
 	light_entry.main = crew.begin;
-	pmu_start();
-	began = pmu_cycles();
+	cycles_start();
+	began = cycles();
 	light_enter(members[0].cpu->first);
 }
 
@@ -298,5 +298,5 @@ static void lead(void)
 	gather();
 	if (!crew.last)
 		overflow_own();
-	crew_roll(pmu_cycles() - began);
+	crew_roll(cycles() - began);
 }

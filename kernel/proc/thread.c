@@ -6,6 +6,7 @@
 #include "core/inject.h"
 #include "core/string.h"
 #include "mem/window.h"
+#include "proc/grow.h"
 #include "proc/sched.h"
 
 #define SPSR_EL1T 0x4 /* EL1, SP_EL0, nothing masked */
@@ -103,7 +104,8 @@ static void block(void)
 void thread_free(struct thread *t)
 {
 	unlink_thread(t);
-	window_stack_free(&t->stack);
+	if (!grow_release(t))
+		window_stack_free(&t->stack);
 	pool_free(&thread_pool, t);
 }
 
