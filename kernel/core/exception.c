@@ -6,9 +6,11 @@
 #include "arch/frame.h"
 #include "arch/gic.h"
 #include "arch/timer.h"
+#include "arch/user.h"
 #include "arch/virt.h"
 #include "core/cpu.h"
 #include "core/fault.h"
+#include "core/protect.h"
 #include "core/report.h"
 #include "core/upcall.h"
 
@@ -36,13 +38,48 @@ static struct frame *interrupt(struct frame *f)
 	return f;
 }
 
-struct frame *exception_entry(struct frame *f)
+static struct frame *supervisor_call(struct frame *f)
+{
+	unsigned int what = esr_immediate(f->esr);
+
+	if (frame_is_user(f))
+		return user_system_call(f);
+	return what == SVC_YIELD ? sched_switch() : user_resume(f, what);
+}
+
+static struct frame *dispatch(struct frame *f)
 {
 	if (f->kind == KIND_IRQ)
 		return interrupt(f);
 	if (f->kind == KIND_SYNC && esr_class(f->esr) == EC_SVC64)
-		return sched_switch();
+		return supervisor_call(f);
 	return fault(f);
+}
+
+bool user_tables_on;
+
+/* No process's addresses in the kernel's hands: neither in a handler nor in a system call. */
+static void leave_user(void)
+{
+	if (protected(PROTECT_PAN))
+		user_table_set(0);
+}
+
+static void enter_user(const struct frame *f)
+{
+	const struct thread *t = CONTAINER_OF(f, struct thread, frame);
+
+	user_table_set(frame_is_user(f) || !protected(PROTECT_PAN) ? t->ttbr0 : 0);
+}
+
+struct frame *exception_entry(struct frame *f)
+{
+	if (!user_tables_on)
+		return dispatch(f);
+	leave_user();
+	f = dispatch(f);
+	enter_user(f);
+	return f;
 }
 
 void emergency_exception(struct frame *f)

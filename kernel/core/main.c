@@ -14,6 +14,7 @@
 #include "core/string.h"
 #include "mem/page.h"
 #include "mem/window.h"
+#include "proc/initrd.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
@@ -39,7 +40,9 @@ __attribute__((noreturn)) void boot_main(uintptr_t dtb, unsigned int el);
 struct machine {
 	const char *line;
 	size_t line_length;
-	uint64_t ram; /* bytes */
+	uint64_t ram;		      /* bytes */
+	uintptr_t initrd, initrd_end; /* physical; 0: QEMU was given none */
+	uintptr_t reserved;	      /* physical: from here on RAM is QEMU's, for these two */
 	unsigned int cpus;
 	const char *wrong; /* NULL, or why the machine cannot be used */
 };
@@ -70,6 +73,39 @@ static void boot_cpu_init(void)
 		     EMERGENCY_STACK_SIZE);
 }
 
+/* A bare ELF finds it at the start of RAM; a Linux Image (-initrd) is told where, in whole 2 MiB. */
+static bool map_device_tree(uintptr_t pa)
+{
+	if (pa >= DTB_BASE && pa < DTB_BASE + DTB_MAX)
+		return true;
+	return pa >= DTB_BASE && pa % DTB_MAX == 0 &&
+	       mmu_map(KVA_BASE + pa, pa, DTB_MAX, MAP_RODATA) == 0;
+}
+
+static uintptr_t read_address(const struct fdt *tree, const char *name)
+{
+	size_t length;
+	const void *cells = fdt_property(tree, "chosen", name, &length);
+
+	return cells && (length == 4 || length == 8) ? fdt_cells(cells, length / 4) : 0;
+}
+
+/* Nothing behind the first of the two is given out as memory. */
+static void read_initrd(struct machine *m, const struct fdt *tree, uintptr_t dtb)
+{
+	uintptr_t end_of_ram = RAM_BASE + m->ram;
+
+	m->initrd = read_address(tree, "linux,initrd-start");
+	m->initrd_end = read_address(tree, "linux,initrd-end");
+	m->reserved = dtb < DTB_BASE + DTB_MAX ? end_of_ram : dtb;
+	if (!m->initrd)
+		return;
+	if (m->initrd < RAM_BASE || m->initrd > m->initrd_end || m->initrd_end > end_of_ram)
+		m->wrong = "initrd-outside-ram";
+	if (m->initrd < m->reserved)
+		m->reserved = ALIGN_DOWN(m->initrd, PAGE_SIZE);
+}
+
 static struct machine read_device_tree(uintptr_t pa)
 {
 	struct machine m = { .wrong = NULL };
@@ -77,8 +113,7 @@ static struct machine read_device_tree(uintptr_t pa)
 	const void *memory;
 	size_t length;
 
-	if (pa < DTB_BASE || pa >= DTB_BASE + DTB_MAX ||
-	    !fdt_open(&tree, phys_to_virt(pa), DTB_BASE + DTB_MAX - pa)) {
+	if (!map_device_tree(pa) || !fdt_open(&tree, phys_to_virt(pa), DTB_MAX - pa % DTB_MAX)) {
 		m.wrong = "no-device-tree";
 		return m;
 	}
@@ -93,6 +128,7 @@ static struct machine read_device_tree(uintptr_t pa)
 		m.wrong = "no-memory-node";
 	else
 		m.ram = fdt_cells((const char *)memory + 8, 2);
+	read_initrd(&m, &tree, pa);
 	return m;
 }
 
@@ -182,10 +218,23 @@ static void prepare_stacks(void)
 		emergency[0].frame = 0;
 }
 
-static void map_ram(uint64_t ram)
+/* Read-only: where programs come from, nobody writes. */
+static void use_initrd(const struct machine *m)
+{
+	uintptr_t start = ALIGN_DOWN(m->initrd, PAGE_SIZE);
+	size_t bytes = ALIGN_UP(m->initrd_end, PAGE_SIZE) - start;
+
+	if (!m->initrd)
+		return;
+	if (mmu_map(KVA_BASE + start, start, bytes, MAP_RODATA))
+		panic("no-tables-for-initrd");
+	initrd_use(phys_to_virt(m->initrd), m->initrd_end - m->initrd);
+}
+
+static void map_ram(uintptr_t until)
 {
 	uintptr_t start = ALIGN_UP((uintptr_t)__image_end, PAGE_SIZE);
-	uintptr_t end_of_ram = KVA_BASE + RAM_BASE + ram;
+	uintptr_t end_of_ram = KVA_BASE + until;
 
 	if (end_of_ram <= start)
 		panic("not-enough-ram");
@@ -209,7 +258,8 @@ void boot_main(uintptr_t dtb, unsigned int el)
 	report_protections();
 	inject_banner();
 	prepare_stacks();
-	map_ram(m.ram);
+	map_ram(m.reserved);
+	use_initrd(&m);
 	window_init();
 	smp_cpus = m.cpus;
 	gic_init();

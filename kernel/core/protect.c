@@ -47,6 +47,11 @@ static const struct {
 				 "a free page is unmapped, freed once, and given out while there is one" },
 	[PROTECT_LEAK_CHECK] = { "leak-check",
 				 "what a refused operation still holds is found, with who took it" },
+	[PROTECT_PAN] = { "pan", "a process's memory is out of reach while the kernel runs" },
+	[PROTECT_USERACCESS] = { "useraccess",
+				 "what a system call is pointed at is looked up as EL0 sees it" },
+	[PROTECT_ELF_CHECK] = { "elf-check",
+				"a program's machine, W^X, overlaps and entry are checked" },
 };
 
 static bool off[NR_PROTECTIONS];

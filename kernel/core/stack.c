@@ -19,8 +19,8 @@ static struct stack *stacks;
 
 void stack_prepare(struct stack *s, size_t used)
 {
-	uint64_t *word = (uint64_t *)s->base;
-	uint64_t *end = (uint64_t *)(stack_top(s) - used);
+	uint64_t *word = stack_word(s, s->base);
+	uint64_t *end = stack_word(s, stack_top(s) - used);
 
 	s->prepared = true;
 	for (int i = 0; i < GUARD_WORDS; i++)
@@ -83,7 +83,7 @@ const struct stack *stack_find_with_guards(uintptr_t address)
 
 bool stack_guard_words_ok(const struct stack *s)
 {
-	const uint64_t *word = (const uint64_t *)s->base;
+	const uint64_t *word = stack_word(s, s->base);
 
 	for (int i = 0; i < GUARD_WORDS; i++)
 		if (word[i] != stack_marks.guard_words[i])
@@ -93,8 +93,8 @@ bool stack_guard_words_ok(const struct stack *s)
 
 size_t stack_high_watermark(const struct stack *s)
 {
-	const uint64_t *word = (const uint64_t *)s->base + GUARD_WORDS;
-	const uint64_t *end = (const uint64_t *)stack_top(s);
+	const uint64_t *word = stack_word(s, s->base) + GUARD_WORDS;
+	const uint64_t *end = stack_word(s, stack_top(s));
 
 	if (!protected(PROTECT_WATERMARK) || !s->prepared)
 		return 0;

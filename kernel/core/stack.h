@@ -22,7 +22,8 @@ struct stack {
 	uintptr_t base;		   /* lowest address */
 	size_t size;		   /* bytes, a multiple of the page */
 	size_t guard;		   /* bytes unmapped on each side */
-	bool prepared;		   /* guard words and paint are in place */
+	uintptr_t view; /* what leads from an address in it to the kernel's own: 0 but for a user stack */
+	bool prepared; /* guard words and paint are in place */
 	struct stack *next;
 };
 
@@ -38,6 +39,12 @@ _Static_assert(offsetof(struct stack_marks, paint) == STACK_MARKS_PAINT, "start.
 static inline uintptr_t stack_top(const struct stack *s)
 {
 	return s->base + s->size;
+}
+
+/* Where the kernel reads and writes the word of a stack that its owner knows as `address`. */
+static inline uint64_t *stack_word(const struct stack *s, uintptr_t address)
+{
+	return (uint64_t *)(address + s->view);
 }
 
 static inline bool stack_contains(const struct stack *s, uintptr_t address)
