@@ -1,4 +1,4 @@
-"""QEMU's -initrd: it takes the place of the one in the image, and a broken one is refused by name."""
+"""QEMU's -initrd takes the place of the one in the image, and a broken one is refused by name."""
 
 from pathlib import Path
 
@@ -20,8 +20,8 @@ def program(name: str) -> bytes:
 def booted(tmp_path: Path, archive: bytes | None, line: str) -> Log:
     initrd = tmp_path / "initrd"
     initrd.write_bytes(archive or b"")
-    given = {} if archive is None else {"initrd": initrd}
-    return boot(KERNEL, f"lab={line}", tmp_path, **given).log
+    given = None if archive is None else initrd
+    return boot(KERNEL, f"lab={line}", tmp_path, initrd=given).log
 
 
 def said(log: Log) -> list[str]:

@@ -77,9 +77,9 @@ def _used(stack, known):
 
 
 def _regions(process):
-    table_ = process["regions"]
-    rows = [table_["rows"][n] for n in range(int(table_["capacity"]))] if int(table_["rows"]) else []
-    return [row for row in rows if int(row["base"])]
+    rows, capacity = process["regions"]["rows"], int(process["regions"]["capacity"])
+    known = [rows[n] for n in range(capacity)] if int(rows) else []
+    return [row for row in known if int(row["base"])]
 
 
 def _details(process):

@@ -57,5 +57,5 @@ def test_a_message_shows_its_data(session: Session) -> None:
 
 
 def test_an_unknown_pid_is_refused(session: Session) -> None:
-    with pytest.raises(GdbError, match="no process has pid 9. Type: hw procs"):
+    with pytest.raises(GdbError, match=r"no process has pid 9\. Type: hw procs"):
         session.gdb.console("hw procs 9")
