@@ -1,6 +1,7 @@
 # The EL0 programs: every .c in kernel/user is one, linked at an address of its own, and all of them are the
 # initrd that goes into the kernel. Included by kernel/build.mk.
 
+PYTHON ?= python3
 USER_SOURCES := $(sort $(wildcard kernel/user/*.c))
 USER_NAMES := $(USER_SOURCES:kernel/user/%.c=%)
 USER_PROGRAMS := $(USER_NAMES:%=$(BUILD)/user/%)
@@ -36,14 +37,14 @@ $(BUILD)/user/%: $(BUILD)/user/%.elf
 
 $(INITRD): $(USER_PROGRAMS) harness/initrd.py
 	$(call say,CPIO,$@)
-	@$(PYTHON) -m harness.initrd $@ $(USER_PROGRAMS)
+	@$(PYTHON) harness/initrd.py $@ $(USER_PROGRAMS)
 
 $(BUILD)/kernel/proc/initrd_default.S.o: $(INITRD)
 $(BUILD)/kernel/proc/initrd_default.S.o: KERNEL_CPPFLAGS += -DINITRD='"$(INITRD)"'
 
 # The same kernel as a file that QEMU gives an -initrd to.
 $(BUILD)/kernel.img: $(BUILD)/kernel.elf harness/initrd.py
-	@$(PYTHON) -m harness.initrd --image $@ $<
+	@$(PYTHON) harness/initrd.py --image $@ $<
 
 .SECONDARY: $(USER_NAMES:%=$(BUILD)/user/%.elf) $(USER_SOURCES:%=$(BUILD)/%.o) $(BUILD)/kernel/user/start.S.o
 

@@ -150,7 +150,7 @@ def test_every_site_is_made_to_fail(sites: list[str], tmp_path: Path) -> None:
 
 
 def test_a_leak_of_the_kernel_is_a_panic(gdb: Open) -> None:
-    """thread_make() gives its object back when there is no stack: here that call is jumped over."""
+    """thread_make_from() gives its object back when there is no stack: here that call is jumped over."""
     session = gdb("inject.once op=thread")
     session.run_to("run_step")
     assert session.fail("window.alloc")
@@ -160,7 +160,7 @@ def test_a_leak_of_the_kernel_is_a_panic(gdb: Open) -> None:
     assert log.records[-1].fields == {"why": "leak"}
     (leak,) = (r for r in log.select("inject") if r.words == ("leak",))
     assert leak.fields["site"] == "pool.alloc"
-    assert leak.fields["at"].startswith("thread_make+")
+    assert leak.fields["at"].startswith("thread_make_from+")
     (grew,) = (r for r in log.select("inject") if r.words == ("census",))
     assert grew.fields == {"of": "blocks", "grew": "1"}
 

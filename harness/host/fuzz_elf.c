@@ -147,7 +147,7 @@ static void symbols(struct choices *c)
 	struct {
 		struct header h;
 		struct section_header sections[2];
-		struct symbol functions[4];
+		struct symbol_entry functions[4];
 		char names[16];
 	} f = { .h = { .magic = { 0x7f, 'E', 'L', 'F' }, .class = 2, .data = 1, .version = 1 } };
 	size_t size = sizeof(f) - choose(c, 17);
@@ -160,16 +160,16 @@ static void symbols(struct choices *c)
 	f.h.section_header_count = 2;
 	f.sections[0] = (struct section_header){ .type = choose(c, 3),
 						 .offset = offsetof(typeof(f), functions),
-						 .size = choose(c, 5) * sizeof(struct symbol),
+						 .size = choose(c, 5) * sizeof(struct symbol_entry),
 						 .link = choose(c, 3) };
 	f.sections[1] = (struct section_header){ .type = 3,
 						 .offset = offsetof(typeof(f), names),
 						 .size = choose(c, 20) };
 	for (unsigned int i = 0; i < 4; i++)
-		f.functions[i] = (struct symbol){ .name = choose(c, 24),
-						  .info = choose(c, 4),
-						  .value = choose(c, 64),
-						  .size = choose(c, 64) };
+		f.functions[i] = (struct symbol_entry){ .name = choose(c, 24),
+							.info = choose(c, 4),
+							.value = choose(c, 64),
+							.size = choose(c, 64) };
 	memset(f.names, choose(c, 2) ? 'n' : '\0', sizeof(f.names));
 	look_up((const uint8_t *)&f, size);
 }

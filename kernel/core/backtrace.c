@@ -149,12 +149,19 @@ static uintptr_t strip_signature(uintptr_t pc)
 	return pc & 1UL << 55 ? pc | KVA_BASE : pc;
 }
 
-/* The distance to the next record. A stack's oldest frame, called by assembly that made none, ends at its top. */
-static size_t frame_size(const struct stack *s, uintptr_t fp, uintptr_t next)
+/*
+ * The distance to the next record. A stack's oldest frame, called by assembly that made none, ends at its
+ * top; a system call's oldest where EL0 was entered from.
+ */
+static size_t frame_size(const struct walk *w, const struct stack *s, uintptr_t fp, uintptr_t next)
 {
+	const struct thread *t = w->thread;
+	uintptr_t end;
+
 	if (!s)
 		return 0;
-	return stack_contains(s, next) ? next - fp : stack_top(s) - fp;
+	end = w->context == IN_THREAD && t->user && s == &t->stack ? t->user_root : stack_top(s);
+	return stack_contains(s, next) ? next - fp : end - fp;
 }
 
 /* Walk the records of one context from *fp; where it ended is *fp again, the reason is returned. */
@@ -171,7 +178,7 @@ static const char *walk_records(struct walk *w, struct row row, uintptr_t *fp)
 		if (next && !outer)
 			why = refuse(w, next, *fp);
 		row.stack = s ? s->name : "none";
-		row.frame = why ? 0 : frame_size(s, *fp, next);
+		row.frame = why ? 0 : frame_size(w, s, *fp, next);
 		visit(w, row);
 		row = (struct row){ .pc = strip_signature(record[1]),
 				    .is_return = true,

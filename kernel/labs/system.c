@@ -12,6 +12,11 @@
 
 void system_start_chain(size_t block, size_t stack, void (*init)(void *))
 {
+	static bool started;
+
+	if (started)
+		return;
+	started = true;
 	process_init(block, stack);
 	spawn_services(init, stack);
 	/* Both servers wait at their endpoints before anything is counted. */

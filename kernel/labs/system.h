@@ -4,7 +4,7 @@
 
 #include "proc/process.h"
 
-/* Slots, fs and init; kernel stacks, init's too, of `stack` bytes. init: NULL for the kernel's own. */
+/* Once a boot: slots, fs and init; kernel stacks, init's too, of `stack` bytes. init: NULL for the kernel's own. */
 void system_start(size_t stack);
 void system_start_chain(size_t block, size_t stack, void (*init)(void *));
 

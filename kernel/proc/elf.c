@@ -34,7 +34,7 @@ struct section_header {
 	uint64_t align, entry_size;
 };
 
-struct symbol {
+struct symbol_entry {
 	uint32_t name;
 	uint8_t info, other;
 	uint16_t section;
@@ -198,8 +198,8 @@ static bool search(struct elf_symbol *found, const char *image,
 		   const struct section_header *symbols, const struct section_header *names,
 		   uintptr_t address)
 {
-	for (uint64_t i = 0; i < symbols->size / sizeof(struct symbol); i++) {
-		struct symbol s;
+	for (uint64_t i = 0; i < symbols->size / sizeof(struct symbol_entry); i++) {
+		struct symbol_entry s;
 
 		memcpy(&s, image + symbols->offset + i * sizeof(s), sizeof(s));
 		if ((s.info & 0xf) != SYMBOL_FUNCTION || address - s.value >= s.size ||

@@ -19,7 +19,7 @@
 #include "proc/spawn.h"
 
 /* A process, as it lies in its slot, or on the way there on a stack. */
-struct block {
+struct chain_block {
 	struct process process;
 #if CHAIN_ROWS
 	struct region rows[CHAIN_ROWS];
@@ -47,17 +47,17 @@ struct block {
 
 /* A block of its own, to be moved to `out` when it is done, or `out` itself. */
 #if CHAIN_BOXED
-#define CHAIN_BLOCK(b, out) struct block *b = (out)
+#define CHAIN_BLOCK(b, out) struct chain_block *b = (out)
 #define CHAIN_MOVE(out, b) ((void)0)
 #else
 #define CHAIN_BLOCK(b, out)                                                                        \
-	struct block b##_here;                                                                     \
-	struct block *b = &b##_here
+	struct chain_block b##_here;                                                               \
+	struct chain_block *b = &b##_here
 #define CHAIN_MOVE(out, b) (*(out) = *(b))
 #endif
 
 /* 0 or an error; *out is filled either way, as far as it went. */
-__attribute__((noinline)) static int32_t new_user_elf(struct block *out, uint32_t pid,
+__attribute__((noinline)) static int32_t new_user_elf(struct chain_block *out, uint32_t pid,
 						      const struct launch *l CHAIN_PARAM)
 {
 	CHAIN_MESSAGE(read);
@@ -84,7 +84,7 @@ __attribute__((noinline)) static int32_t new_user_elf(struct block *out, uint32_
 #else
 #define CHAIN_SPAWN spawn_user_elf_with_boot_channel
 __attribute__((noinline)) static int32_t
-spawn_user_elf_with_boot_channel(struct block *out, uint32_t pid,
+spawn_user_elf_with_boot_channel(struct chain_block *out, uint32_t pid,
 				 const struct launch *l CHAIN_PARAM)
 {
 	CHAIN_MESSAGE(boot);
@@ -100,7 +100,7 @@ spawn_user_elf_with_boot_channel(struct block *out, uint32_t pid,
 /* A slot, filled and started, or given back. Its pid, or an error. */
 __attribute__((always_inline)) static inline int64_t fill_slot(const struct launch *l CHAIN_PARAM)
 {
-	struct block *slot = (struct block *)process_reserve();
+	struct chain_block *slot = (struct chain_block *)process_reserve();
 	uint32_t pid;
 	int32_t status;
 
