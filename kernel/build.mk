@@ -39,6 +39,10 @@ $(BUILD)/kernel/labs/shadowed.c.o: KERNEL_CFLAGS += -fsanitize=shadow-call-stack
 $(BUILD)/kernel/arch/mte.c.o: KERNEL_CFLAGS += -march=armv8.5-a+memtag
 # labs/big_frame.h: the twin of probed.c.
 $(BUILD)/kernel/labs/unprobed.c.o: KERNEL_CFLAGS += -fno-stack-clash-protection
+# labs/grow_deep.h says what for: one source, four ways to see the end of a stack coming.
+$(BUILD)/kernel/labs/grow_patched.c.o: KERNEL_CFLAGS += -fpatchable-function-entry=2
+$(BUILD)/kernel/labs/grow_signed.c.o: KERNEL_CFLAGS += -fpatchable-function-entry=2 -mbranch-protection=pac-ret
+$(BUILD)/kernel/labs/grow_hooked.c.o: KERNEL_CFLAGS += -finstrument-functions
 
 .PHONY: kernel
 kernel: $(BUILD)/kernel.elf $(BUILD)/kernel.img $(BUILD)/compile_commands.json
@@ -81,7 +85,20 @@ KERNEL_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=sha1 -Wl,-z,max-page-
 KERNEL_READELF := $(CROSS_COMPILE)readelf
 KSYMS := $(BUILD)/kernel/ksyms
 
-$(BUILD)/kernel.elf: $(KERNEL_OBJECTS) $(BUILD)/kernel/kernel.lds kernel/tools/ksyms.awk
+# The boot path: what runs on the 1 KiB of a boot loader (labs/boot.c) has to fit them, or there is no
+# kernel. 1024 bytes but for the guard words and the frame of __stack_chk_fail, which never gets further.
+BOOT_PATH := leave_boot_stack stay_light
+BOOT_PATH_BUDGET := 976
+# The others overflow it on purpose, or run on a borrowed stack.
+BOOT_PATH_WITHOUT := __stack_chk_fail recurse map_by_plan
+BOOT_PATH_ASSEMBLY := light_leave=0 light_swap_sp=0 light_borrow=32
+$(BUILD)/kernel/boot-path: $(KERNEL_OBJECTS) kernel/tools/stackgate.awk
+	@awk -f kernel/tools/stackgate.awk -v entries='$(BOOT_PATH)' -v budget=$(BOOT_PATH_BUDGET) \
+		-v without='$(BOOT_PATH_WITHOUT)' -v assembly='$(BOOT_PATH_ASSEMBLY)' \
+		$(patsubst %.o,%.ci,$(filter %.c.o,$(KERNEL_OBJECTS))) > $@.tmp
+	@mv $@.tmp $@
+
+$(BUILD)/kernel.elf: $(KERNEL_OBJECTS) $(BUILD)/kernel/kernel.lds $(BUILD)/kernel/boot-path kernel/tools/ksyms.awk
 	$(call say,LD,$@)
 	@awk -f kernel/tools/ksyms.awk /dev/null > $(KSYMS)-none.S
 	@$(CC) -c $(KSYMS)-none.S -o $(KSYMS)-none.o

@@ -19,6 +19,8 @@ LINES = [
     "lab=stack.recurse on-fault=kill",
     "lab=stack.irq",
     "lab=pool.exhaust",
+    "lab=grow.demand",
+    "lab=grow.copy",
 ]
 
 

@@ -12,6 +12,10 @@ class Marks:
     guard: tuple
     paint: int | None
 
+    def of(self, stack):
+        """Guard words lie at the end of what a stack can become: one that still grows has none."""
+        return Marks((), self.paint) if stack.room else self
+
     def guard_ok(self, content):
         return content[: len(self.guard)] == self.guard
 
@@ -27,7 +31,9 @@ class Marks:
 
 
 def content(stack):
-    """All of a stack's words, lowest first."""
+    """All of a stack's words, lowest first. Below a hole something was touched: none is paint."""
+    if stack.unbacked:
+        return (0,) * (stack.size // 8)
     return words(stack.base, stack.size)
 
 

@@ -11,23 +11,33 @@ import gdb
 from .kernel import address_of, chain, elements, read, static, text, unsigned
 from .mmu import PAGE, Tables
 
+FIELDS = ("base", "size", "guard", "room", "unbacked", "retired")
 TAG_BITS = 0xFF << 56
 POISON_FREED = 0x6B6B6B6B6B6B6B6B  # core/poison.h: a macro, which DWARF does not carry
 
 
 @dataclass(frozen=True)
 class Stack:
-    """struct stack, read."""
+    """struct stack, read. room: bytes below base that it can still grow into; unbacked: bytes in
+    holes; retired: only room is left, of a place that a stack was copied from."""
 
     name: str
     base: int
     size: int
     guard: int
+    room: int
+    unbacked: int
+    retired: int
 
     @classmethod
     def of(cls, value):
-        numbers = (unsigned(value[key]) for key in ("base", "size", "guard"))
+        numbers = (unsigned(value[key]) for key in FIELDS)
         return cls(text(value["name"]), *numbers)
+
+    @property
+    def lowest(self):
+        """Of its lower guard."""
+        return self.base - self.room - self.guard
 
     @property
     def top(self):
@@ -37,7 +47,7 @@ class Stack:
         return self.base <= address < self.top
 
     def guards_or_contains(self, address):
-        return self.base - self.guard <= address < self.top + self.guard
+        return self.lowest <= address < self.top + self.guard
 
 
 def stacks():

@@ -19,7 +19,7 @@ class Stacks(Command):
     """Every registered stack, with everything that guards it.
 
     BELOW, ABOVE   the guard on that side, as the page tables have it now
-    WORDS          the guard words at its bottom: ok or bad
+    WORDS          the guard words at its bottom: ok or bad; - while it can still grow
     USED           bytes, by the paint that is left; - with protect=-watermark
     SP             where a stack pointer lies in it, above (or below) its base; * one that is live
     MARGIN         bytes between the guard words and the lowest that paint or SP show as used
@@ -33,11 +33,19 @@ class Stacks(Command):
         if not names.stacks:
             yield "no stack is registered yet: the kernel is still in boot_cpu_init()"
             return
-        contents = [content(stack) for stack in names.stacks]
+        living = [stack for stack in names.stacks if not stack.retired]
+        contents = [content(stack) for stack in living]
         known, pointers, missed = marks(), stack_pointers(names), faults(names)
         facts = [
-            Facts(stack, words, known, names.tables, pointers.get(stack.name), missed[stack.name])
-            for stack, words in zip(names.stacks, contents, strict=True)
+            Facts(
+                stack,
+                words,
+                known.of(stack),
+                names.tables,
+                pointers.get(stack.name),
+                missed[stack.name],
+            )
+            for stack, words in zip(living, contents, strict=True)
         ]
         yield from table(HEAD, [fact.row() for fact in facts])
 
@@ -88,7 +96,7 @@ class Facts:
             s.name,
             f"{s.base:#x}",
             s.size,
-            self.guard(s.base - s.guard),
+            self.guard(s.lowest),
             self.guard(s.top),
             ("ok" if self.intact else "bad") if self.marks.guard else None,
             self.used,
@@ -125,12 +133,13 @@ class Facts:
 
     def _wrong(self):
         s = self.stack
-        for side, start in (("below", s.base - s.guard), ("above", s.top)):
-            if any(start <= far < start + s.guard for far in self.faults):
+        sides = ("below", s.lowest, s.base), ("above", s.top, s.top + s.guard)
+        for side, start, end in sides:
+            if any(start <= far < end for far in self.faults):
                 yield f"fault-{side}"
             if self.guard(start) != "unmapped":
                 yield f"no-guard-{side}"
         if not self.intact:
             yield "words-overwritten"
-        if self.margin is not None and self.margin <= 0:
+        if self.margin is not None and self.margin <= 0 and not s.room:
             yield "full"

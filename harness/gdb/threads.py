@@ -35,7 +35,7 @@ def _row(thread, names, known):
         int(thread["cpu"]["index"]) if int(thread["cpu"]) else None,
         names.code(pc),
         names.sp(sp),
-        known.used(content(stack)) if stack.size else None,
+        known.of(stack).used(content(stack)) if stack.size else None,
         stack.size,
         _waits_for(thread),
     )

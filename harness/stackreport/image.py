@@ -27,8 +27,8 @@ CALLGRAPH = ".GNU.callgraph"
 STACK_SIZES = ".stack_sizes"
 INDIRECT = "__indirect_call"
 
-# Names every function, and calls none.
-UNWINDING = frozenset({".eh_frame"})
+# Name every function, and call none: what unwinds, and where a check can be patched in.
+UNWINDING = frozenset({".eh_frame", "__patchable_function_entries"})
 # Relocations of branches (ELF for the Arm 64-bit Architecture, 5.7.10): these call, they take no
 # address.
 BRANCHES = frozenset({279, 280, 282, 283})

@@ -44,7 +44,7 @@ LAB(aaa, unrelated, "nothing to do with anything", NO_PARAMS)
 
 # One case of every row; not what compares no golden.
 EVERY_GOLDEN = (
-    "(test_stack or test_pool or test_crash)"
+    "(test_stack or test_pool or test_crash or (test_boot and not test_boot_line))"
     " and not (control or serial or gdb or wherever or overflow_changes)"
 )
 
@@ -58,6 +58,9 @@ WITHOUT_FRAME = {
     "last_registers",
     "last_report",
     "secondary_start",
+    "light_start",
+    "light_leave",
+    "light_vectors",
     "vectors_classic",
     "lab_partner",
 }
@@ -130,6 +133,91 @@ def test_a_big_frame_is_probed_page_by_page(tree: Path) -> None:
     objdump = (f"{tools.cross_prefix()}objdump", "-d", "build/kernel/labs/fat.c.o")
     code = subprocess.run(objdump, cwd=tree, capture_output=True, text=True, check=True).stdout
     assert code.count("str\txzr, [sp") >= 2, code
+
+
+def test_a_boot_path_above_its_stack_does_not_link(tree: Path) -> None:
+    """Not one frame counts but the sum along the chain: 16 bytes more in one are too much."""
+    light = tree / "kernel/core/light.h"
+    text = light.read_text()
+    assert "#define LIGHT_LINE_BYTES 144\n" in text
+    light.write_text(text.replace("LIGHT_LINE_BYTES 144\n", "LIGHT_LINE_BYTES 560\n"))
+    made = make(tree, "-j2", "BUILD=build", "kernel")
+    assert made.returncode != 0
+    assert "boot path: leave_boot_stack takes 992 bytes, and a boot stack has 976" in made.stderr
+    assert "-> say_map 832 ->" in made.stderr
+    assert not (tree / "build/kernel.elf").exists()
+
+    light.write_text(text.replace("LIGHT_LINE_BYTES 144\n", "LIGHT_LINE_BYTES 544\n"))
+    assert make(tree, "-j2", "BUILD=build", "kernel").returncode == 0
+    path = (tree / "build/kernel/boot-path").read_text()
+    assert path.startswith("leave_boot_stack 976 of 976: ")
+
+
+# A compiler's call graph in small: what the gate makes of it, with `entry` to begin at.
+NODE = 'node: {{ title: "{0}" label: "{0}\\nx.c:1:1\\n{1} bytes ({2})\\n0 dynamic objects" }}\n'
+EDGE = 'edge: {{ sourcename: "{0}" targetname: "{1}" label: "x.c:1:1" }}\n'
+GATE = ROOT / "kernel/tools/stackgate.awk"
+
+
+def gate(folder: Path, graph: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    (folder / "x.ci").write_text(graph)
+    given = {"entries": "entry", "budget": "100"} | variables
+    settings = (word for key, value in given.items() for word in ("-v", f"{key}={value}"))
+    command = ("awk", "-f", str(GATE), *settings, str(folder / "x.ci"))
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def graph(*frames: tuple[str, int], calls: tuple[tuple[str, str], ...]) -> str:
+    nodes = "".join(NODE.format(name, size, "static") for name, size in frames)
+    return nodes + "".join(EDGE.format(*call) for call in calls)
+
+
+CHAIN = graph(
+    ("entry", 16), ("x.c:low", 80), ("high", 32), calls=(("entry", "high"), ("entry", "x.c:low"))
+)
+
+
+def test_the_gate_takes_the_deepest_chain(tmp_path: Path) -> None:
+    made = gate(tmp_path, CHAIN)
+    assert (made.returncode, made.stdout) == (0, "entry 96 of 100: entry 16 -> low 80\n")
+
+
+REFUSED = {
+    "too large": (CHAIN, {"budget": "95"}, "takes 96 bytes, and a boot stack has 95"),
+    "no such entry": (CHAIN, {"entries": "entri"}, "is no function of the kernel"),
+    "calls itself": (
+        graph(("entry", 16), ("x", 16), calls=(("entry", "x"), ("x", "x"))),
+        {},
+        "x: it calls itself",
+    ),
+    "a circle": (
+        graph(("entry", 16), ("x", 16), calls=(("entry", "x"), ("x", "entry"))),
+        {},
+        "it calls itself (called by x)",
+    ),
+    "a pointer": (
+        graph(("entry", 16), calls=(("entry", "__indirect_call"),)),
+        {},
+        "a computed call (called by entry)",
+    ),
+    "assembly": (graph(("entry", 16), calls=(("entry", "asm"),)), {}, "says nothing of it"),
+    "alloca": (NODE.format("entry", 16, "dynamic"), {}, "its frame is (dynamic)"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_the_gate_refuses(case: str, tmp_path: Path) -> None:
+    text, variables, why = REFUSED[case]
+    made = gate(tmp_path, text, **variables)
+    assert made.returncode == 1
+    assert made.stderr.startswith("boot path: entr")
+    assert why in made.stderr
+
+
+def test_the_gate_knows_exceptions_by_name(tmp_path: Path) -> None:
+    asm = graph(("entry", 16), calls=(("entry", "asm"),))
+    assert gate(tmp_path, asm, assembly="asm=48").stdout == "entry 64 of 100: entry 16 -> asm 48\n"
+    assert gate(tmp_path, CHAIN, without="low").stdout == "entry 48 of 100: entry 16 -> high 32\n"
 
 
 def test_a_second_make_does_nothing(tree: Path) -> None:

@@ -108,7 +108,11 @@ def test_no_live_run_contradicts_and_how_tight_the_bounds_are(
 
 
 def test_the_labs_victims_are_the_only_ones_without_a_bound(made: report.Report) -> None:
-    assert {s.name for s in made.stacks if s.unbounded} == {"thread:victim", "thread:cpu*"}
+    assert {s.name for s in made.stacks if s.unbounded} == {
+        "thread:victim",
+        "thread:cpu*",
+        "thread:grower",
+    }
 
 
 def test_no_frame_steps_over_a_guard_but_in_labs(made: report.Report) -> None:

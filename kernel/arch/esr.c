@@ -19,6 +19,7 @@ static const char *const class_names[64] = {
 	[EC_DABT_SAME] = "(DABT) data abort, same EL",
 	[EC_SP_ALIGN] = "(SPALIGN) misaligned SP",
 	[0x2f] = "(SERROR) system error",
+	[EC_WATCH_SAME] = "(WATCH) watchpoint, same EL",
 	[EC_BRK64] = "(BRK) software breakpoint",
 };
 

@@ -16,6 +16,7 @@ enum exception_class {
 	EC_DABT_LOWER = 0x24,
 	EC_DABT_SAME = 0x25,
 	EC_SP_ALIGN = 0x26,
+	EC_WATCH_SAME = 0x35,
 	EC_BRK64 = 0x3c,
 };
 

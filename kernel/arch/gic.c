@@ -2,6 +2,7 @@
 #include "arch/gic.h"
 
 #include "arch/mmu.h"
+#include "arch/mpidr.h"
 #include "arch/sysreg.h"
 
 enum {
@@ -14,6 +15,7 @@ enum {
 	IPRIORITYR = 0x0400,
 	GICR_SGI_FRAME = 0x10000,
 	GICR_STRIDE = 0x20000,
+	GICR_TYPER = 0x0008,
 	GICR_TYPER_AFFINITY = 0x000c,
 };
 
@@ -22,6 +24,7 @@ enum {
 #define CTLR_ARE (1U << 4)
 #define WAKER_SLEEP (1U << 1)
 #define WAKER_ASLEEP (1U << 2)
+#define TYPER_LAST (1U << 4)
 #define PRIORITY 0xa0
 
 #define ICC_IGRPEN0_EL1 S3_0_C12_C12_6
@@ -30,21 +33,31 @@ enum {
 #define ICC_IAR1_EL1 S3_0_C12_C12_0
 #define ICC_EOIR1_EL1 S3_0_C12_C12_1
 #define ICC_SRE_EL1 S3_0_C12_C12_5
+#define ICC_SGI1R_EL1 S3_0_C12_C11_5
 
 static volatile uint32_t *gicd(unsigned int offset)
 {
 	return phys_to_virt(GICD_BASE + offset);
 }
 
-/* This CPU's redistributor: the one whose TYPER carries our affinity. */
+/* Each CPU's redistributor, by its index: the one whose TYPER carries its affinity. */
+static uintptr_t redistributors[NR_CPUS];
+
+static void find_redistributors(uintptr_t region, size_t size)
+{
+	for (uintptr_t base = region; base < region + size; base += GICR_STRIDE) {
+		uint32_t affinity = *(volatile uint32_t *)(base + GICR_TYPER_AFFINITY);
+
+		if (mpidr_has_index(affinity))
+			redistributors[mpidr_index(affinity)] = base;
+		if (*(volatile uint32_t *)(base + GICR_TYPER) & TYPER_LAST)
+			break;
+	}
+}
+
 static volatile uint32_t *gicr(unsigned int offset)
 {
-	uint32_t affinity = sysreg_read(mpidr_el1) & 0xffffff;
-	uintptr_t base = (uintptr_t)phys_to_virt(GICR_BASE);
-
-	while (*(volatile uint32_t *)(base + GICR_TYPER_AFFINITY) != affinity)
-		base += GICR_STRIDE;
-	return (volatile uint32_t *)(base + offset);
+	return (volatile uint32_t *)(redistributors[mpidr_index(sysreg_read(mpidr_el1))] + offset);
 }
 
 /* Register file that holds the bits of intid, and the bit. */
@@ -53,9 +66,18 @@ static volatile uint32_t *bank(unsigned int intid, unsigned int file)
 	return intid < 32 ? gicr(GICR_SGI_FRAME + file) : gicd(file + intid / 32 * 4);
 }
 
-void gic_init(void)
+bool gic_init(uintptr_t second, size_t size)
 {
+	find_redistributors((uintptr_t)phys_to_virt(GICR_BASE), GICR_SIZE);
+	if (size) {
+		uintptr_t region = (uintptr_t)phys_to_virt(second);
+
+		if (mmu_map(region, second, size, MAP_DEVICE))
+			return false;
+		find_redistributors(region, size);
+	}
 	*gicd(GICD_CTLR) = CTLR_ARE | CTLR_ENABLE_GROUP0 | CTLR_ENABLE_GROUP1;
+	return true;
 }
 
 void gic_init_cpu(void)
@@ -89,6 +111,17 @@ void gic_enable(unsigned int intid, bool fiq)
 void gic_disable(unsigned int intid)
 {
 	*bank(intid, ICENABLER) = 1U << intid % 32;
+}
+
+void gic_send(unsigned int index, unsigned int intid)
+{
+	uint64_t mpidr = mpidr_of(index);
+
+	/* IHI 0069 12.2.21: a list of Aff0 below one Aff1. What it is to see was stored before. */
+	dsb();
+	sysreg_write(ICC_SGI1R_EL1,
+		     (mpidr >> 8 & 0xff) << 16 | (uint64_t)intid << 24 | 1UL << (mpidr & 0xf));
+	isb();
 }
 
 unsigned int gic_acknowledge(void)

@@ -2,6 +2,7 @@
 #include "arch/psci.h"
 
 #include "arch/mmu.h"
+#include "arch/mpidr.h"
 #include "arch/sysreg.h"
 
 #define PSCI_CPU_OFF 0x84000002UL
@@ -9,8 +10,6 @@
 #define PSCI_AFFINITY_INFO 0xc4000004UL
 #define AFFINITY_OFF 1
 #define PSCI_SYSTEM_OFF 0x84000008UL
-
-LINKER_SYMBOL(secondary_start);
 
 enum conduit { CONDUIT_HVC, CONDUIT_SMC };
 uint32_t psci_conduit = CONDUIT_HVC; /* start.S writes it, last.S reads it */
@@ -29,20 +28,26 @@ static int64_t psci_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a
 	return (int64_t)x0;
 }
 
-static uint64_t mpidr_of(unsigned int cpu)
+bool psci_cpu_is_off(uint64_t mpidr)
 {
-	return (uint64_t)(cpu / 16) << 8 | cpu % 16; /* 16 CPUs a cluster on this board */
+	return psci_call(PSCI_AFFINITY_INFO, mpidr & MPIDR_AFFINITY, 0, 0) == AFFINITY_OFF;
 }
 
-bool psci_cpu_is_off(unsigned int cpu)
+int psci_cpu_on(uint64_t mpidr, void (*entry)(void), const void *thread)
 {
-	return psci_call(PSCI_AFFINITY_INFO, mpidr_of(cpu), 0, 0) == AFFINITY_OFF;
-}
-
-int psci_cpu_on(unsigned int cpu, const void *thread)
-{
-	return (int)psci_call(PSCI_CPU_ON, mpidr_of(cpu), virt_to_phys(secondary_start),
+	return (int)psci_call(PSCI_CPU_ON, mpidr & MPIDR_AFFINITY, virt_to_phys(entry),
 			      (uintptr_t)thread);
+}
+
+const char *psci_error_name(int error)
+{
+	static const char *const names[] = {
+		"success",    "not-supported",	 "invalid-parameters", "denied",
+		"already-on", "on-pending",	 "internal-failure",   "not-present",
+		"disabled",   "invalid-address",
+	};
+
+	return error <= 0 && (size_t)-error < ARRAY_SIZE(names) ? names[-error] : "unknown";
 }
 
 void psci_cpu_off(void)

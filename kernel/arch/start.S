@@ -155,4 +155,16 @@ function secondary_start
 	add	x0, x20, #THREAD_FRAME
 	b	vector_resume
 	endfunction secondary_start
+
+	/* The same for the light environment: its 1 KiB of stack and its own vectors, in light.S. */
+function light_start
+	msr	daifset, #0xf
+	mov	x20, x0
+	drop_to_el1
+	adr	x0, early_vectors
+	msr	vbar_el1, x0
+	mmu_on	light_high
+	mov	x0, x20
+	b	light_enter
+	endfunction light_start
 	.ltorg

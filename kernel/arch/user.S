@@ -22,7 +22,7 @@
 function syscall_start
 	nop					/* GDB looks a frame up one byte before its return address */
 	bl	system_call
-	svc	#2				/* SVC_RETURN; nobody returns here */
+	svc	#SVC_RETURN			/* nobody returns here */
 	b	.
 	.cfi_endproc
 	endfunction syscall_start
@@ -35,7 +35,7 @@ function user_enter
 	.cfi_offset 29, -16
 	.cfi_offset 30, -8
 	mov	x29, sp
-	svc	#1				/* SVC_ENTER_USER; nobody returns here */
+	svc	#SVC_ENTER_USER			/* nobody returns here */
 	b	.
 	.cfi_endproc
 	endfunction user_enter

@@ -14,12 +14,6 @@
 #define SPSR_EL_MASK 0xc
 #define SPSR_PAN (1UL << 22)
 
-/* The immediates of SVC: what a kernel thread asks with svc (from EL0 it is always a system call). */
-#define SVC_YIELD 0
-#define SVC_ENTER_USER                                                                             \
-	1 /* x0: the user frame to go on with; what called it is the root of EL0's walk */
-#define SVC_RETURN 2 /* a system call is done: go on at EL0 */
-
 /* Where TTBR0_EL1 keeps the ASID (TCR_EL1.AS = 0: 8 bits). */
 #define TTBR_ASID_SHIFT 48
 

@@ -38,6 +38,17 @@ const struct fault_class_row fault_classes[] = {
 	[CLASS_USER_POINTER] = { "user-pointer", "pan",
 				 "the kernel went by a process's own address" },
 	[CLASS_HANG] = { "hang", "watchdog", "nothing ended this boot in time" },
+	[CLASS_STALE] = { "stale-stack", "stale-stack",
+			  "a pointer to where a stack was before it was copied" },
+	[CLASS_STACK_OOM] = { "stack-oom", "stack-oom", "no page is left for this stack to grow" },
+	[CLASS_GROW_LIMIT] = { "grow-limit", "grow-limit",
+			       "this stack is as large as it may become" },
+	[CLASS_GROW_MASKED] = { "grow-masked", "grow-masked",
+				"a stack may not grow while interrupts are masked" },
+	[CLASS_GROW_LOCKED] = { "grow-locked", "grow-locked",
+				"a stack may not grow while its thread holds a lock" },
+	[CLASS_GROW_HANDLER] = { "grow-handler", "grow-handler",
+				 "an exception handler asked for a larger stack" },
 	[CLASS_UNKNOWN] = { "unknown", "exception", "no class fits" },
 };
 
@@ -46,7 +57,7 @@ const struct fault_class_row fault_classes[] = {
 
 static bool in_guard_below(const struct stack *s, uintptr_t address)
 {
-	return s->base - address - 1 < s->guard;
+	return s->base - address - 1 < s->room + s->guard;
 }
 
 static bool in_guard_above(const struct stack *s, uintptr_t address)
@@ -57,6 +68,14 @@ static bool in_guard_above(const struct stack *s, uintptr_t address)
 static bool in_any_guard(uintptr_t address)
 {
 	return !stack_find(address) && stack_find_with_guards(address);
+}
+
+/* Where a stack was: its addresses, not its guards. */
+static const struct stack *find_retired(uintptr_t address)
+{
+	const struct stack *s = stack_find_with_guards(address);
+
+	return s && s->retired && s->base - address - 1 < s->room ? s : NULL;
 }
 
 /* On which stack should this context have been? */
@@ -144,6 +163,9 @@ static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr
 		return CLASS_TAG;
 	if (kind == FSC_ALIGNMENT && n->frame->sp % 16)
 		return CLASS_MISALIGNED_SP;
+	n->stack = find_retired(far);
+	if (n->stack)
+		return CLASS_STALE;
 	if (!stack_owns_sp(n->own, n->frame->sp) &&
 	    (in_any_guard(far) || access_through_sp(n->frame))) {
 		n->stack = stack_find(n->frame->sp);
@@ -197,6 +219,8 @@ static enum fault_class classify_sync(struct finding *n)
 		return CLASS_MISALIGNED_SP;
 	case EC_PC_ALIGN:
 		return CLASS_WILD_PC;
+	case EC_SVC64:
+		return esr_immediate(esr) == SVC_GROW ? CLASS_GROW_HANDLER : CLASS_UNKNOWN;
 	case EC_BRK64:
 		return frame_is_user(n->frame) ? CLASS_UNDEFINED : classify_brk(esr);
 	default:
@@ -212,6 +236,17 @@ void classify_exception(struct finding *n, const struct frame *f)
 	else
 		n->class = f->kind == KIND_SYNC ? classify_sync(n) : CLASS_UNKNOWN;
 	n->detector = fault_classes[n->class].detector;
+}
+
+void classify_as(struct finding *n, const struct frame *f, enum fault_class class)
+{
+	*n = (struct finding){
+		.frame = f,
+		.own = own_stack(f),
+		.class = class,
+		.detector = fault_classes[class].detector,
+	};
+	n->stack = n->own;
 }
 
 void classify_check(struct finding *n, const struct frame *f, enum fault_class class,

@@ -31,6 +31,9 @@ struct finding {
 /* A synchronous exception, looked at. */
 void classify_exception(struct finding *n, const struct frame *f);
 
+/* The same, its class already found by whoever could not grow a stack. */
+void classify_as(struct finding *n, const struct frame *f, enum fault_class class);
+
 /* What a software check found: the class is known, the stacks are looked up. */
 void classify_check(struct finding *n, const struct frame *f, enum fault_class class,
 		    const char *detector);

@@ -2,8 +2,10 @@
 #ifndef CORE_CPU_H
 #define CORE_CPU_H
 
+#include "arch/mpidr.h"
 #include "arch/types.h"
 #include "arch/virt.h"
+#include "core/format.h"
 #include "core/stack.h"
 #include "core/thread.h"
 
@@ -15,25 +17,29 @@ struct cpu {
 	uintptr_t irq_stack_top;
 	struct stack irq_stack;
 	struct stack emergency_stack;
+	struct stack boot_stack; /* boot.* labs: the 1 KiB it begins on */
+	struct thread *first;	 /* boot.* labs: what it leaves that for */
 	struct thread *idle;
 	uint64_t ticks;
 	bool reporting_fault; /* a fault now is a fault in the fault report */
+	/* The record in the making (report.c): its text, its bytes, and the interrupts it masked. */
+	struct text text[NR_LEVELS];
 	char line[NR_LEVELS][LINE_MAX_BYTES];
+	uint64_t masked[NR_LEVELS];
 };
 
-extern struct cpu cpus[NR_CPUS];
+/* By index. NULL: it has never been started. Only CPU 0's is there from the beginning. */
+extern struct cpu *cpus[NR_CPUS];
 
 static inline struct cpu *cpu_local(void)
 {
 	return current()->cpu;
 }
 
-/* From MPIDR_EL1, without trusting memory: 16 CPUs a cluster on this board (vectors.S does the same). */
+/* From MPIDR_EL1, without trusting memory. */
 static inline unsigned int cpu_index(void)
 {
-	uint64_t mpidr = sysreg_read(mpidr_el1);
-
-	return (unsigned int)((mpidr >> 8 & 0xf) << 4 | (mpidr & 0xf));
+	return mpidr_index(sysreg_read(mpidr_el1));
 }
 
 #endif

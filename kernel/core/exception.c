@@ -38,22 +38,32 @@ static struct frame *interrupt(struct frame *f)
 	return f;
 }
 
+static bool is_call(const struct frame *f)
+{
+	return f->kind == KIND_SYNC && esr_class(f->esr) == EC_SVC64;
+}
+
 static struct frame *supervisor_call(struct frame *f)
 {
 	unsigned int what = esr_immediate(f->esr);
 
 	if (frame_is_user(f))
 		return user_system_call(f);
-	return what == SVC_YIELD ? sched_switch() : user_resume(f, what);
+	if (what == SVC_YIELD)
+		return sched_switch();
+	return what == SVC_ENTER_USER || what == SVC_RETURN ? user_resume(f, what) : grow_call(f);
 }
 
 static struct frame *dispatch(struct frame *f)
 {
+	struct frame *grown;
+
 	if (f->kind == KIND_IRQ)
 		return interrupt(f);
-	if (f->kind == KIND_SYNC && esr_class(f->esr) == EC_SVC64)
+	if (is_call(f))
 		return supervisor_call(f);
-	return fault(f);
+	grown = f->kind == KIND_SYNC && !frame_is_user(f) ? grow_fault(f) : NULL;
+	return grown ? grown : fault(f);
 }
 
 bool user_tables_on;
@@ -84,6 +94,9 @@ struct frame *exception_entry(struct frame *f)
 
 void emergency_exception(struct frame *f)
 {
+	/* protect=-grow-handler: as if the thread's own prologue had asked. */
+	if (!protected(PROTECT_GROW_HANDLER) && is_call(f))
+		grow_call(f);
 	fault_emergency(f);
 }
 

@@ -201,6 +201,14 @@ struct frame *fault_check(struct frame *f, enum fault_class class, const char *d
 	return handle(&n, "check");
 }
 
+struct frame *fault_as(struct frame *f, enum fault_class class)
+{
+	struct finding n;
+
+	classify_as(&n, f, class);
+	return handle(&n, kind_names[f->kind]);
+}
+
 struct frame *fault(struct frame *f)
 {
 	struct finding n;

@@ -33,6 +33,12 @@ enum fault_class {
 	CLASS_KERNEL_ADDRESS,
 	CLASS_USER_POINTER,
 	CLASS_HANG,
+	CLASS_STALE,
+	CLASS_STACK_OOM,
+	CLASS_GROW_LIMIT,
+	CLASS_GROW_MASKED,
+	CLASS_GROW_LOCKED,
+	CLASS_GROW_HANDLER,
 	CLASS_UNKNOWN,
 };
 
@@ -52,6 +58,9 @@ extern bool on_fault_kill;
  * otherwise the machine ends.
  */
 struct frame *fault(struct frame *f);
+
+/* The same, of a class that whoever looked at it first has found: a stack that could not grow. */
+struct frame *fault_as(struct frame *f, enum fault_class class);
 
 /* The same, found by a software check, the detector, while f was interrupted. */
 struct frame *fault_check(struct frame *f, enum fault_class class, const char *detector);

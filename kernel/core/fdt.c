@@ -201,7 +201,13 @@ const void *fdt_property(const struct fdt *tree, const char *path, const char *n
 	return NULL;
 }
 
-unsigned int fdt_count(const struct fdt *tree, const char *path)
+static bool is_number(const struct event *e, const char *name)
+{
+	return (e->length == 4 || e->length == 8) && strcmp(e->name, name) == 0;
+}
+
+unsigned int fdt_numbers(const struct fdt *tree, const char *path, const char *name,
+			 uint64_t *values, unsigned int max)
 {
 	unsigned int count = 0;
 	struct walk w;
@@ -209,12 +215,23 @@ unsigned int fdt_count(const struct fdt *tree, const char *path)
 
 	start(&w, tree, path);
 	while (w.depth >= 0 && next_event(tree, &w.at, &e)) {
-		if (e.token == BEGIN_NODE) {
-			enter(&w, &e);
-			count += at_target(&w);
-		} else if (e.token == END_NODE) {
+		if (e.token == END_NODE) {
 			leave(&w);
+		} else if (e.token == BEGIN_NODE) {
+			enter(&w, &e);
+			if (!at_target(&w))
+				continue;
+			if (count < max)
+				values[count] = FDT_NONE;
+			count++;
+		} else if (at_target(&w) && count && count <= max && is_number(&e, name)) {
+			values[count - 1] = fdt_cells(e.value, (unsigned int)e.length / 4);
 		}
 	}
 	return count;
+}
+
+unsigned int fdt_count(const struct fdt *tree, const char *path)
+{
+	return fdt_numbers(tree, path, "", NULL, 0);
 }

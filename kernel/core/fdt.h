@@ -27,6 +27,14 @@ const void *fdt_property(const struct fdt *tree, const char *path, const char *n
 /* How many nodes match the path. */
 unsigned int fdt_count(const struct fdt *tree, const char *path);
 
+/*
+ * The same, and of the first `max` of them the property `name`, a number of one or two cells, in `values`,
+ * in the tree's order; FDT_NONE where a node has no such number.
+ */
+unsigned int fdt_numbers(const struct fdt *tree, const char *path, const char *name,
+			 uint64_t *values, unsigned int max);
+#define FDT_NONE UINT64_MAX
+
 /* A big-endian number of `cells` 32-bit cells at bytes. */
 uint64_t fdt_cells(const void *bytes, unsigned int cells);
 

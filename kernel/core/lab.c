@@ -343,6 +343,11 @@ bool lab_is_for_boot_stack(void)
 	return chosen && chosen->on_boot_stack;
 }
 
+bool lab_is_light(void)
+{
+	return chosen && chosen->light;
+}
+
 void lab_main(__attribute__((unused)) void *unused)
 {
 	if (list_asked)

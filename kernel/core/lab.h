@@ -12,6 +12,8 @@
  *
  * That makes `lab=stack.recurse stack=8K` work on the boot line, `go stack=8K` on the serial line,
  * `break lab_stack_recurse` and `set var stack_recurse_args.stack = 8192` in GDB, and a row in lab=list.
+ * A parameter of words has them behind its help, P(adjust, 1, 0, 2, "what is rewritten", .name = adjust_word):
+ * `adjust=frames` on the lines, the number 1 in the lab and in GDB.
  */
 #ifndef CORE_LAB_H
 #define CORE_LAB_H
@@ -37,8 +39,18 @@ struct lab {
 	const struct param *params;
 	size_t param_count;
 	bool on_boot_stack; /* run before there are threads */
+	bool light;	    /* and before there is more memory than the image */
 	uint64_t *values;   /* <family>_<name>_args: one uint64_t a parameter, in their order */
 };
+
+/* Names for 0, 1 and so on: LAB_WORDS(adjust_word, "none", "frames") makes what .name wants. */
+#define LAB_WORDS(function, ...)                                                                   \
+	static const char *function(uint64_t value)                                                \
+	{                                                                                          \
+		static const char *const words[] = { __VA_ARGS__ };                                \
+                                                                                                   \
+		return value < ARRAY_SIZE(words) ? words[value] : NULL;                            \
+	}
 
 #define NO_PARAMS(P)
 #define LAB_MEMBER(key, ...) uint64_t key;
@@ -51,13 +63,17 @@ struct lab {
 	  .help = (help_),                                                                         \
 	  ##__VA_ARGS__ },
 
-#define LAB(family, label, sentence_, PARAMS) LAB_IN(family, label, sentence_, PARAMS, false)
+#define LAB(family, label, sentence_, PARAMS) LAB_IN(family, label, sentence_, PARAMS, false, false)
 
 /* The same on the boot stack, before the scheduler runs. */
 #define LAB_ON_BOOT_STACK(family, label, sentence_, PARAMS)                                        \
-	LAB_IN(family, label, sentence_, PARAMS, true)
+	LAB_IN(family, label, sentence_, PARAMS, true, false)
 
-#define LAB_IN(family, label, sentence_, PARAMS, early)                                            \
+/* The same before RAM is mapped and the scheduler is made: it brings its own memory (core/light.h). */
+#define LAB_LIGHT(family, label, sentence_, PARAMS)                                                \
+	LAB_IN(family, label, sentence_, PARAMS, true, true)
+
+#define LAB_IN(family, label, sentence_, PARAMS, early, light_)                                    \
 	struct family##_##label##_args {                                                           \
 		PARAMS(LAB_MEMBER)                                                                 \
 	};                                                                                         \
@@ -72,6 +88,7 @@ struct lab {
 		.params = family##_##label##_params,                                               \
 		.param_count = ARRAY_SIZE(family##_##label##_params),                              \
 		.on_boot_stack = (early),                                                          \
+		.light = (light_),                                                                 \
 		.values = (uint64_t *)&family##_##label##_args,                                    \
 	};                                                                                         \
 	static const struct lab *const family##_##label##_row                                      \
@@ -108,7 +125,8 @@ const char *lab_fault_site(uintptr_t pc);
 void lab_boot_line(const char *line, size_t length);
 void lab_main(void *unused);
 
-/* Is it one for the boot stack? Then main.c calls lab_main() itself. */
+/* Is it one for the boot stack? Then main.c calls lab_main() itself; a light one before all the rest. */
 bool lab_is_for_boot_stack(void);
+bool lab_is_light(void);
 
 #endif

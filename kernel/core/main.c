@@ -8,6 +8,7 @@
 #include "core/format.h"
 #include "core/inject.h"
 #include "core/lab.h"
+#include "core/light.h"
 #include "core/protect.h"
 #include "core/report.h"
 #include "core/stack.h"
@@ -30,7 +31,8 @@ LINKER_SYMBOL(emergency_stack_base);
 #define BUILD_ID_BYTES 20
 #define LAB_STACK_SIZE (16 * KiB)
 
-struct cpu cpus[NR_CPUS];
+static struct cpu boot_cpu;
+struct cpu *cpus[NR_CPUS] = { &boot_cpu };
 struct emergency emergency[NR_CPUS];
 struct thread boot_thread;
 
@@ -40,12 +42,17 @@ __attribute__((noreturn)) void boot_main(uintptr_t dtb, unsigned int el);
 struct machine {
 	const char *line;
 	size_t line_length;
-	uint64_t ram;		      /* bytes */
-	uintptr_t initrd, initrd_end; /* physical; 0: QEMU was given none */
-	uintptr_t reserved;	      /* physical: from here on RAM is QEMU's, for these two */
+	uint64_t ram; /* bytes */
 	unsigned int cpus;
-	const char *wrong; /* NULL, or why the machine cannot be used */
+	uint64_t redistributors, redistributors_size; /* the GIC's second region of them, 0: none */
+	const char *wrong;			      /* NULL, or why the machine cannot be used */
 };
+
+/* Physical, and not on the boot stack, which has a budget. From `reserved` on RAM holds QEMU's files. */
+static struct {
+	uintptr_t start, end; /* 0: QEMU was given none */
+	uintptr_t reserved;
+} initrd;
 
 static void static_stack(struct stack *s, const char *name, char *base, size_t size)
 {
@@ -59,7 +66,7 @@ static void static_stack(struct stack *s, const char *name, char *base, size_t s
 /* CPU 0 and the context this runs in, so that a fault from here on has names for everything. */
 static void boot_cpu_init(void)
 {
-	struct cpu *cpu = &cpus[0];
+	struct cpu *cpu = &boot_cpu;
 
 	boot_thread.cpu = cpu;
 	boot_thread.state = THREAD_RUNNING;
@@ -95,15 +102,36 @@ static void read_initrd(struct machine *m, const struct fdt *tree, uintptr_t dtb
 {
 	uintptr_t end_of_ram = RAM_BASE + m->ram;
 
-	m->initrd = read_address(tree, "linux,initrd-start");
-	m->initrd_end = read_address(tree, "linux,initrd-end");
-	m->reserved = dtb < DTB_BASE + DTB_MAX ? end_of_ram : dtb;
-	if (!m->initrd)
+	initrd.start = read_address(tree, "linux,initrd-start");
+	initrd.end = read_address(tree, "linux,initrd-end");
+	initrd.reserved = dtb < DTB_BASE + DTB_MAX ? end_of_ram : dtb;
+	if (!initrd.start)
 		return;
-	if (m->initrd < RAM_BASE || m->initrd > m->initrd_end || m->initrd_end > end_of_ram)
+	if (initrd.start < RAM_BASE || initrd.start > initrd.end || initrd.end > end_of_ram)
 		m->wrong = "initrd-outside-ram";
-	if (m->initrd < m->reserved)
-		m->reserved = ALIGN_DOWN(m->initrd, PAGE_SIZE);
+	if (initrd.start < initrd.reserved)
+		initrd.reserved = ALIGN_DOWN(initrd.start, PAGE_SIZE);
+}
+
+/* To walk the tree costs most of a boot with one CPU, so only who needs more of it does. */
+static bool beyond_first_region(unsigned int count)
+{
+	for (unsigned int i = 0; i < count && i < NR_CPUS; i++)
+		if (mpidr_index(smp_ids[i]) >= GICR_CPUS)
+			return true;
+	return false;
+}
+
+/* reg of the GIC: the distributor, its redistributors, and a second region of them. */
+static void read_second_region(struct machine *m, const struct fdt *tree)
+{
+	size_t length;
+	const char *reg = fdt_property(tree, "intc", "reg", &length);
+
+	if (!reg || length < 48)
+		return;
+	m->redistributors = fdt_cells(reg + 32, 2);
+	m->redistributors_size = fdt_cells(reg + 40, 2);
 }
 
 static struct machine read_device_tree(uintptr_t pa)
@@ -122,7 +150,9 @@ static struct machine read_device_tree(uintptr_t pa)
 		m.line_length = 0;
 	else if (m.line_length && m.line[m.line_length - 1] == '\0')
 		m.line_length--;
-	m.cpus = fdt_count(&tree, "cpus/cpu");
+	m.cpus = fdt_numbers(&tree, "cpus/cpu", "reg", smp_ids, NR_CPUS);
+	if (beyond_first_region(m.cpus))
+		read_second_region(&m, &tree);
 	memory = fdt_property(&tree, "memory", "reg", &length);
 	if (!memory || length < 16)
 		m.wrong = "no-memory-node";
@@ -197,9 +227,9 @@ static void map_static_guards(void)
 {
 	uintptr_t guards[] = {
 		boot_thread.stack.base - PAGE_SIZE,
-		cpus[0].irq_stack.base - PAGE_SIZE,
-		cpus[0].emergency_stack.base - PAGE_SIZE,
-		stack_top(&cpus[0].emergency_stack),
+		boot_cpu.irq_stack.base - PAGE_SIZE,
+		boot_cpu.emergency_stack.base - PAGE_SIZE,
+		stack_top(&boot_cpu.emergency_stack),
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(guards); i++)
@@ -210,8 +240,8 @@ static void prepare_stacks(void)
 {
 	/* This very stack is in use, and start.S has painted it: only its guard words are missing. */
 	stack_prepare(&boot_thread.stack, BOOT_STACK_SIZE - GUARD_WORDS_BYTES);
-	stack_prepare(&cpus[0].irq_stack, 0);
-	stack_prepare(&cpus[0].emergency_stack, 0);
+	stack_prepare(&boot_cpu.irq_stack, 0);
+	stack_prepare(&boot_cpu.emergency_stack, 0);
 	if (!protected(PROTECT_GUARD))
 		map_static_guards();
 	if (!protected(PROTECT_EMERGENCY))
@@ -219,16 +249,16 @@ static void prepare_stacks(void)
 }
 
 /* Read-only: where programs come from, nobody writes. */
-static void use_initrd(const struct machine *m)
+static void use_initrd(void)
 {
-	uintptr_t start = ALIGN_DOWN(m->initrd, PAGE_SIZE);
-	size_t bytes = ALIGN_UP(m->initrd_end, PAGE_SIZE) - start;
+	uintptr_t start = ALIGN_DOWN(initrd.start, PAGE_SIZE);
+	size_t bytes = ALIGN_UP(initrd.end, PAGE_SIZE) - start;
 
-	if (!m->initrd)
+	if (!initrd.start)
 		return;
 	if (mmu_map(KVA_BASE + start, start, bytes, MAP_RODATA))
 		panic("no-tables-for-initrd");
-	initrd_use(phys_to_virt(m->initrd), m->initrd_end - m->initrd);
+	initrd_use(phys_to_virt(initrd.start), initrd.end - initrd.start);
 }
 
 static void map_ram(uintptr_t until)
@@ -258,12 +288,17 @@ void boot_main(uintptr_t dtb, unsigned int el)
 	report_protections();
 	inject_banner();
 	prepare_stacks();
-	map_ram(m.reserved);
-	use_initrd(&m);
-	window_init();
 	smp_cpus = m.cpus;
-	gic_init();
+	if (!gic_init(m.redistributors, m.redistributors_size))
+		panic("no-tables-for-gic");
 	gic_init_cpu();
+	if (lab_is_light()) {
+		light_memory(virt_to_phys(__image_end), RAM_BASE + m.ram);
+		lab_main(NULL);
+	}
+	map_ram(initrd.reserved);
+	use_initrd();
+	window_init();
 	sched_init(m.line, m.line_length);
 	if (lab_is_for_boot_stack())
 		lab_main(NULL);

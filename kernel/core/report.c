@@ -12,9 +12,6 @@
 #include "core/inject.h"
 #include "core/where.h"
 
-static struct text lines[NR_CPUS][NR_LEVELS];
-static uint64_t masked[NR_CPUS][NR_LEVELS];
-
 /* Which buffer: a thread's, its exception handler's, or the emergency's. Each may interrupt the last. */
 static unsigned int level(void)
 {
@@ -25,17 +22,17 @@ static unsigned int level(void)
 
 static struct text *line(void)
 {
-	return &lines[cpu_index()][level()];
+	return &cpus[cpu_index()]->text[level()];
 }
 
 void record_begin(void)
 {
 	uint64_t flags = irq_save();
-	unsigned int cpu = cpu_index();
+	struct cpu *cpu = cpus[cpu_index()];
 	unsigned int l = level();
 
-	masked[cpu][l] = flags;
-	lines[cpu][l] = (struct text){ .buffer = cpus[cpu].line[l], .size = LINE_MAX_BYTES - 1 };
+	cpu->masked[l] = flags;
+	cpu->text[l] = (struct text){ .buffer = cpu->line[l], .size = LINE_MAX_BYTES - 1 };
 }
 
 static void record_vadd(const char *format, va_list arguments)
@@ -65,7 +62,7 @@ void record_end(void)
 		t->buffer[t->length - 1] = '~'; /* the line was too long, and says so */
 	t->buffer[t->length] = '\n';
 	console_write(t->buffer, t->length + 1);
-	irq_restore(masked[cpu_index()][level()]);
+	irq_restore(cpus[cpu_index()]->masked[level()]);
 }
 
 void report(const char *format, ...)

@@ -11,6 +11,9 @@ struct spinlock {
 
 /* Returns what spin_unlock() needs to restore. */
 uint64_t spin_lock(struct spinlock *lock);
+
+/* How many locks this CPU holds. */
+unsigned int spin_held(void);
 void spin_unlock(struct spinlock *lock, uint64_t flags);
 
 /*

@@ -19,16 +19,25 @@ static struct stack *stacks;
 
 void stack_prepare(struct stack *s, size_t used)
 {
-	uint64_t *word = stack_word(s, s->base);
-	uint64_t *end = stack_word(s, stack_top(s) - used);
-
 	s->prepared = true;
+	stack_put_guard_words(s);
+	stack_paint(s->base + GUARD_WORDS_BYTES, stack_top(s) - used);
+}
+
+void stack_put_guard_words(struct stack *s)
+{
+	uint64_t *word = (uint64_t *)s->base;
+
 	for (int i = 0; i < GUARD_WORDS; i++)
-		*word++ = stack_marks.guard_words[i];
+		word[i] = stack_marks.guard_words[i];
+}
+
+void stack_paint(uintptr_t from, uintptr_t to)
+{
 	if (!protected(PROTECT_WATERMARK))
 		return;
-	while (word < end)
-		*word++ = stack_marks.paint;
+	for (uint64_t *word = (uint64_t *)from; word < (uint64_t *)to; word++)
+		*word = stack_marks.paint;
 }
 
 void stack_repaint(struct stack *s, uintptr_t sp)
@@ -76,7 +85,7 @@ const struct stack *stack_find_with_guards(uintptr_t address)
 	if (exact)
 		return exact;
 	for (const struct stack *s = stacks; s; s = s->next)
-		if (address - (s->base - s->guard) < s->size + 2 * s->guard)
+		if (address - stack_lowest(s) < stack_top(s) + s->guard - stack_lowest(s))
 			return s;
 	return NULL;
 }
@@ -85,7 +94,7 @@ bool stack_guard_words_ok(const struct stack *s)
 {
 	const uint64_t *word = stack_word(s, s->base);
 
-	for (int i = 0; i < GUARD_WORDS; i++)
+	for (int i = 0; i < GUARD_WORDS && !s->room; i++)
 		if (word[i] != stack_marks.guard_words[i])
 			return false;
 	return true;
@@ -93,9 +102,12 @@ bool stack_guard_words_ok(const struct stack *s)
 
 size_t stack_high_watermark(const struct stack *s)
 {
-	const uint64_t *word = stack_word(s, s->base) + GUARD_WORDS;
+	const uint64_t *word = stack_word(s, s->base) + (s->room ? 0 : GUARD_WORDS);
 	const uint64_t *end = stack_word(s, stack_top(s));
 
+	/* Below a hole something was touched; how much of the lowest page, no scan across it can say. */
+	if (s->unbacked)
+		return s->size;
 	if (!protected(PROTECT_WATERMARK) || !s->prepared)
 		return 0;
 	if (!stack_guard_words_ok(s))

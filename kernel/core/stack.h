@@ -20,10 +20,13 @@
 struct stack {
 	char name[STACK_NAME_MAX]; /* "thread:victim", "irq:cpu0": as it stands in a report */
 	uintptr_t base;		   /* lowest address */
-	size_t size;		   /* bytes, a multiple of the page */
+	size_t size;		   /* bytes; a multiple of the page unless it is copied to grow */
 	size_t guard;		   /* bytes unmapped on each side */
 	uintptr_t view; /* what leads from an address in it to the kernel's own: 0 but for a user stack */
-	bool prepared; /* guard words and paint are in place */
+	size_t room;	 /* bytes below base that it can still grow into; then the guard */
+	size_t unbacked; /* bytes of it that are not mapped: holes, where it can have any */
+	bool retired;	 /* moved away from: no bytes, only `room` below base, unmapped */
+	bool prepared;	 /* guard words and paint are in place */
 	struct stack *next;
 };
 
@@ -52,14 +55,24 @@ static inline bool stack_contains(const struct stack *s, uintptr_t address)
 	return address - s->base < s->size;
 }
 
+/* The lowest address that has to do with this stack: of its guard, below all that it can grow into. */
+static inline uintptr_t stack_lowest(const struct stack *s)
+{
+	return s->base - s->room - s->guard;
+}
+
 /* Can this be the SP of a thread on this stack? From its lower guard to the end of its upper one. */
 static inline bool stack_owns_sp(const struct stack *s, uintptr_t sp)
 {
-	return sp - (s->base - s->guard) <= s->size + 2 * s->guard;
+	return sp - stack_lowest(s) <= stack_top(s) + s->guard - stack_lowest(s);
 }
 
 /* Write guard words and paint over the whole stack but the `used` bytes at its top. */
 void stack_prepare(struct stack *s, size_t used);
+
+/* Its parts: the guard words alone, and paint in [from, to), or nothing with protect=-watermark. */
+void stack_put_guard_words(struct stack *s);
+void stack_paint(uintptr_t from, uintptr_t to);
 
 void stack_register(struct stack *s);
 void stack_unregister(struct stack *s);
@@ -71,7 +84,7 @@ const struct stack *stack_find_with_guards(uintptr_t address);
 /* Paint everything below `sp` again, guard words aside: the watermark begins anew, and no secret stays. */
 void stack_repaint(struct stack *s, uintptr_t sp);
 
-/* Are the guard words intact? */
+/* Are the guard words intact? Yes while the stack can still grow: they are not there yet. */
 bool stack_guard_words_ok(const struct stack *s);
 
 /*

@@ -27,11 +27,13 @@ struct thread {
 	uint64_t canary;
 	struct cpu *cpu; /* the one it runs on, or ran on last */
 	struct frame frame;
+	uintptr_t guard0; /* a copied stack: with SP below this a prologue asks for more; 0: never */
 	char name[THREAD_NAME_MAX];
 	enum thread_state state;
 	bool killable; /* by a fault: not the idle, boot and lab threads, which the system needs */
 	const char *killed_by; /* the detector */
 	struct stack stack;
+	struct growth *growth; /* of a stack that grows (proc/grow.h), or NULL */
 	struct thread *waits_for;
 	uint64_t wake_at;	 /* tick, 0: not sleeping */
 	struct thread *next;	 /* in the run queue */
@@ -53,6 +55,7 @@ struct thread {
 
 _Static_assert(offsetof(struct thread, canary) == 0, "build.mk");
 _Static_assert(offsetof(struct thread, frame) == THREAD_FRAME, "vectors.S and start.S");
+_Static_assert(offsetof(struct thread, guard0) == THREAD_GUARD0, "proc/grow_check.S");
 
 /* Every thread there is, newest first; GDB's `hw threads` walks it. */
 extern struct thread *all_threads;

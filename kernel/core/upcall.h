@@ -17,6 +17,12 @@ struct frame *sched_switch(void);
 /* Sleep, on the CPU's idle thread, until the tick after next has just come. */
 void sched_align(void);
 
+/* A data abort of the current thread: the frame to resume if its stack has grown, NULL if it is no such. */
+struct frame *grow_fault(struct frame *f);
+
+/* SVC_GROW, SVC_SHRINK: the thread's prologue asks for a larger stack, or a safe point for a smaller one. */
+struct frame *grow_call(struct frame *f);
+
 /* The current thread is the culprit of a fault: end it, resume another. */
 struct frame *sched_kill(const char *detector);
 

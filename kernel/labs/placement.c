@@ -1,7 +1,7 @@
 /* See placement.h. */
 #include "labs/placement.h"
 
-#include "arch/pmu.h"
+#include "arch/cycles.h"
 #include "arch/timer.h"
 
 #define COUNT 16UL /* instructions to a count of the timer */
@@ -14,7 +14,7 @@ static int64_t least_offset(void)
 {
 	uint64_t count = sysreg_read(cntpct_el0);
 
-	return (int64_t)(COUNT * count - pmu_cycles());
+	return (int64_t)(COUNT * count - cycles());
 }
 
 /*
@@ -24,7 +24,7 @@ static int64_t least_offset(void)
  */
 void placement_init(void)
 {
-	pmu_start();
+	cycles_start();
 	offset = least_offset();
 	for (int i = 1; i < ROUNDS; i++) {
 		int64_t least = least_offset();
@@ -38,7 +38,7 @@ void placement_init(void)
 
 unsigned long placement_arm(uint64_t counts, unsigned long instructions)
 {
-	uint64_t now = pmu_cycles() + (uint64_t)offset;
+	uint64_t now = cycles() + (uint64_t)offset;
 
 	timer_fire_at(now / COUNT + counts);
 	return instructions + COUNT - now % COUNT;

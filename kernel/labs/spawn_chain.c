@@ -4,7 +4,7 @@
  * live, from one record to the next, while its last function is running.
  */
 #include "arch/mmu.h"
-#include "arch/pmu.h"
+#include "arch/cycles.h"
 #include "core/lab.h"
 #include "core/report.h"
 #include "core/symbol.h"
@@ -100,7 +100,7 @@ LAB(spawn, chain, "init starts a program through four functions with large frame
 	struct system_count before;
 	size_t used;
 
-	pmu_start();
+	cycles_start();
 	system_start_chain(v->block, a->stack, v->init);
 	before = system_counts();
 	for (int round = 1; round <= ROUNDS; round++) {

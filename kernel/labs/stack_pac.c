@@ -6,40 +6,14 @@
  * QEMU 7.2's -cpu max has no FEAT_FPAC: a failed authentication leaves a broken pointer, and the *return*
  * to it faults. Real hardware with FPAC faults at the authentication itself (EC 0x1c).
  */
-#include "arch/sysreg.h"
 #include "core/lab.h"
-#include "core/protect.h"
 #include "core/report.h"
+#include "labs/sign.h"
 #include "labs/victim.h"
-#include "proc/sched.h"
 
 #pragma GCC diagnostic ignored "-Wvla" /* stack.vla_smash is about one */
 
 #define SIGNED __attribute__((noinline, target("branch-protection=pac-ret")))
-
-#define ID_AA64ISAR2_EL1 S3_0_C0_C6_2
-#define APIAKEYLO_EL1 S3_0_C2_C1_0
-#define APIAKEYHI_EL1 S3_0_C2_C1_1
-#define SCTLR_ENIA (1UL << 31)
-
-static bool cpu_signs(void)
-{
-	/* APA, API and, in ISAR2, APA3: one for each cipher. */
-	return sysreg_read(id_aa64isar1_el1) >> 4 & 0xff ||
-	       sysreg_read(ID_AA64ISAR2_EL1) >> 12 & 0xf;
-}
-
-static void sign_returns(void)
-{
-	if (!cpu_signs())
-		end("bad-args why=no-pac : this CPU does not sign; boot with -cpu max");
-	if (!protected(PROTECT_PAC))
-		return;
-	sysreg_write(APIAKEYLO_EL1, sched_canary());
-	sysreg_write(APIAKEYHI_EL1, sched_canary());
-	sysreg_write(sctlr_el1, sysreg_read(sctlr_el1) | SCTLR_ENIA);
-	isb();
-}
 
 /* Where the overwritten return addresses lead. */
 __attribute__((noreturn)) static void gadget(void)

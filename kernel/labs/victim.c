@@ -46,12 +46,20 @@ struct job {
 	size_t stack, guard; /* bytes */
 };
 
+static struct thread *make_plain(void *argument)
+{
+	const struct job *job = argument;
+
+	return thread_create_guarded("victim", job->function, job->argument, job->stack,
+				     job->guard);
+}
+
 /* One death: the others ran on, and nothing of the victim is left. False if it did not die. */
-static bool round_contained(int round, const struct job *job, const char **detector)
+static bool round_contained(int round, struct thread *(*make)(void *), void *argument,
+			    const char **detector)
 {
 	struct census before = take_census();
-	struct thread *t = thread_create_guarded("victim", job->function, job->argument, job->stack,
-						 job->guard);
+	struct thread *t = make(argument);
 	struct census after;
 	uint64_t beats;
 
@@ -72,7 +80,7 @@ static bool round_contained(int round, const struct job *job, const char **detec
 	return true;
 }
 
-static void run(const struct job *job)
+void victim_run_made(struct thread *(*make)(void *), void *argument)
 {
 	const char *detector = NULL;
 
@@ -81,22 +89,25 @@ static void run(const struct job *job)
 	/* Directly below the victim, so that whatever gets past its guard hurts nobody else. */
 	victim_neighbour();
 	for (int round = 1; round <= ROUNDS; round++)
-		if (!round_contained(round, job, &detector))
+		if (!round_contained(round, make, argument, &detector))
 			return;
 	end("contained by=%s", detector);
 }
 
 void victim_run(void (*function)(void *), void *argument, size_t stack)
 {
-	run(&(struct job){ function, argument, ALIGN_DOWN(stack, PAGE_SIZE), PAGE_SIZE });
+	struct job job = { function, argument, ALIGN_DOWN(stack, PAGE_SIZE), PAGE_SIZE };
+
+	victim_run_made(make_plain, &job);
 	end("survived");
 }
 
 void victim_run_guarded(void (*function)(void *), void *argument, size_t guard)
 {
 	const struct stack *neighbour = victim_neighbour();
+	struct job job = { function, argument, VICTIM_STACK, guard };
 
-	run(&(struct job){ function, argument, VICTIM_STACK, guard });
+	victim_run_made(make_plain, &job);
 	report("[stack-lab] neighbour written=%s", stack_high_watermark(neighbour) ? "yes" : "no");
 	end("survived");
 }

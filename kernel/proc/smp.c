@@ -6,10 +6,26 @@
 #include "core/format.h"
 #include "core/inject.h"
 #include "core/protect.h"
+#include "core/string.h"
+#include "mem/bump.h"
+#include "mem/page.h"
 #include "mem/window.h"
 #include "proc/thread.h"
 
 unsigned int smp_cpus = 1;
+uint64_t smp_ids[NR_CPUS];
+
+struct cpu *smp_cpu(unsigned int index)
+{
+	if (!cpus[index]) {
+		cpus[index] = kmem_alloc_aligned(sizeof(struct cpu), 16);
+		if (!cpus[index])
+			return NULL;
+		memset(cpus[index], 0, sizeof(struct cpu));
+		cpus[index]->index = index;
+	}
+	return cpus[index];
+}
 
 static void name_stack(struct stack *s, const char *kind, unsigned int index)
 {
@@ -39,7 +55,7 @@ static void free_stacks(struct cpu *cpu)
 	emergency[cpu->index].frame = 0;
 }
 
-static void bind(struct cpu *cpu, struct thread *t)
+void smp_bind(struct cpu *cpu, struct thread *t)
 {
 	struct emergency *e = &emergency[cpu->index];
 
@@ -58,25 +74,27 @@ INJECT_SITE(cpu, on, switch_on, -3, "the firmware refuses to start a CPU: DENIED
 /* noinline: its calls are counted, and GDB makes them fail, at its first instruction. */
 __attribute__((noinline)) static int switch_on(unsigned int index, const struct thread *t)
 {
-	return inject(&cpu_on_site, 0) ? -3 : psci_cpu_on(index, t);
+	return inject(&cpu_on_site, 0) ? -3 : psci_cpu_on(mpidr_of(index), secondary_start, t);
 }
 
 struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument)
 {
 	char name[THREAD_NAME_MAX] = "";
 	struct text text = { .buffer = name, .size = sizeof(name) - 1 };
-	struct cpu *cpu = &cpus[index];
+	struct cpu *cpu;
 	struct thread *t;
 
-	if (!index || index >= smp_cpus || cpu->irq_stack_top)
+	if (!index || index >= smp_cpus)
 		return NULL;
-	cpu->index = index;
+	cpu = smp_cpu(index);
+	if (!cpu || cpu->irq_stack_top)
+		return NULL;
 	text_format(&text, "cpu%u", index);
 	t = thread_make(name, function, argument, THREAD_STACK_DEFAULT, PAGE_SIZE);
 	if (!t)
 		return NULL;
 	if (make_stacks(cpu)) {
-		bind(cpu, t);
+		smp_bind(cpu, t);
 		if (switch_on(index, t) == 0)
 			return t;
 		free_stacks(cpu);
@@ -91,7 +109,7 @@ enum thread_state smp_join(struct thread *t)
 	struct cpu *cpu = t->cpu;
 	enum thread_state how;
 
-	while (READ_ONCE(t->state) == THREAD_RUNNING || !psci_cpu_is_off(cpu->index))
+	while (READ_ONCE(t->state) == THREAD_RUNNING || !psci_cpu_is_off(mpidr_of(cpu->index)))
 		thread_sleep(1);
 	how = t->state;
 	free_stacks(cpu);

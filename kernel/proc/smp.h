@@ -5,6 +5,7 @@
 #ifndef PROC_SMP_H
 #define PROC_SMP_H
 
+#include "arch/virt.h"
 #include "core/thread.h"
 
 /*
@@ -17,7 +18,14 @@ struct thread *smp_start(unsigned int index, void (*function)(void *), void *arg
 /* Wait until that thread has ended and its CPU is off; all that both had is given back. */
 enum thread_state smp_join(struct thread *t);
 
-/* How many CPUs the device tree names; main.c sets it. */
+/* How many CPUs the device tree names, and the affinity of each (mpidr.h); main.c sets both. */
 extern unsigned int smp_cpus;
+extern uint64_t smp_ids[NR_CPUS];
+
+/* Its stacks are there: tell the vectors, and that t runs on it. */
+void smp_bind(struct cpu *cpu, struct thread *t);
+
+/* What CPU `index` has for itself, made at the first call; NULL: the early heap is empty. */
+struct cpu *smp_cpu(unsigned int index);
 
 #endif

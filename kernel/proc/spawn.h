@@ -30,7 +30,7 @@ bool spawn_fs_server(void);
 /* fs and init, the latter on `stack` bytes with this chain; process_init() came before. */
 void spawn_services(void (*init)(void *), size_t stack);
 
-/* Retired instructions of the last launch, from the request to the answer (pmu_start() came before). */
+/* Retired instructions of the last launch, from the request to the answer (cycles_start() came before). */
 extern uint64_t spawn_instructions;
 
 /* How far a program goes down in the chain: called in its last function; NULL: not at all. */

@@ -11,7 +11,7 @@
  *
  * noinline: each has the frame that is measured. always_inline: not a function of the seed's chain.
  */
-#include "arch/pmu.h"
+#include "arch/cycles.h"
 #include "core/protect.h"
 #include "core/report.h"
 #include "core/string.h"
@@ -152,7 +152,7 @@ __attribute__((always_inline)) static inline void serve(struct dyn_spawn *dyn_sp
 	struct launch l = {
 		.name = name, .services = services, .argument = m->words[0], .parent = m->sender
 	};
-	uint64_t before = pmu_cycles();
+	uint64_t before = cycles();
 	int64_t pid;
 
 	string_copy(name, (const char *)m->data,
@@ -168,7 +168,7 @@ __attribute__((always_inline)) static inline void serve(struct dyn_spawn *dyn_sp
 	m->words[0] = pid < 0 ? 0 : (uint64_t)pid;
 	if (pid > 0)
 		note_launch(dyn_spawns, &l, (uint32_t)pid);
-	spawn_instructions = pmu_cycles() - before;
+	spawn_instructions = cycles() - before;
 }
 
 #if CHAIN_BOXED

@@ -6,6 +6,7 @@
 #include "core/inject.h"
 #include "core/string.h"
 #include "mem/window.h"
+#include "proc/grow.h"
 #include "proc/sched.h"
 
 #define SPSR_EL1T 0x4 /* EL1, SP_EL0, nothing masked */
@@ -79,16 +80,21 @@ __attribute__((noinline)) struct thread *thread_make_from(struct mem_pool *pool,
 		pool_free(pool, t);
 		return NULL;
 	}
-	t->canary = sched_canary();
 	t->killable = true;
 	t->cpu = cpu_local();
+	thread_prepare(t, function, argument);
+	link_thread(t);
+	return t;
+}
+
+void thread_prepare(struct thread *t, void (*function)(void *), void *argument)
+{
+	t->canary = sched_canary();
 	t->frame.x[19] = (uint64_t)function;
 	t->frame.x[20] = (uint64_t)argument;
 	t->frame.sp = stack_top(&t->stack);
 	t->frame.elr = (uint64_t)thread_start;
 	t->frame.spsr = SPSR_EL1T;
-	link_thread(t);
-	return t;
 }
 
 struct thread *thread_make(const char *name, void (*function)(void *), void *argument, size_t stack,
@@ -107,7 +113,8 @@ void thread_block(void)
 void thread_free(struct thread *t)
 {
 	unlink_thread(t);
-	window_stack_free(&t->stack);
+	if (!grow_release(t))
+		window_stack_free(&t->stack);
 	pool_free(t->home, t);
 }
 

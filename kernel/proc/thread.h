@@ -30,6 +30,9 @@ struct thread *thread_make(const char *name, void (*function)(void *), void *arg
 struct thread *thread_make_from(struct mem_pool *pool, const char *name, void (*function)(void *),
 				void *argument, size_t stack, size_t guard);
 
+/* Let t, its stack placed, begin with function(argument) when it is resumed. */
+void thread_prepare(struct thread *t, void (*function)(void *), void *argument);
+
 __attribute__((noreturn)) void thread_exit(void);
 
 /* Wait, with interrupts masked, until somebody calls sched_ready(). */

@@ -32,15 +32,15 @@ ADDRESSES = (
 
 
 def test_where_names_what_the_kernel_names(recurse: Stopped) -> None:
-    """The kernel's where_any() is called for each, with the line of a CPU that never started."""
-    line = "'core/report.c'::lines[1][0]"
+    """The kernel's where_any() is called for each, with the line of no emergency."""
+    line = "cpus[0].text[2]"
     for expression in ADDRESSES:
-        recurse.gdb.set_var(f"{line}.buffer", "(char *)cpus[1].line[0]")
+        recurse.gdb.set_var(f"{line}.buffer", "(char *)cpus[0].line[2]")
         recurse.gdb.set_var(f"{line}.size", 200)
         recurse.gdb.set_var(f"{line}.length", 0)
         address = recurse.number(expression)
         recurse.gdb.console(f"call (void)where_any(&{line}, {address:#x})")
-        named = recurse.gdb.read_memory("cpus[1].line[0]", recurse.number(f"{line}.length"))
+        named = recurse.gdb.read_memory("cpus[0].line[2]", recurse.number(f"{line}.length"))
         assert recurse.hw(f"where {expression}") == f"{named.decode()}\n", expression
 
 

@@ -1,0 +1,223 @@
+"""The tables of docs/growing-stacks.md, written from the goldens of the family grow.
+
+    make growth
+
+What stands between the document's markers is written here, the rest by hand.
+tests/test_growth.py holds the committed document against this, and what it says in words against
+the numbers.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from harness.errors import GoldenError, HarnessError
+from harness.golden import Golden, load, write_atomic
+from harness.log import Record, verdict_text
+
+DOCUMENT = Path("docs/growing-stacks.md")
+GOLDEN = Path("golden/grow")
+COMMAND = "make growth"
+PAGE = 4096
+
+# What breaks on each kind of stack: goldens, and what is done there.
+BREAKS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "fixed": (
+        ("fixed-64M", "more than there is RAM"),
+        ("fixed-overflow", "its end"),
+    ),
+    "demand": (
+        ("demand-overflow", "its end"),
+        ("oom", "no page left"),
+        ("masked", "interrupts masked"),
+        ("locked-demand", "a lock held"),
+        ("hole-control-probed-0", "an unprobed frame, in the middle"),
+        ("jump-control-probed-0", "an unprobed frame, at the end"),
+    ),
+    "copy": (
+        ("copy-limit", "its limit"),
+        ("copy-oom", "no pages left"),
+        ("masked-copy", "interrupts masked"),
+        ("locked-copy", "a lock held"),
+        ("handler", "in a handler"),
+        ("stale", "a pointer kept elsewhere"),
+        ("copy-frames", "pointers not rewritten"),
+        ("lookalike", "an integer that looks like a pointer"),
+        ("pac-control-resign-no", "signed return addresses"),
+    ),
+    "hooks": (("copy_frame-control-check-hooks", "a frame larger than the guard"),),
+}
+
+ALIKE = {
+    "none": "as fixed",
+    "nops": "as fixed",
+    "check": "as fixed",
+    "hooks": "as copy",
+}
+
+# The rows of grow.cost, in the order of reading: how= there, and what it is.
+WAYS = (
+    ("none", "no check, 1 MiB backed at once"),
+    ("fixed", "**fixed**: no check, 64 MiB backed at once"),
+    ("demand", "**demand**: no check, a page when it is touched, of 64 MiB"),
+    ("nops", "two NOPs, no check patched in"),
+    ("check", "the check patched in, never taken"),
+    ("copy", "**copy**: the check, from 2 KiB to 1 MiB"),
+    ("hooks", "`-finstrument-functions` instead of the check, from 2 KiB to 1 MiB"),
+)
+
+
+def read(root: Path, name: str) -> Golden:
+    path = GOLDEN / f"{name}.log"
+    golden = load(root / path)
+    if golden is None:
+        raise GoldenError("golden missing", path=path, hint=f"make golden ONLY={name}")
+    return golden
+
+
+def record(golden: Golden, *words: str, **fields: str) -> Record:
+    """The one [grow] record that begins with these words and has these fields."""
+    found = [
+        r
+        for r in golden.records
+        if r.area == ("grow",)
+        and r.words[: len(words)] == words
+        and fields.items() <= r.fields.items()
+    ]
+    if len(found) != 1:
+        raise HarnessError(f"{golden.lab}: {len(found)} records [grow] {' '.join(words)} {fields}")
+    return found[0]
+
+
+def number(found: Record, key: str) -> int:
+    """Without the band that the golden gives it."""
+    return int(found.fields[key].partition("~")[0])
+
+
+def verdict(root: Path, name: str) -> str:
+    (end,) = (r for r in read(root, name).records if r.area == ("end",))
+    return verdict_text(end)
+
+
+def cost(root: Path, how: str) -> Record:
+    return record(read(root, "cost"), "cost", how=how)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def spaced(value: int) -> str:
+    """1234567 → 1 234 567."""
+    return f"{value:,}".replace(",", " ")
+
+
+def size(value: int) -> str:
+    """In bytes, or KiB or MiB where it comes out even."""
+    for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if value and value % unit == 0:
+            return f"{value // unit} {name}"
+    return f"{value} B"
+
+
+def breaks(root: Path, how: str) -> str:
+    said = [
+        f"{what}: [{verdict(root, name)}](../{GOLDEN}/{name}.log)"
+        for name, what in BREAKS.get(how, ())
+    ]
+    return "; ".join([*([ALIKE[how]] if how in ALIKE else []), *said])
+
+
+def costs(root: Path) -> str:
+    head = (
+        "",
+        "to make",
+        "a call",
+        "of it the check",
+        "growths",
+        "one",
+        "a call, with growing",
+        "memory at most",
+        "what breaks",
+    )
+    return table(head, (cost_row(root, how, what) for how, what in WAYS))
+
+
+def cost_row(root: Path, how: str, what: str) -> list[str]:
+    row = cost(root, how)
+    numbers = [spaced(number(row, key)) for key in ("setup", "per_call", "check", "growths")]
+    one = number(row, "per_growth")
+    grown = number(row, "per_call") + number(row, "amortised")
+    peak = size(number(row, "peak") * PAGE)
+    return [what, *numbers, spaced(one) if one else "-", spaced(grown), peak, breaks(root, how)]
+
+
+def backings(root: Path) -> str:
+    """The 64 MiB of grow.fixed, both ways."""
+    rows = []
+    for name, what in (("fixed", "at once"), ("fixed-touch", "each page when it is touched")):
+        golden = read(root, name)
+        made, descent = record(golden, "made"), record(golden, "descent")
+        grown = record(golden, "grown")
+        rows.append(
+            [
+                what,
+                spaced(number(made, "instructions")),
+                size(number(made, "pages_used") * PAGE),
+                spaced(number(descent, "instructions")),
+                spaced(number(descent, "again")),
+                size(number(grown, "peak") * PAGE),
+            ]
+        )
+    head = ("backed", "to make", "memory then", "first descent", "second", "memory at most")
+    return table(head, rows)
+
+
+def shrinks(root: Path) -> str:
+    rows = []
+    for shrink in ("reuse", "quarter"):
+        golden = read(root, f"shrink-{shrink}")
+        rounds, grown = record(golden, "shrunk"), record(golden, "grown")
+        rows.append(
+            [
+                f"`shrink={shrink}`",
+                spaced(number(rounds, "instructions")),
+                str(number(grown, "growths")),
+                str(number(grown, "shrinks")),
+                size(number(rounds, "held_bytes")),
+                size(number(grown, "peak") * PAGE),
+            ]
+        )
+    head = ("", "instructions", "growths", "halvings", "held afterwards", "memory at most")
+    return table(head, rows)
+
+
+TABLES = {"costs": costs, "backings": backings, "shrinks": shrinks}
+
+
+def document(text: str, root: Path) -> str:
+    """The same document, each table between its markers made anew."""
+    for name, make in TABLES.items():
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise HarnessError(f"{DOCUMENT} has no {begin.strip()} and {end.strip()}")
+        text = f"{before}{begin}\n{make(root)}\n{end}{after}"
+    return text
+
+
+def main() -> int:
+    root = Path.cwd()
+    try:
+        made = document((root / DOCUMENT).read_text("utf-8"), root)
+    except HarnessError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    write_atomic(root / DOCUMENT, made)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""docs/boot-stacks.md is what the generator prints; and three who count the boot path agree."""
+
+import difflib
+import re
+from pathlib import Path
+
+import pytest
+
+from harness import bootstacks, suite, tools
+from harness.errors import HarnessError
+from harness.golden import load
+from harness.stackreport import notes, report
+from harness.stackreport.image import load as load_image
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs/boot-stacks.md"
+GOLDEN_TOOLCHAIN = "aarch64-linux-gnu-gcc 12.2.0"
+BUDGET = 1024
+
+
+def test_the_committed_document_is_what_the_generator_prints() -> None:
+    now = bootstacks.document(ROOT, suite.catalogue(ROOT)).splitlines()
+    before = DOCUMENT.read_text("utf-8").splitlines() if DOCUMENT.exists() else []
+    diff = list(difflib.unified_diff(before, now, "committed", "as it is", lineterm="", n=0))
+    if diff:
+        listed = "\n".join(diff[:20])
+        pytest.fail(
+            f"docs/boot-stacks.md is stale; run: {bootstacks.COMMAND}\n{listed}", pytrace=False
+        )
+
+
+def gated() -> dict[str, int]:
+    """What the build added up from the compiler's numbers."""
+    lines = (ROOT / "build/kernel/boot-path").read_text("utf-8").splitlines()
+    return {line.split()[0]: int(line.split()[1]) for line in lines}
+
+
+def walked() -> dict[str, int]:
+    """What the stack report reads from the machine code."""
+    noted = notes.parse((ROOT / "kernel/stack-notes.toml").read_text("utf-8"))
+    made = report.make(load_image(ROOT / "build/kernel.elf"), noted)
+    (stack,) = (s for s in made.stacks if s.name == "boot-stack:cpu*")
+    assert stack.size == BUDGET
+    assert all(entry.bound.proven for entry in stack.entries)
+    return {entry.name: entry.bound.bytes for entry in stack.entries}
+
+
+def test_compiler_and_machine_code_agree_on_the_boot_path() -> None:
+    assert gated() == walked()
+    assert max(gated().values()) < BUDGET
+
+
+def test_the_deepest_chain_of_the_boot_path_is_what_was_measured() -> None:
+    if tools.toolchain() != GOLDEN_TOOLCHAIN:
+        pytest.skip("goldens belong to one toolchain")
+    golden = load(ROOT / "golden/boot/tiny.log")
+    assert golden is not None
+    used = [bootstacks._number(r, "used") for r in golden.records if r.area == ("stack",)]
+    assert used[0] == gated()["leave_boot_stack"]
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "text"),
+    [(262144, "256 KiB"), (217088, "212 KiB"), (1 << 39, "512 GiB"), (17, "17 B")],
+)
+def test_sizes(bytes_: int, text: str) -> None:
+    assert bootstacks.size(bytes_) == text
+
+
+def test_a_stack_that_no_golden_measures_is_named() -> None:
+    with pytest.raises(HarnessError, match="measures a stack permanent:cpuN"):
+        bootstacks._deepest("permanent", [])
+
+
+def test_no_margin_comes_from_a_boot_that_a_fault_ended() -> None:
+    golden = load(ROOT / "golden/boot/smp-last.log")
+    assert golden is not None
+    assert any(re.match(r"permanent:", r.words[0]) for r in golden.records if r.words)
+    assert not list(bootstacks._marks("smp-last", golden))

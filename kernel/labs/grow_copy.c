@@ -1,0 +1,190 @@
+/*
+ * Grow labs: stacks that grow by copying. First that it works, on a recursion that has everything a compiler
+ * puts on a stack; then each of the ways in which it cannot: what is kept elsewhere, what only looks like an
+ * address, what is signed, and handlers.
+ */
+#include "arch/timer.h"
+#include "core/fault.h"
+#include "core/lab.h"
+#include "core/report.h"
+#include "labs/grower.h"
+#include "labs/sign.h"
+
+LAB_WORDS(adjust_word, "none", "frames", "conservative")
+LAB_WORDS(check_word, "prologue", "hooks")
+LAB_WORDS(resign_word, "no", "yes")
+
+#define DEPTH_PARAM(P, initial) P(depth, initial, 1, 20000, "frames of the recursion")
+#define ADJUST_PARAM(P) P(adjust, 2, 0, 2, "what is rewritten in the copy", .name = adjust_word)
+#define LIMIT_PARAM(P) P(limit, 1 * MiB, 4 * KiB, 8 * MiB, "bytes that the stack may grow to")
+#define RESERVE_PARAM(P) P(reserve, 512, 1, 8192, "pages put by, for stacks to grow with")
+
+/* Frames that take a stack of 2 KiB through some growths. */
+#define SOME_FRAMES 64
+#define SOME_PAGES 64
+
+static void check_descent(const char *what, uint64_t frames)
+{
+	unsigned long wrong = deep_check.locals + deep_check.pointers + deep_check.registers;
+
+	report("[grow] %s calls=%lu wrong=%lu lowest_sp=%lu", what, deep_check.frames, wrong,
+	       current()->growth->top - deep_check.lowest);
+	if (deep_check.frames != frames)
+		panic("recursion-lost-frames");
+}
+
+static bool descent_right;
+
+static void copy_grower(void *argument)
+{
+	uint64_t depth = *(uint64_t *)argument;
+
+	deep_run(grow_deep_patched, depth);
+	descent_right = deep_right();
+	check_descent("descent", depth);
+	grower_report(current()->growth);
+	grower_report_copy(current()->growth);
+}
+
+#define COPY_PARAMS(P) DEPTH_PARAM(P, 4000) ADJUST_PARAM(P) LIMIT_PARAM(P) RESERVE_PARAM(P)
+
+LAB(grow, copy, "a stack that is copied to twice the size when a prologue asks", COPY_PARAMS)
+{
+	struct grower g = {
+		.spec = { GROW_COPY, a->limit, a->adjust, SHRINK_REUSE, .resign = true,
+			  .paint = true },
+		.reserve = a->reserve,
+		.function = copy_grower,
+		.argument = &a->depth,
+	};
+
+	grower_patch(grow_deep_patched);
+	grower_run(&g);
+	end(descent_right ? "ok" : "survived");
+}
+
+static void run_some(void (*function)(void *), void *argument, enum grow_adjust adjust, bool resign)
+{
+	struct grower g = {
+		.spec = { GROW_COPY, 64 * KiB, adjust, SHRINK_REUSE, .resign = resign,
+			  .paint = true },
+		.reserve = SOME_PAGES,
+		.function = function,
+		.argument = argument,
+	};
+
+	grower_run(&g);
+}
+
+static void frame_grower(void *hooks)
+{
+	report("[grow-lab] taking a frame of 9 KiB on %lu bytes of stack", current()->stack.size);
+	if (*(uint64_t *)hooks)
+		grow_big_hooked(1);
+	else
+		grow_big_patched(1);
+	grower_report(current()->growth);
+}
+
+#define FRAME_PARAMS(P)                                                                            \
+	P(check, 0, 0, 1, "before the frame is taken, or behind", .name = check_word)
+
+LAB(grow, copy_frame, "one frame larger than the stack: its own check makes room first",
+    FRAME_PARAMS)
+{
+	grower_patch(grow_big_patched);
+	run_some(frame_grower, &a->check, ADJUST_CONSERVATIVE, true);
+	end("ok");
+}
+
+/* --- where copying breaks ------------------------------------------------------------------------ */
+
+static volatile uint64_t *escaped;
+
+static void stale_grower(__attribute__((unused)) void *unused)
+{
+	volatile uint64_t local = 1;
+
+	escaped = &local;
+	deep_run(grow_deep_patched, SOME_FRAMES);
+	report("[grow-lab] writing through a pointer that was kept in .data to=%pA",
+	       (void *)escaped);
+	FAULT_SITE(grow_stale, "str %0, [%1]", "r"(2UL), "r"(escaped));
+	report("[grow-lab] wrote it, and the local is %s", local == 2 ? "changed" : "as it was");
+}
+
+LAB(grow, stale, "the address of a local is kept elsewhere while the stack is copied", NO_PARAMS)
+{
+	grower_patch(grow_deep_patched);
+	run_some(stale_grower, NULL, ADJUST_CONSERVATIVE, true);
+	end("survived");
+}
+
+static bool integer_kept;
+
+/* volatile: on the stack it has to be, where the copy finds it. */
+static void lookalike_grower(__attribute__((unused)) void *unused)
+{
+	uint64_t number = current()->growth->top - 0x123;
+	volatile uint64_t integer = number;
+
+	/* Behind a one's complement no copy finds it. */
+	number = ~number;
+	LAUNDER(number);
+	grow_big_patched(1);
+	integer_kept = integer == ~number;
+	report("[grow-lab] an integer with the value of an address is %s",
+	       integer_kept ? "what it was" : "another");
+	grower_report_copy(current()->growth);
+}
+
+#define LOOKALIKE_PARAMS(P) ADJUST_PARAM(P)
+
+LAB(grow, lookalike, "an integer looks like an address of the stack", LOOKALIKE_PARAMS)
+{
+	grower_patch(grow_big_patched);
+	run_some(lookalike_grower, NULL, a->adjust, true);
+	end(integer_kept ? "ok" : "survived");
+}
+
+static void pac_grower(__attribute__((unused)) void *unused)
+{
+	deep_run(grow_deep_signed, SOME_FRAMES);
+	check_descent("signed", SOME_FRAMES);
+	grower_report_copy(current()->growth);
+}
+
+#define PAC_PARAMS(P)                                                                              \
+	P(resign, 1, 0, 1, "sign return addresses anew, for where they are now",                   \
+	  .name = resign_word)
+
+LAB(grow, pac, "return addresses are signed, with SP, while the stack is copied", PAC_PARAMS)
+{
+	sign_returns();
+	grower_patch(grow_deep_signed);
+	run_some(pac_grower, NULL, ADJUST_CONSERVATIVE, a->resign);
+	end(deep_right() ? "ok" : "survived");
+}
+
+static void deep_in_handler(void)
+{
+	tick_hook = NULL;
+	deep_run(grow_deep_patched, 1);
+}
+
+static void handler_grower(__attribute__((unused)) void *unused)
+{
+	report("[grow-lab] a handler calls what asks for a larger stack");
+	tick_hook = deep_in_handler;
+	timer_fire_in(64);
+	while (READ_ONCE(tick_hook))
+		;
+	report("[grow-lab] the handler came back");
+}
+
+LAB(grow, handler, "an interrupt handler calls a function that asks for a larger stack", NO_PARAMS)
+{
+	grower_patch(grow_deep_patched);
+	run_some(handler_grower, NULL, ADJUST_CONSERVATIVE, true);
+	end("survived");
+}

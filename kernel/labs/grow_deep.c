@@ -1,0 +1,19 @@
+/* See grow_deep.h. */
+#include "labs/grow_deep.h"
+
+struct deep_check deep_check;
+
+void deep_run(deep_function *deep, uint64_t frames)
+{
+	struct deep_link root = { .depth = frames };
+
+	deep_check = (struct deep_check){ .frames = 0 };
+	/* The pointer escapes, so that the compiler keeps `root` on the stack, where it is to be found. */
+	deep(frames - 1, &root);
+	deep_check.locals += root.depth != frames;
+}
+
+bool deep_right(void)
+{
+	return !deep_check.locals && !deep_check.pointers && !deep_check.registers;
+}

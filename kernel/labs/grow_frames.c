@@ -1,0 +1,91 @@
+/* Grow labs: one frame of 9 KiB on a stack that grows page by page: it leaves a hole, or jumps the guard. */
+#include "core/lab.h"
+#include "core/report.h"
+#include "labs/big_frame.h"
+#include "labs/grower.h"
+#include "mem/growspace.h"
+
+#define WINDOW (64 * KiB)
+#define RESERVE 32
+#define NEIGHBOUR (16 * KiB)
+/* Room left above the window's end before the frame is taken: less than the frame. */
+#define ROOM_BYTES (2 * KiB)
+
+static const struct big_frames *frames(uint64_t probed)
+{
+	return probed ? &big_frames_probed : &big_frames_unprobed;
+}
+
+static unsigned long holes;
+
+static void hole_grower(void *argument)
+{
+	const struct big_frames *f = argument;
+
+	report("[grow-lab] taking a frame of 9 KiB");
+	f->fixed(0);
+	holes = current()->growth->pages_in_holes;
+	grower_report(current()->growth);
+}
+
+#define PROBED_PARAM(P) P(probed, 1, 0, 1, "1: with -fstack-clash-protection")
+
+LAB(grow, hole, "one frame larger than a page, in the middle of the stack", PROBED_PARAM)
+{
+	struct grower g = {
+		.spec = { .kind = GROW_DEMAND, .limit = WINDOW },
+		.reserve = RESERVE,
+		.function = hole_grower,
+		.argument = (void *)frames(a->probed),
+	};
+
+	grower_run(&g);
+	end(holes ? "survived" : "ok");
+}
+
+/* A painted stack below the grower's addresses, its guard between. */
+static struct stack neighbour = { .name = "neighbour", .size = NEIGHBOUR, .guard = PAGE_SIZE };
+
+static void make_neighbour(void)
+{
+	growspace_fill(NEIGHBOUR / PAGE_SIZE);
+	if (!growspace_take(NEIGHBOUR, &neighbour.base))
+		panic("no-neighbour");
+	for (uintptr_t va = neighbour.base; va < stack_top(&neighbour); va += PAGE_SIZE)
+		if (!growspace_map(va))
+			panic("no-neighbour");
+	stack_prepare(&neighbour, 0);
+	stack_register(&neighbour);
+}
+
+/* Stand so low, with an honest frame of our own, which is probed and so is mapped page by page. */
+__attribute__((noinline)) static uint64_t stand_at_end(const struct big_frames *f)
+{
+	uintptr_t low = current()->growth->lowest + ROOM_BYTES;
+	volatile uint8_t *honest = __builtin_alloca((uintptr_t)__builtin_frame_address(0) - low);
+
+	honest[0] = 1;
+	return f->fixed(0) + honest[0];
+}
+
+static void jump_grower(void *argument)
+{
+	report("[grow-lab] taking a frame of 9 KiB where 2 are left");
+	stand_at_end(argument);
+	report("[grow-lab] came back, neighbour written=%s",
+	       stack_high_watermark(&neighbour) ? "yes" : "no");
+}
+
+LAB(grow, jump, "one frame larger than the guard, at the end of the addresses", PROBED_PARAM)
+{
+	struct grower g = {
+		.spec = { .kind = GROW_DEMAND, .limit = WINDOW },
+		.reserve = RESERVE,
+		.function = jump_grower,
+		.argument = (void *)frames(a->probed),
+	};
+
+	make_neighbour();
+	grower_run(&g);
+	end("survived");
+}

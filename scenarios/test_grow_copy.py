@@ -1,0 +1,133 @@
+"""Grow labs: stacks that grow by being copied, what copying breaks, what each way costs."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.boot import boot
+from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
+from harness.stackreport.image import Image, load
+from harness.walk import KERNEL
+
+ROOT = Path(__file__).parent.parent
+
+NO_GROWTH = Control("protect=-growth", "caught by=guard-page")
+NOT_RETIRED = Control("protect=-retire", "survived")
+SIGNING = "max,pauth-impdef=on"
+
+SCENARIOS = [
+    Scenario("grow.copy", verdict="ok", controls=(NO_GROWTH,)),
+    # Pointers to locals, or frame records too, are left as they were: both are seen by the place
+    # they point to being gone.
+    *(
+        Scenario(
+            "grow.copy",
+            args=f"adjust={adjust}",
+            name=f"copy-{adjust}",
+            verdict="caught by=stale-stack",
+            aborts=1,
+            controls=(NOT_RETIRED, Control("adjust=conservative", "ok")),
+        )
+        for adjust in ("frames", "none")
+    ),
+    Scenario(
+        "grow.copy",
+        args="limit=64K",
+        name="copy-limit",
+        verdict="caught by=grow-limit",
+        gdb_view=True,
+        controls=(Control("limit=1M", "ok"),),
+    ),
+    Scenario(
+        "grow.copy",
+        args="reserve=40",
+        name="copy-oom",
+        verdict="caught by=stack-oom",
+        gdb_view=True,
+        controls=(Control("reserve=512", "ok"),),
+    ),
+    Scenario(
+        "grow.copy",
+        args="reserve=40 on-fault=kill",
+        name="copy-oom-kill",
+        verdict="contained by=stack-oom",
+        gdb_view=True,
+        controls=(Control("reserve=512", "ok"),),
+    ),
+    Scenario(
+        "grow.copy_frame",
+        verdict="ok",
+        controls=(NO_GROWTH, Control("check=hooks", "caught by=guard-page", golden=True)),
+    ),
+    *halted_and_killed("grow.stale", "stale-stack", aborts=1, controls=(NOT_RETIRED,)),
+    Scenario(
+        "grow.lookalike",
+        verdict="survived",
+        controls=(Control("adjust=frames", "ok", golden=True),),
+    ),
+    Scenario(
+        "grow.pac",
+        verdict="ok",
+        cpu=SIGNING,
+        controls=(Control("resign=no", "caught by=pac", golden=True),),
+    ),
+    Scenario(
+        "grow.handler",
+        verdict="caught by=grow-handler",
+        gdb_view=True,
+        controls=(
+            Control("protect=-grow-handler", "caught by=grow-masked"),
+            Control("protect=-grow-handler,-grow-masked", "caught by=grow-limit"),
+        ),
+    ),
+    Scenario("grow.patch", verdict="ok", controls=(Control("alias=no", "caught by=w^x"),)),
+    *(
+        Scenario(
+            "grow.shrink",
+            args=f"shrink={shrink}",
+            name=f"shrink-{shrink}",
+            verdict="ok",
+            controls=(NO_GROWTH,),
+        )
+        for shrink in ("reuse", "quarter")
+    ),
+    # It measures all ways side by side: demand, the 64 MiB of fixed, and copies.
+    Scenario("grow.cost", verdict="ok", aborts=171, gdb_view=False, controls=(NO_GROWTH,)),
+]
+
+
+def test_grow_copy(case: Case, walk: Walk) -> None:
+    walk(case)
+
+
+# --- what the check takes for granted ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    return load(ROOT / KERNEL)
+
+
+PATCHING = {
+    "grow_deep_patched": "lab=grow.patch",
+    "grow_big_patched": "lab=grow.copy_frame",
+    "grow_deep_signed": "lab=grow.pac",
+}
+
+
+@pytest.mark.parametrize("function", PATCHING)
+def test_the_frame_read_from_the_prologue_is_the_compilers(
+    function: str, image: Image, tmp_path: Path
+) -> None:
+    log = boot(ROOT / KERNEL, PATCHING[function], tmp_path, cpu=SIGNING).log
+    (patched,) = (r for r in log.select("grow") if r.words == ("patched",))
+    frame, check = int(patched.fields["frame"]), int(patched.fields["check"])
+    assert patched.fields["function"] == f"{function}+0x0"
+    assert frame == image.compiler[function].bytes
+    assert check >= frame
+
+
+def test_nothing_patched_calls_anything_unpatched(image: Image) -> None:
+    """Else the 800 bytes below the check would have to hold that too."""
+    for function in PATCHING:
+        assert image.compiler[function].calls <= PATCHING.keys() | {"__stack_chk_fail"}
