@@ -146,6 +146,9 @@ def test_the_sweep_by_the_boot_line_sees_the_same(tmp_path: Path, sites: list[st
 def test_every_site_is_made_to_fail(sites: list[str], tmp_path: Path) -> None:
     log = boot(ROOT / KERNEL, "lab=inject.sweep", tmp_path, cpus=2).log
     failed = {r.fields["site"] for r in steps(iter(log.records)) if r.fields["injected"] == "yes"}
+    # Those on the way to a process have a sweep of their own.
+    spawn = boot(ROOT / KERNEL, "lab=spawn.oom", tmp_path / "spawn").log
+    failed |= {r.fields["site"] for r in spawn.select("spawn") if r.words == ("swept",)}
     assert failed == set(sites), "a site that no operation comes to: add an OPERATION()"
 
 

@@ -2,7 +2,6 @@
 #include "labs/operation.h"
 
 #include "core/report.h"
-#include "labs/system.h"
 #include "mem/heap.h"
 #include "mem/bump.h"
 #include "mem/page.h"
@@ -31,7 +30,6 @@ void operations_prepare(void)
 	if (!memory || !pool_init(&pool, "swept", BLOCK, 4))
 		panic("no-memory-for-operations");
 	heap_init(&heap, memory, HEAP);
-	system_start(KERNEL_STACK_DEFAULT);
 }
 
 const char *const census_names[NR_CENSUS] = {

@@ -104,14 +104,6 @@ static unsigned int sweep(struct inject_site *site)
 	return tally.injected;
 }
 
-/* For inject.sweep, which looks from outside and knows nothing of processes. */
-OPERATION(launch, "init starts a program, it ends, and is waited for")
-{
-	int64_t pid = system_launch("spawner", 1);
-
-	return pid > 0 && process_wait((uint32_t)pid, NULL) == 1;
-}
-
 #define OOM_PARAMS(P)                                                                              \
 	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")          \
 	P(leak, 0, 0, 1, "1: the loader forgets the process that it could not load")
