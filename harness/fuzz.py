@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import HarnessError, tail
+from harness.initrd import newc
 from harness.tools import find_qemu
 
 SOURCES = Path("harness/host")
 HOST = Path(os.environ.get("BUILD", "build")) / "host"
 
-MAX_LEN = {"cmdline": 1200, "fdt": 12000}
+MAX_LEN = {"cmdline": 1200, "cpio": 6000, "elf": 10000, "fdt": 12000}
+PROGRAMS = HOST.parent / "user"  # the real ones, as kernel/user.mk leaves them for the initrd
 # What each fuzzer starts from, in its own code: the .c file says how its bytes are read.
 CHAIN = bytes([4, 0] * 18 + [1, 1, 4])  # eighteen nodes, one in the other, and a property
 SEEDS = {
@@ -37,6 +39,17 @@ SEEDS = {
         b"\0k=" + b"v" * 1023,
         b"\2" + b"18446744073709551615",
         b"\3" + bytes([6, 0, 0, 1]),
+    ),
+    "cpio": (
+        bytes([1, 3, 2, 10, 1, 0, 99, 1, 4, 0, 2, 0]),  # three files, whole
+        bytes([1, 1, 0, 9, 1, 1, 1, 115, 0]),  # one, and its name does not end
+        bytes([1, 1, 0, 9, 1, 1, 1, 60, 3]),  # one, and a digit is none
+        b"\0070701",
+    ),
+    "elf": (
+        bytes([3, 0, 2, 1, 1, 1, 1] + [0, 1, 5, 2, 9, 50, 1, 1, 1, 1, 1] * 3),  # segments
+        bytes([2, 1, 0, 4, 2, 4, 1, 16] + [0, 2, 0, 32] * 4 + [1]),  # functions
+        b"\0\x7fELF\2\1\1",
     ),
     "fdt": (
         b"\1\0" + CHAIN,
@@ -110,6 +123,8 @@ def seeds(name: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(SEEDS.get(name, ())):
             _write(folder / str(number), seed)
+        for file, seed in _from_programs(name):
+            _write(folder / file, seed)
         if name == "fdt" and not (folder / "virt").exists():
             _write(folder / "virt", packed(_dump_tree()))
     return folder
@@ -144,6 +159,20 @@ def packed(tree: bytes) -> bytes:
 
 
 # ----------------------------------------------------------------------------------------------
+
+
+def _from_programs(name: str) -> Iterator[tuple[str, bytes]]:
+    """The programs as they are for elf, an archive of the smallest for cpio."""
+    if name not in ("cpio", "elf"):
+        return
+    programs = sorted(path for path in PROGRAMS.glob("*") if not path.suffix)
+    if not programs:
+        raise HarnessError(f"no program in {PROGRAMS}", hint="make build")
+    if name == "elf":
+        yield from ((path.name, b"\1" + path.read_bytes()) for path in programs)
+    else:
+        smallest = min(programs, key=lambda path: path.stat().st_size)
+        yield smallest.name, b"\0" + newc([(smallest.name, smallest.read_bytes())])
 
 
 def _dump_tree() -> bytes:

@@ -49,7 +49,7 @@ _Error = TypeVar("_Error", bound=MachineError)
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """What is to be booted. `extra` goes to QEMU as it is."""
+    """What is to be booted. `extra` goes to QEMU as it is; initrd: instead of the image's own."""
 
     kernel: Path
     append: str = ""
@@ -62,6 +62,7 @@ class MachineSpec:
     gdb: bool = False
     stopped: bool = False
     extra: tuple[str, ...] = ()
+    initrd: Path | None = None
 
     def arguments(self) -> tuple[str, ...]:
         """QEMU's arguments, without the channels."""
@@ -71,9 +72,15 @@ class MachineSpec:
             "-cpu", self.cpu, "-m", f"{self.memory_mib}M",
             "-smp", str(self.cpus), "-display", "none", "-nodefaults", "-nic", "none",
             *(("-icount", self.icount) if self.icount else ()),
-            "-kernel", str(self.kernel), "-append", self.append, *self.extra,
+            *self._loaded(), "-append", self.append, *self.extra,
         )
         # fmt: on
+
+    def _loaded(self) -> tuple[str, ...]:
+        """QEMU gives an -initrd only to the kernel in the clothes of a Linux Image (initrd.py)."""
+        if not self.initrd:
+            return ("-kernel", str(self.kernel))
+        return ("-kernel", str(self.kernel.with_suffix(".img")), "-initrd", str(self.initrd))
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ ORDER = (
     "test_stack_frames",
     "test_stack_sp",
     "test_stack_chain",
+    "test_stack_process",
     "test_stack_detect",
     "test_stack_measure",
 )

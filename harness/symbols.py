@@ -7,6 +7,7 @@ when the first table is read, because a scenario without GDB never needs one.
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,8 @@ from harness.errors import KernelNotBuilt
 
 # An ELF note: name size 4, descriptor size 20, type 3 (NT_GNU_BUILD_ID), name "GNU".
 BUILD_ID = re.compile(rb"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0(.{20})", re.DOTALL)
+
+UNMAPPED = "unmapped"
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,39 @@ class Symbols:
     def _name(self, inside: int, address: int) -> str:
         index = bisect_right(self.starts, inside) - 1
         if index < 0 or inside >= self.end:
-            return "unmapped"
+            return UNMAPPED
         return f"{self.names[index]}+{address - self.starts[index]:#x}"
+
+
+@dataclass(frozen=True)
+class ImageSymbols:
+    """The kernel, and the EL0 programs that are in its initrd: each has an address of its own."""
+
+    kernel: Symbols
+    programs: tuple[tuple[str, Symbols], ...]
+
+    @classmethod
+    def of(cls, kernel: Path) -> "ImageSymbols":
+        found = ((path.stem, Symbols.from_elf(path)) for path in programs(kernel))
+        return cls(Symbols.from_elf(kernel), tuple(found))
+
+    def name(self, address: int) -> str:
+        return self._first(lambda symbols: symbols.name(address))
+
+    def return_name(self, address: int) -> str:
+        return self._first(lambda symbols: symbols.return_name(address))
+
+    def _first(self, name_in: Callable[[Symbols], str]) -> str:
+        """`crasher:dive+0x3c` for a program, else what the kernel says."""
+        for program, symbols in self.programs:
+            if (name := name_in(symbols)) != UNMAPPED:
+                return f"{program}:{name}"
+        return name_in(self.kernel)
+
+
+def programs(kernel: Path) -> list[Path]:
+    """The EL0 programs with their debug information, as kernel/user.mk leaves them."""
+    return sorted((kernel.parent / "user").glob("*.elf"))
 
 
 def build_id(path: Path) -> str:
@@ -57,7 +91,7 @@ def _identity(path: Path) -> tuple[Path, int, int]:
     return path, status.st_mtime_ns, status.st_size
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _build_id(path: Path, _mtime: int, _size: int) -> str:
     found = {match[1] for match in BUILD_ID.finditer(path.read_bytes())}
     if len(found) != 1:
@@ -67,7 +101,7 @@ def _build_id(path: Path, _mtime: int, _size: int) -> str:
     return found.pop().hex()
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _read(path: Path, _mtime: int, _size: int) -> Symbols:
     from elftools.common.exceptions import ELFError
 

@@ -20,6 +20,9 @@ from harness.log import Log, Record
 ENTRY = "entry"  # the walk came to where the thread began
 SIGNAL_FRAME = "<signal handler called>"  # GDB's name for a frame marked .cfi_signal_frame
 
+# Where only the kernel's walk goes on: to who entered EL0, to whom a server serves.
+BEYOND = frozenset({"kernel", "ipc"})
+
 
 class Frame(Protocol):
     """What GDB knows of one frame (gdb.GdbFrame)."""
@@ -43,6 +46,7 @@ class Walk:
 
     steps: tuple[tuple[str, int], ...]
     why: str = ENTRY
+    beyond: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -84,6 +88,8 @@ def kernel_walks(log: Log) -> list[Walk]:
 def _extended(walk: Walk, record: Record) -> Walk:
     if record.words == ("end",):
         return replace(walk, why=record.fields.get("why", ENTRY))
+    if walk.beyond or record.fields.get("via") in BEYOND:
+        return replace(walk, beyond=True)
     if len(record.words) == 2 and record.words[0].startswith("#"):
         step = record.words[1], int(record.fields.get("times", "1"))
         return replace(walk, steps=(*walk.steps, step))
@@ -103,7 +109,7 @@ def _named(frames: Sequence[Frame], start: int, names: Names) -> Iterator[str]:
     for frame, outer in zip_longest(frames[start:], frames[start + 1 :]):
         name = (names.name if interrupted else names.return_name)(frame.address)
         inlined = outer is not None and outer.address == frame.address
-        if not inlined or frame.function == name.partition("+")[0]:
+        if not inlined or frame.function == name.partition("+")[0].rpartition(":")[2]:
             yield name
             interrupted = _is_vector(frame)
 

@@ -35,7 +35,7 @@ from harness.judge import Build, Evidence, Judgement, Look, judge
 from harness.log import parse_line
 from harness.machine import Machine, check_kernel
 from harness.scenario import Case
-from harness.symbols import Symbols, build_id
+from harness.symbols import ImageSymbols, Symbols, build_id, programs
 
 if TYPE_CHECKING:
     from harness.gdb import GdbSession
@@ -66,7 +66,7 @@ class Walker:
         run = Run(case, self.root / KERNEL, self.root / ARTIFACTS / case.full_id)
         run.clear()
         evidence = run.boot()
-        names = Symbols.from_elf(run.kernel) if evidence.looks is not None else None
+        names = ImageSymbols.of(run.kernel) if evidence.looks is not None else None
         judgement = judge(
             case, evidence, self.build, self.root / GOLDEN, names=names, exact=self.exact
         )
@@ -200,6 +200,8 @@ class Run:
         transcript = self.folder / "gdb-transcript"
         with GdbSession(tools.find_gdb(), machine.gdb_socket, self.kernel, transcript) as gdb:
             gdb.connect(deadline)
+            for program in programs(self.kernel):
+                gdb.console(f"add-symbol-file {program}", deadline)
             if looking:
                 gdb.breakpoint(FAULT_HOOK)
             if self.case.trigger == "gdb":

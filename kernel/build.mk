@@ -45,7 +45,7 @@ $(BUILD)/kernel/labs/grow_signed.c.o: KERNEL_CFLAGS += -fpatchable-function-entr
 $(BUILD)/kernel/labs/grow_hooked.c.o: KERNEL_CFLAGS += -finstrument-functions
 
 .PHONY: kernel
-kernel: $(BUILD)/kernel.elf $(BUILD)/compile_commands.json
+kernel: $(BUILD)/kernel.elf $(BUILD)/kernel.img $(BUILD)/compile_commands.json
 
 # Objects follow the flags as well as the sources: a changed flag or compiler rebuilds them.
 KERNEL_COMMAND := $(CC) $(KERNEL_CPPFLAGS) $(KERNEL_CFLAGS)
@@ -112,7 +112,10 @@ $(BUILD)/kernel.elf: $(KERNEL_OBJECTS) $(BUILD)/kernel/kernel.lds $(BUILD)/kerne
 	@sort -k2,2 $(KSYMS).second | awk -f kernel/tools/ksyms.awk | cmp - $(KSYMS).S
 	@mv $@.tmp $@
 
-$(BUILD)/compile_commands.json: $(KERNEL_OBJECTS)
-	@{ echo '['; cat $(patsubst %,%.json,$(filter %.c.o,$(KERNEL_OBJECTS))) | sed '$$!s/$$/,/'; echo ']'; } > $@
+USER_OBJECTS = $(USER_SOURCES:%=$(BUILD)/%.o)
+$(BUILD)/compile_commands.json: $(KERNEL_OBJECTS) $(INITRD)
+	@{ echo '['; cat $(patsubst %,%.json,$(filter %.c.o,$(KERNEL_OBJECTS) $(USER_OBJECTS))) | sed '$$!s/$$/,/'; echo ']'; } > $@
+
+include kernel/user.mk
 
 -include $(KERNEL_OBJECTS:.o=.d) $(BUILD)/kernel/kernel.lds.d

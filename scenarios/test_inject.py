@@ -146,11 +146,14 @@ def test_the_sweep_by_the_boot_line_sees_the_same(tmp_path: Path, sites: list[st
 def test_every_site_is_made_to_fail(sites: list[str], tmp_path: Path) -> None:
     log = boot(ROOT / KERNEL, "lab=inject.sweep", tmp_path, cpus=2).log
     failed = {r.fields["site"] for r in steps(iter(log.records)) if r.fields["injected"] == "yes"}
+    # Those on the way to a process have a sweep of their own.
+    spawn = boot(ROOT / KERNEL, "lab=spawn.oom", tmp_path / "spawn").log
+    failed |= {r.fields["site"] for r in spawn.select("spawn") if r.words == ("swept",)}
     assert failed == set(sites), "a site that no operation comes to: add an OPERATION()"
 
 
 def test_a_leak_of_the_kernel_is_a_panic(gdb: Open) -> None:
-    """thread_make() gives its object back when there is no stack: here that call is jumped over."""
+    """thread_make_from() gives its object back when there is no stack: here that call is jumped over."""
     session = gdb("inject.once op=thread")
     session.run_to("run_step")
     assert session.fail("window.alloc")
@@ -160,7 +163,7 @@ def test_a_leak_of_the_kernel_is_a_panic(gdb: Open) -> None:
     assert log.records[-1].fields == {"why": "leak"}
     (leak,) = (r for r in log.select("inject") if r.words == ("leak",))
     assert leak.fields["site"] == "pool.alloc"
-    assert leak.fields["at"].startswith("thread_make+")
+    assert leak.fields["at"].startswith("thread_make_from+")
     (grew,) = (r for r in log.select("inject") if r.words == ("census",))
     assert grew.fields == {"of": "blocks", "grew": "1"}
 

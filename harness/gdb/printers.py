@@ -3,8 +3,10 @@
 import gdb
 import gdb.printing
 
-from .kernel import text, unsigned
+from .kernel import elements, text, unsigned
 from .names import Stack
+
+DATA_SHOWN = 32
 
 
 class _Printer:
@@ -46,6 +48,36 @@ class PoolPrinter(_Printer):
         return f"pool {name}: {in_use} of {capacity} blocks of {block} in use, {counts}"
 
 
+class ProcessPrinter(_Printer):
+    """process 1 hello of kernel, 9 pages, 2 handles, user stack ..."""
+
+    def to_string(self):
+        v = self.value
+        parent = {0: "kernel", 0xFFFF: "none"}.get(int(v["parent"]), str(int(v["parent"])))
+        pages = int(v["space"]["pages"]) + int(v["space"]["tables"])
+        handles = sum(1 for handle in elements(v["handles"]) if int(handle["kind"]))
+        stack = StackPrinter(v["user_stack"]).to_string()
+        who = f"process {int(v['pid'])} {text(v['name'])} of {parent}"
+        return f"{who}, {pages} pages, {handles} handles, user stack {stack}"
+
+
+class MessagePrinter(_Printer):
+    """message kind 1 from 0, status 0, words 0 64 1024 0 0, 5 bytes: hello"""
+
+    def to_string(self):
+        v = self.value
+        length = min(int(v["length"]), DATA_SHOWN)
+        data = bytes(int(v["data"][n]) for n in range(length))
+        shown = "".join(chr(b) if 32 <= b < 127 else "." for b in data)
+        words = " ".join(str(unsigned(word)) for word in elements(v["words"]))
+        head = f"message {message_kind(v)}, status {int(v['status'])}, words {words}"
+        return f"{head}, {int(v['length'])} bytes" + (f": {shown}" if shown else "")
+
+
+def message_kind(message):
+    return f"kind {int(message['kind'])} from {int(message['sender'])}"
+
+
 class FramePrinter(_Printer):
     """frame elr=0x... <recurse+8> sp=0x... esr=0x... far=0x..., then x0 to x30"""
 
@@ -70,6 +102,8 @@ def _collection():
     printers.add_printer("stack", "^stack$", StackPrinter)
     printers.add_printer("thread", "^thread$", ThreadPrinter)
     printers.add_printer("mem_pool", "^mem_pool$", PoolPrinter)
+    printers.add_printer("process", "^process$", ProcessPrinter)
+    printers.add_printer("message", "^message$", MessagePrinter)
     printers.add_printer("frame", "^frame$", FramePrinter)
     return printers
 

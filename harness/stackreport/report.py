@@ -285,7 +285,7 @@ def _mark_problems(
         if stack is None:
             yield f"{where}: no [[stack]] note has that name"
             continue
-        if mark.size != stack.size and not stack.unbounded:
+        if mark.size != stack.size and not (stack.unbounded or _exempt(notes, mark)):
             yield f"{where}: measured on {mark.size} bytes, noted are {stack.size}"
         bound = held_against(stack, mark)
         if bound is None:

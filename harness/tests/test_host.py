@@ -12,11 +12,12 @@ from harness.fuzz import Mutant, Run
 
 # How many inputs a short run has: what finds every mutant below, with some to spare.
 RUNS = {"bump": 8000, "cmdline": 4000, "fdt": 3000, "heap": 8000, "inject": 4000, "page": 2000}
-RUNS |= {"pool": 2000}
+RUNS |= {"cpio": 12000, "elf": 30000, "pool": 2000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
 CMDLINE, BUMP, GUARD = "core/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
 INJECT = "core/inject_rule.c"
+CPIO, ELF = "proc/cpio.c", "proc/elf.c"
 
 # One check taken away, or made off by one.
 MUTANTS = (
@@ -25,6 +26,25 @@ MUTANTS = (
     Mutant("cmdline.printable", CMDLINE, "|| *p > '~'", ""),
     Mutant("cmdline.named", CMDLINE, "c->bad = word;\n\t\t\treturn", "return"),
     Mutant("cmdline.overflow", CMDLINE, "n > UINT64_MAX >> shift", "0"),
+    Mutant("cpio.header", CPIO, "at > size || size - at < HEADER_BYTES", "at > size"),
+    Mutant("cpio.data", CPIO, "|| e->file.size > size - data", ""),
+    Mutant("cpio.name", CPIO, "return i + 1 == n;", "return n;"),
+    Mutant("cpio.digit", CPIO, "c <= 'f'", "c <= 'g'"),
+    Mutant("cpio.regular", CPIO, "!e.regular || index--", "index--"),
+    Mutant("cpio.pad", CPIO, "ALIGN_UP(data + e->file.size, 4UL)", "(data + e->file.size)"),
+    Mutant("elf.headers", ELF, "* sizeof(struct program_header), head_size", "* 0, head_size"),
+    Mutant("elf.file", ELF, "if (!inside(p->offset, p->file, size))", "if (p->offset > size)"),
+    Mutant("elf.short", ELF, "p->file > p->memory", "0"),
+    Mutant("elf.page", ELF, "p->address % PAGE_SIZE", "p->address % 8"),
+    Mutant("elf.low", ELF, "p->address < ELF_LOWEST || ", ""),
+    Mutant("elf.write-execute", ELF, "strict && p->flags & ELF_WRITE", "0 && p->flags & ELF_WRITE"),
+    Mutant("elf.overlap", ELF, "other->address < pages_end(s)", "other->address < s->address"),
+    Mutant("elf.many", ELF, "plan->count == ELF_MAX_SEGMENTS", "0"),
+    Mutant("elf.total", ELF, "return total > ELF_MAX_MEMORY;", "return false;"),
+    Mutant("elf.entry", ELF, "plan->entry - s->address < s->file", "true"),
+    Mutant("elf.machine", ELF, "strict && h->machine != MACHINE_AARCH64", "0"),
+    Mutant("elf.section", ELF, "return inside(s->offset, s->size, size);", "return true;"),
+    Mutant("elf.string", ELF, "!name_ends(image + names->offset, names, s.name)", "0"),
     Mutant("fdt.total", FDT, "total > limit || ", ""),
     Mutant("fdt.inside", FDT, " && size <= total - offset", ""),
     Mutant("fdt.name", FDT, "while (n < size && s[n])", "while (s[n])"),

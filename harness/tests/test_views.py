@@ -125,3 +125,13 @@ def test_the_second_fault_of_a_boot_is_named() -> None:
     assert agree(TWICE, (look(), second), NAMES).problems == (
         "look 2: frame #0: the kernel walked to recurse+0x4, GDB to recurse+0x8",
     )
+
+
+@pytest.mark.parametrize("via", ["kernel", "ipc"])
+def test_where_only_the_kernel_goes_on_gdb_need_not_follow(via: str) -> None:
+    """Who entered EL0, or whom a server serves, stands in no unwinder's tables."""
+    rows = f"[bt] #342 user_enter+0xc frame=16 via={via}\n[bt] #343 process_main+0x4 frame=48\n"
+    beyond = parse(SERIAL.replace(b"[bt] end", rows.encode() + b"[bt] end"))
+    assert agree(beyond, [look()], NAMES).problems == ()
+    unmarked = parse(SERIAL.replace(b"[bt] end", b"[bt] #342 other+0xc frame=16\n[bt] end"))
+    assert agree(unmarked, [look()], NAMES).problems != ()

@@ -28,7 +28,10 @@
 
 /* The immediates of SVC from EL1. */
 #define SVC_YIELD 0
-#define SVC_GROW 1   /* x10: bytes wanted below SP, and then the guard */
+#define SVC_GROW 1 /* x10: bytes wanted below SP, and then the guard */
+#define SVC_ENTER_USER                                                                             \
+	3 /* x0: the user frame to go on with; what called it is the root of EL0's walk */
+#define SVC_RETURN 4 /* a system call is done: go on at EL0 */
 #define SVC_SHRINK 2 /* halve the stack if under a quarter of it is used */
 
 /* Where struct stack_marks (core/stack.h) keeps the paint. */

@@ -8,27 +8,12 @@
  */
 #include "arch/mmu.h"
 
+#include "arch/descriptor.h"
 #include "arch/sysreg.h"
 #include "arch/virt.h"
 
-#define ENTRIES 512
 #define BLOCK_SIZE MMU_BLOCK_SIZE
-#define LEVEL_SHIFT(level) (39 - 9 * (level)) /* level 1: 30, 2: 21, 3: 12 */
 
-/* Descriptor bits, Arm ARM D5.3. */
-#define DESC_VALID (1UL << 0)
-#define DESC_TABLE (1UL << 1) /* at levels 1 and 2; at level 3 the same bit says page */
-#define DESC_ATTR(n) ((uint64_t)(n) << 2)
-#define DESC_RO (1UL << 7)
-#define DESC_SHARED (3UL << 8)
-#define DESC_AF (1UL << 10)
-#define DESC_PXN (1UL << 53)
-#define DESC_UXN (1UL << 54)
-#define DESC_ADDRESS 0x0000fffffffff000UL
-
-#define ATTR_DEVICE 0
-#define ATTR_NORMAL 1
-#define ATTR_TAGGED 2 /* reserved without FEAT_MTE2, and then in no descriptor */
 #define MAIR                                                                                       \
 	((0x00UL << (8 * ATTR_DEVICE)) | (0xffUL << (8 * ATTR_NORMAL)) |                           \
 	 (0xf0UL << (8 * ATTR_TAGGED)))

@@ -1,33 +1,43 @@
 /*
  * The walk. A frame record {x29, x30} lies at the bottom of each function's frame, so the distance
  * from one record to the next is a frame's size. A record is believed only inside a registered stack,
- * only upwards; between stacks the walk moves only through the record of an exception frame.
+ * only upwards; between stacks the walk moves only through the record of an exception frame, and where one
+ * context was entered from another: a handler from the thread it interrupted, a system call from EL0, EL0
+ * from the kernel stack of its thread (via=kernel), a server from the thread that it serves (via=ipc).
  *
  * Equal neighbours (recursion) are folded: times=N.
  */
 #include "core/backtrace.h"
 
+#include "arch/user.h"
 #include "arch/virt.h"
 #include "core/protect.h"
 #include "core/report.h"
 #include "core/stack.h"
+#include "core/string.h"
 #include "core/symbol.h"
 #include "core/thread.h"
+#include "core/upcall.h"
 #include "core/where.h"
 
 struct row {
 	uintptr_t pc;
 	bool is_return; /* pc is a return address: the call is before it */
-	bool via_lr;	/* not from a record but from x30 of an interrupted prologue */
-	size_t frame;	/* bytes */
+	const char *
+		via; /* how it was found, if not from a record: lr is x30 of an interrupted prologue */
+	size_t frame; /* bytes */
 	const char *stack;
 };
 
 static const char at_exception[] = "exception";
 
+#define MAX_CONTEXTS 16 /* servers that wait for servers … */
+
 struct walk {
-	const struct frame *outer; /* the thread's frame, while a handler's records are walked */
-	struct row pending;	   /* printed when the next differs */
+	const struct thread *thread; /* whose contexts are walked */
+	enum depth { IN_HANDLER, IN_THREAD, AT_EL0, AT_ROOT } context; /* walks go this way only */
+	struct row pending;  /* printed when the next differs */
+	const char *entered; /* via=, for the next row: how one came to this context */
 	unsigned long times;
 	unsigned long frames;
 	size_t depth; /* bytes, all frames so far */
@@ -48,8 +58,8 @@ static void flush(struct walk *w)
 	record_add(" frame=%lu stack=%s", r->frame, r->stack);
 	if (w->times > 1)
 		record_add(" times=%lu", w->times);
-	if (r->via_lr)
-		record_add(" via=lr");
+	if (r->via)
+		record_add(" via=%s", r->via);
 	record_end();
 	w->times = 0;
 }
@@ -57,8 +67,13 @@ static void flush(struct walk *w)
 static void visit(struct walk *w, struct row row)
 {
 	const struct row *p = &w->pending;
-	bool same = w->times && p->pc == row.pc && p->frame == row.frame && p->stack == row.stack &&
-		    p->via_lr == row.via_lr && p->is_return == row.is_return;
+	bool same;
+
+	if (w->entered)
+		row.via = w->entered;
+	w->entered = NULL;
+	same = w->times && p->pc == row.pc && p->frame == row.frame && p->stack == row.stack &&
+	       p->via == row.via && p->is_return == row.is_return;
 
 	if (!same)
 		flush(w);
@@ -75,17 +90,41 @@ static void visit(struct walk *w, struct row row)
 static bool frame_record_made(uintptr_t pc)
 {
 	struct symbol symbol;
+	const char *program;
+	bool user = user_symbol(pc, &symbol, &program);
 
-	if (!symbol_find(pc, &symbol))
+	if (!user && !symbol_find(pc, &symbol))
 		return false;
-	for (const uint32_t *i = (const uint32_t *)symbol.address; (uintptr_t)i < pc; i++)
-		if ((*i & 0xff8003ff) == 0x910003fd)
+	for (uintptr_t at = symbol.address; at < pc; at += 4) {
+		const uint32_t *i = user ? user_view(at) : (const uint32_t *)at;
+
+		if (i && (*i & 0xff8003ff) == 0x910003fd)
 			return true;
+	}
 	return false;
 }
 
+static bool is_code(uintptr_t pc)
+{
+	struct symbol symbol;
+	const char *program;
+
+	return where_is_text(pc) || user_symbol(pc - 1, &symbol, &program);
+}
+
+/* The frame that this context was entered from, if `record` is its record. */
+static const struct frame *entered_from(const struct walk *w, uintptr_t record)
+{
+	const struct thread *t = w->thread;
+
+	if (w->context < IN_THREAD && record == (uintptr_t)&t->frame.record)
+		return &t->frame;
+	return w->context < AT_EL0 && t->user && record == (uintptr_t)&t->user->record ? t->user
+										       : NULL;
+}
+
 /* Why this record cannot be followed from the one at `from` (0: the first), or NULL if it can. */
-static const char *refuse(uintptr_t fp, uintptr_t from)
+static const char *refuse(const struct walk *w, uintptr_t fp, uintptr_t from)
 {
 	const struct stack *s = stack_find(fp);
 
@@ -95,7 +134,7 @@ static const char *refuse(uintptr_t fp, uintptr_t from)
 		return "misaligned-record";
 	if (!s || fp + 16 > stack_top(s))
 		return "record-in-no-stack";
-	if (from && s != stack_find(from))
+	if (from ? s != stack_find(from) : w->context == AT_EL0 && s != w->thread->user_stack)
 		return "record-in-other-stack";
 	if (from && fp == from)
 		return "record-at-itself";
@@ -110,39 +149,46 @@ static uintptr_t strip_signature(uintptr_t pc)
 	return pc & 1UL << 55 ? pc | KVA_BASE : pc;
 }
 
-/* The distance to the next record. A stack's oldest frame, called by assembly that made none, ends at its top. */
-static size_t frame_size(const struct stack *s, uintptr_t fp, uintptr_t next)
+/*
+ * The distance to the next record. A stack's oldest frame, called by assembly that made none, ends at its
+ * top; a system call's oldest where EL0 was entered from.
+ */
+static size_t frame_size(const struct walk *w, const struct stack *s, uintptr_t fp, uintptr_t next)
 {
+	const struct thread *t = w->thread;
+	uintptr_t end;
+
 	if (!s)
 		return 0;
-	return stack_contains(s, next) ? next - fp : stack_top(s) - fp;
+	end = w->context == IN_THREAD && t->user && s == &t->stack ? t->user_root : stack_top(s);
+	return stack_contains(s, next) ? next - fp : end - fp;
 }
 
 /* Walk the records of one context from *fp; where it ended is *fp again, the reason is returned. */
 static const char *walk_records(struct walk *w, struct row row, uintptr_t *fp)
 {
-	const char *why = refuse(*fp, 0);
+	const char *why = refuse(w, *fp, 0);
 
 	while (!why) {
 		const struct stack *s = stack_find(*fp);
-		const uintptr_t *record = (const uintptr_t *)*fp;
+		const uintptr_t *record = s ? stack_word(s, *fp) : (const uintptr_t *)*fp;
 		uintptr_t next = record[0];
-		bool exception = w->outer && next == (uintptr_t)&w->outer->record;
+		const struct frame *outer = entered_from(w, next);
 
-		if (next && !exception)
-			why = refuse(next, *fp);
+		if (next && !outer)
+			why = refuse(w, next, *fp);
 		row.stack = s ? s->name : "none";
-		row.frame = why ? 0 : frame_size(s, *fp, next);
+		row.frame = why ? 0 : frame_size(w, s, *fp, next);
 		visit(w, row);
 		row = (struct row){ .pc = strip_signature(record[1]),
 				    .is_return = true,
 				    .stack = "none" };
-		if (!where_is_text(row.pc))
+		if (!is_code(row.pc))
 			return "return-address-not-code";
 		*fp = next;
-		if (exception || !next) {
-			row.stack = exception ? "frame" : s ? s->name : "none";
-			why = exception ? at_exception : "entry";
+		if (outer || !next) {
+			row.stack = outer ? "frame" : s ? s->name : "none";
+			why = outer ? at_exception : "entry";
 		}
 	}
 	visit(w, row);
@@ -152,41 +198,81 @@ static const char *walk_records(struct walk *w, struct row row, uintptr_t *fp)
 /* The interrupted function itself, then its records. */
 static const char *walk_context(struct walk *w, const struct frame *f, uintptr_t *fp)
 {
-	const struct stack *own = &current()->stack;
+	const struct stack *own = frame_is_user(f) ? w->thread->user_stack : &w->thread->stack;
 	const struct stack *s = stack_owns_sp(own, f->sp) ? own : stack_find_with_guards(f->sp);
 	uintptr_t pc = f->elr;
 	bool in_prologue = !frame_record_made(pc);
+	const char *via = in_prologue ? "lr" : NULL;
 
 	*fp = f->x[29];
+	if (entered_from(w, *fp)) {
+		visit(w, (struct row){ pc, false, NULL, 0, s ? s->name : "none" });
+		return at_exception;
+	}
 	if (in_prologue) {
 		/* What it has taken of the stack so far lies between SP and the caller's record. */
 		size_t taken = s && stack_contains(s, *fp) && *fp > f->sp ? *fp - f->sp : 0;
 
-		visit(w, (struct row){ pc, false, false, taken, s ? s->name : "none" });
+		visit(w, (struct row){ pc, false, NULL, taken, s ? s->name : "none" });
 		if (!*fp && !f->x[30])
 			return "entry";
-		if (!where_is_text(f->x[30]))
+		if (!is_code(f->x[30]))
 			return "return-address-not-code";
 		pc = f->x[30];
 	}
 	if (!*fp) {
-		visit(w, (struct row){ pc, in_prologue, in_prologue, 0, s ? s->name : "none" });
+		visit(w, (struct row){ pc, in_prologue, via, 0, s ? s->name : "none" });
 		return "entry";
 	}
-	return walk_records(w, (struct row){ pc, in_prologue, in_prologue, 0, "none" }, fp);
+	return walk_records(w, (struct row){ pc, in_prologue, via, 0, "none" }, fp);
+}
+
+/* What is left when EL0's own walk has ended: who went there, on the thread's kernel stack. */
+static const char *walk_root(struct walk *w)
+{
+	const struct thread *t = w->thread;
+	uintptr_t fp = t->user_root;
+
+	w->context = AT_ROOT;
+	w->entered = "kernel";
+	return walk_records(w, (struct row){ t->user_entry, true, NULL, 0, "none" }, &fp);
+}
+
+/* From the context of f outwards, through every one that this thread has. */
+static const char *walk_thread(struct walk *w, const struct frame *f)
+{
+	const struct thread *t = w->thread;
+	uintptr_t fp;
+	const char *why;
+
+	for (;;) {
+		if (frame_is_user(f))
+			w->context = AT_EL0;
+		else
+			w->context = f == &t->frame ? IN_THREAD : IN_HANDLER;
+		why = walk_context(w, f, &fp);
+		if (why != at_exception)
+			break;
+		f = entered_from(w, fp);
+	}
+	return w->context == AT_EL0 && strcmp(why, "entry") == 0 ? walk_root(w) : why;
 }
 
 void backtrace(const struct frame *f)
 {
-	const struct frame *interrupted = &current()->frame;
-	struct walk w = { .outer = f == interrupted ? NULL : interrupted };
-	uintptr_t fp;
-	const char *why = walk_context(&w, f, &fp);
+	struct walk w = { .thread = current() };
+	const char *why = walk_thread(&w, f);
 
-	if (why == at_exception) {
-		w.outer = NULL;
-		why = walk_context(&w, interrupted, &fp);
+	/* A server's walk goes on with the one that it serves. */
+	for (int i = 0; i < MAX_CONTEXTS && w.thread->serving && strcmp(why, "entry") == 0; i++) {
+		w.thread = w.thread->serving;
+		flush(&w);
+		where_subject = w.thread;
+		w.entered = "ipc";
+		why = walk_thread(&w, &w.thread->frame);
 	}
+
 	flush(&w);
+	where_subject = NULL;
 	report("[bt] end why=%s frames=%lu depth=%lu", why, w.frames, w.depth);
 }

@@ -4,6 +4,7 @@
 #include "arch/esr.h"
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
+#include "arch/user.h"
 #include "core/cpu.h"
 #include "core/poison.h"
 #include "core/upcall.h"
@@ -33,6 +34,9 @@ const struct fault_class_row fault_classes[] = {
 	[CLASS_BUG] = { "bug", "assertion", "the kernel's own assertion failed" },
 	[CLASS_BAD_SIGNATURE] = { "bad-signature", "pac",
 				  "a return address whose signature is wrong" },
+	[CLASS_KERNEL_ADDRESS] = { "kernel-address", "el0", "EL0 touched what is the kernel's" },
+	[CLASS_USER_POINTER] = { "user-pointer", "pan",
+				 "the kernel went by a process's own address" },
 	[CLASS_HANG] = { "hang", "watchdog", "nothing ended this boot in time" },
 	[CLASS_STALE] = { "stale-stack", "stale-stack",
 			  "a pointer to where a stack was before it was copied" },
@@ -79,6 +83,8 @@ static const struct stack *own_stack(const struct frame *f)
 {
 	const struct cpu *cpu = cpu_local();
 
+	if (frame_is_user(f))
+		return current()->user_stack;
 	if (!(f->spsr & SPSR_SP_EL1))
 		return &current()->stack;
 	return stack_contains(&cpu->emergency_stack, f->sp) ? &cpu->emergency_stack
@@ -88,7 +94,13 @@ static const struct stack *own_stack(const struct frame *f)
 /* Only where ELR itself can be read: a jump to nowhere has no instruction. */
 static bool access_through_sp(const struct frame *f)
 {
-	return mmu_accessible(f->elr, false) && instruction_uses_sp(*(const uint32_t *)f->elr);
+	const uint32_t *instruction = (const uint32_t *)f->elr;
+
+	if (frame_is_user(f))
+		instruction = user_view(f->elr);
+	else if (!mmu_accessible(f->elr, false))
+		instruction = NULL;
+	return instruction && instruction_uses_sp(*instruction);
 }
 
 static enum fault_class hit_below(struct finding *n, const struct stack *s, uintptr_t far)
@@ -132,10 +144,21 @@ static enum fault_class classify_fetch(unsigned int kind, uintptr_t far)
 		       : CLASS_WILD_PC;
 }
 
+/* Whose address is it, and who used it? CLASS_UNKNOWN: nothing is wrong with that. */
+static enum fault_class classify_owner(const struct frame *f, uintptr_t far)
+{
+	if (frame_is_user(f))
+		return far >= KVA_BASE ? CLASS_KERNEL_ADDRESS : CLASS_UNKNOWN;
+	return user_view(far) ? CLASS_USER_POINTER : CLASS_UNKNOWN;
+}
+
 static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr_t far)
 {
 	unsigned int kind = esr_status_kind(esr);
+	enum fault_class owner = classify_owner(n->frame, far);
 
+	if (owner != CLASS_UNKNOWN)
+		return owner;
 	if (kind == FSC_TAG)
 		return CLASS_TAG;
 	if (kind == FSC_ALIGNMENT && n->frame->sp % 16)
@@ -163,7 +186,7 @@ static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr
 	n->freed_by = page_freed_by(far);
 	if (n->freed_by)
 		return CLASS_FREE_PAGE;
-	return far < KVA_BASE ? CLASS_LOW_HALF : CLASS_UNMAPPED;
+	return far < KVA_BASE && !frame_is_user(n->frame) ? CLASS_LOW_HALF : CLASS_UNMAPPED;
 }
 
 static enum fault_class classify_brk(uint64_t esr)
@@ -199,7 +222,7 @@ static enum fault_class classify_sync(struct finding *n)
 	case EC_SVC64:
 		return esr_immediate(esr) == SVC_GROW ? CLASS_GROW_HANDLER : CLASS_UNKNOWN;
 	case EC_BRK64:
-		return classify_brk(esr);
+		return frame_is_user(n->frame) ? CLASS_UNDEFINED : classify_brk(esr);
 	default:
 		return CLASS_UNKNOWN;
 	}

@@ -6,6 +6,7 @@
 #include "arch/frame.h"
 #include "arch/gic.h"
 #include "arch/timer.h"
+#include "arch/user.h"
 #include "arch/virt.h"
 #include "core/cpu.h"
 #include "core/fault.h"
@@ -42,16 +43,53 @@ static bool is_call(const struct frame *f)
 	return f->kind == KIND_SYNC && esr_class(f->esr) == EC_SVC64;
 }
 
-struct frame *exception_entry(struct frame *f)
+static struct frame *supervisor_call(struct frame *f)
+{
+	unsigned int what = esr_immediate(f->esr);
+
+	if (frame_is_user(f))
+		return user_system_call(f);
+	if (what == SVC_YIELD)
+		return sched_switch();
+	return what == SVC_ENTER_USER || what == SVC_RETURN ? user_resume(f, what) : grow_call(f);
+}
+
+static struct frame *dispatch(struct frame *f)
 {
 	struct frame *grown;
 
 	if (f->kind == KIND_IRQ)
 		return interrupt(f);
 	if (is_call(f))
-		return esr_immediate(f->esr) == SVC_YIELD ? sched_switch() : grow_call(f);
-	grown = f->kind == KIND_SYNC ? grow_fault(f) : NULL;
+		return supervisor_call(f);
+	grown = f->kind == KIND_SYNC && !frame_is_user(f) ? grow_fault(f) : NULL;
 	return grown ? grown : fault(f);
+}
+
+bool user_tables_on;
+
+/* No process's addresses in the kernel's hands: neither in a handler nor in a system call. */
+static void leave_user(void)
+{
+	if (protected(PROTECT_PAN))
+		user_table_set(0);
+}
+
+static void enter_user(const struct frame *f)
+{
+	const struct thread *t = CONTAINER_OF(f, struct thread, frame);
+
+	user_table_set(frame_is_user(f) || !protected(PROTECT_PAN) ? t->ttbr0 : 0);
+}
+
+struct frame *exception_entry(struct frame *f)
+{
+	if (!user_tables_on)
+		return dispatch(f);
+	leave_user();
+	f = dispatch(f);
+	enter_user(f);
+	return f;
 }
 
 void emergency_exception(struct frame *f)

@@ -3,6 +3,7 @@
 
 #include "arch/esr.h"
 #include "arch/timer.h"
+#include "arch/user.h"
 #include "core/backtrace.h"
 #include "core/classify.h"
 #include "core/console.h"
@@ -11,7 +12,6 @@
 #include "core/report.h"
 #include "core/upcall.h"
 
-#define SPSR_EL_MASK 0xc
 #define SPSR_SP_EL1 0x1
 
 bool on_fault_kill;
@@ -98,13 +98,17 @@ static void report_finding(const struct finding *n, const char *word)
 		fault_report_hook();
 	backtrace(f);
 	report_stack(n->own, sp_known ? stack_top(n->own) - f->sp : 0);
+	/* So that a debugger's walk can go on at EL0. */
+	if (user_tables_on)
+		user_table_set(current()->ttbr0);
 	debugger_fault_hook(f);
 }
 
-/* On SP_EL0 at EL1 or at EL0, and of a thread that the system can do without. */
+/* At EL0 always; on SP_EL0 at EL1 if asked for, and of a thread that the system can do without. */
 static bool can_kill(const struct frame *f)
 {
-	return on_fault_kill && !(f->spsr & SPSR_SP_EL1) && current()->killable;
+	return frame_is_user(f) ||
+	       (on_fault_kill && !(f->spsr & SPSR_SP_EL1) && current()->killable);
 }
 
 /* Stacks that no thread can be killed for: a handler's, the boot context's, the idle thread's. */

@@ -15,6 +15,7 @@
 #include "core/string.h"
 #include "mem/page.h"
 #include "mem/window.h"
+#include "proc/initrd.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
@@ -47,6 +48,12 @@ struct machine {
 	const char *wrong;			      /* NULL, or why the machine cannot be used */
 };
 
+/* Physical, and not on the boot stack, which has a budget. From `reserved` on RAM holds QEMU's files. */
+static struct {
+	uintptr_t start, end; /* 0: QEMU was given none */
+	uintptr_t reserved;
+} initrd;
+
 static void static_stack(struct stack *s, const char *name, char *base, size_t size)
 {
 	string_copy(s->name, name, sizeof(s->name));
@@ -71,6 +78,39 @@ static void boot_cpu_init(void)
 	static_stack(&cpu->irq_stack, "irq:cpu0", irq_stack_base, IRQ_STACK_SIZE);
 	static_stack(&cpu->emergency_stack, "emergency:cpu0", emergency_stack_base,
 		     EMERGENCY_STACK_SIZE);
+}
+
+/* A bare ELF finds it at the start of RAM; a Linux Image (-initrd) is told where, in whole 2 MiB. */
+static bool map_device_tree(uintptr_t pa)
+{
+	if (pa >= DTB_BASE && pa < DTB_BASE + DTB_MAX)
+		return true;
+	return pa >= DTB_BASE && pa % DTB_MAX == 0 &&
+	       mmu_map(KVA_BASE + pa, pa, DTB_MAX, MAP_RODATA) == 0;
+}
+
+static uintptr_t read_address(const struct fdt *tree, const char *name)
+{
+	size_t length;
+	const void *cells = fdt_property(tree, "chosen", name, &length);
+
+	return cells && (length == 4 || length == 8) ? fdt_cells(cells, length / 4) : 0;
+}
+
+/* Nothing behind the first of the two is given out as memory. */
+static void read_initrd(struct machine *m, const struct fdt *tree, uintptr_t dtb)
+{
+	uintptr_t end_of_ram = RAM_BASE + m->ram;
+
+	initrd.start = read_address(tree, "linux,initrd-start");
+	initrd.end = read_address(tree, "linux,initrd-end");
+	initrd.reserved = dtb < DTB_BASE + DTB_MAX ? end_of_ram : dtb;
+	if (!initrd.start)
+		return;
+	if (initrd.start < RAM_BASE || initrd.start > initrd.end || initrd.end > end_of_ram)
+		m->wrong = "initrd-outside-ram";
+	if (initrd.start < initrd.reserved)
+		initrd.reserved = ALIGN_DOWN(initrd.start, PAGE_SIZE);
 }
 
 /* To walk the tree costs most of a boot with one CPU, so only who needs more of it does. */
@@ -101,8 +141,7 @@ static struct machine read_device_tree(uintptr_t pa)
 	const void *memory;
 	size_t length;
 
-	if (pa < DTB_BASE || pa >= DTB_BASE + DTB_MAX ||
-	    !fdt_open(&tree, phys_to_virt(pa), DTB_BASE + DTB_MAX - pa)) {
+	if (!map_device_tree(pa) || !fdt_open(&tree, phys_to_virt(pa), DTB_MAX - pa % DTB_MAX)) {
 		m.wrong = "no-device-tree";
 		return m;
 	}
@@ -119,6 +158,7 @@ static struct machine read_device_tree(uintptr_t pa)
 		m.wrong = "no-memory-node";
 	else
 		m.ram = fdt_cells((const char *)memory + 8, 2);
+	read_initrd(&m, &tree, pa);
 	return m;
 }
 
@@ -208,10 +248,23 @@ static void prepare_stacks(void)
 		emergency[0].frame = 0;
 }
 
-static void map_ram(uint64_t ram)
+/* Read-only: where programs come from, nobody writes. */
+static void use_initrd(void)
+{
+	uintptr_t start = ALIGN_DOWN(initrd.start, PAGE_SIZE);
+	size_t bytes = ALIGN_UP(initrd.end, PAGE_SIZE) - start;
+
+	if (!initrd.start)
+		return;
+	if (mmu_map(KVA_BASE + start, start, bytes, MAP_RODATA))
+		panic("no-tables-for-initrd");
+	initrd_use(phys_to_virt(initrd.start), initrd.end - initrd.start);
+}
+
+static void map_ram(uintptr_t until)
 {
 	uintptr_t start = ALIGN_UP((uintptr_t)__image_end, PAGE_SIZE);
-	uintptr_t end_of_ram = KVA_BASE + RAM_BASE + ram;
+	uintptr_t end_of_ram = KVA_BASE + until;
 
 	if (end_of_ram <= start)
 		panic("not-enough-ram");
@@ -246,7 +299,8 @@ void boot_main(uintptr_t dtb, unsigned int el)
 		light_memory(virt_to_phys(__image_end), RAM_BASE + m.ram);
 		lab_main(NULL);
 	}
-	map_ram(m.ram);
+	map_ram(initrd.reserved);
+	use_initrd();
 	window_init();
 	sched_init(m.line, m.line_length);
 	if (lab_is_for_boot_stack())

@@ -92,7 +92,7 @@ const struct stack *stack_find_with_guards(uintptr_t address)
 
 bool stack_guard_words_ok(const struct stack *s)
 {
-	const uint64_t *word = (const uint64_t *)s->base;
+	const uint64_t *word = stack_word(s, s->base);
 
 	for (int i = 0; i < GUARD_WORDS && !s->room; i++)
 		if (word[i] != stack_marks.guard_words[i])
@@ -102,8 +102,8 @@ bool stack_guard_words_ok(const struct stack *s)
 
 size_t stack_high_watermark(const struct stack *s)
 {
-	const uint64_t *word = (const uint64_t *)s->base + (s->room ? 0 : GUARD_WORDS);
-	const uint64_t *end = (const uint64_t *)stack_top(s);
+	const uint64_t *word = stack_word(s, s->base) + (s->room ? 0 : GUARD_WORDS);
+	const uint64_t *end = stack_word(s, stack_top(s));
 
 	/* Below a hole something was touched; how much of the lowest page, no scan across it can say. */
 	if (s->unbacked)

@@ -22,6 +22,7 @@ struct stack {
 	uintptr_t base;		   /* lowest address */
 	size_t size;		   /* bytes; a multiple of the page unless it is copied to grow */
 	size_t guard;		   /* bytes unmapped on each side */
+	uintptr_t view; /* what leads from an address in it to the kernel's own: 0 but for a user stack */
 	size_t room;	 /* bytes below base that it can still grow into; then the guard */
 	size_t unbacked; /* bytes of it that are not mapped: holes, where it can have any */
 	bool retired;	 /* moved away from: no bytes, only `room` below base, unmapped */
@@ -41,6 +42,12 @@ _Static_assert(offsetof(struct stack_marks, paint) == STACK_MARKS_PAINT, "start.
 static inline uintptr_t stack_top(const struct stack *s)
 {
 	return s->base + s->size;
+}
+
+/* Where the kernel reads and writes the word of a stack that its owner knows as `address`. */
+static inline uint64_t *stack_word(const struct stack *s, uintptr_t address)
+{
+	return (uint64_t *)(address + s->view);
 }
 
 static inline bool stack_contains(const struct stack *s, uintptr_t address)

@@ -11,6 +11,15 @@ void *memcpy(void *restrict to, const void *restrict from, size_t n)
 	return to;
 }
 
+void copy_words(void *to, const void *from, size_t n)
+{
+	uint64_t *t = to;
+	const uint64_t *f = from;
+
+	for (; n; n -= sizeof(*t))
+		*t++ = *f++;
+}
+
 void *memmove(void *to, const void *from, size_t n)
 {
 	char *t = to;

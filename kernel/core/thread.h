@@ -38,6 +38,19 @@ struct thread {
 	uint64_t wake_at;	 /* tick, 0: not sleeping */
 	struct thread *next;	 /* in the run queue */
 	struct thread *all_next; /* in all_threads */
+	struct mem_pool *home;	 /* where the object goes back to */
+	/* IPC (proc/ipc.h): what it waits with, behind whom, and whom it answers next. */
+	struct message *message;
+	struct thread *ipc_next;
+	struct thread *serving;
+	struct endpoint *endpoint; /* a server's own */
+	/* Of a process (proc/process.h); all 0 in a kernel thread. */
+	struct process *process;
+	uint64_t ttbr0;
+	const struct stack *user_stack;
+	struct frame *user; /* where it was at EL0, while it is in a system call */
+	uintptr_t user_root; /* the frame record on the kernel stack that EL0 was entered from; 0: not yet */
+	uintptr_t user_entry; /* and the address there */
 };
 
 _Static_assert(offsetof(struct thread, canary) == 0, "build.mk");

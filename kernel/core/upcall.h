@@ -26,6 +26,22 @@ struct frame *grow_call(struct frame *f);
 /* The current thread is the culprit of a fault: end it, resume another. */
 struct frame *sched_kill(const char *detector);
 
+/* EL0 asked for something (svc): the frame to resume, that of the system call itself. */
+struct frame *user_system_call(struct frame *f);
+
+/* A kernel thread asks to go to EL0, for the first time or back again (arch/user.h). */
+struct frame *user_resume(struct frame *f, unsigned int what);
+
+/*
+ * The kernel's address of a word that EL0 of the current thread's process may read at va; NULL if there
+ * is none. Good to the end of its page. Needs no memory: for reports.
+ */
+const void *user_view(uintptr_t va);
+
+/* The function of the current thread's program that contains va, and the program's name; or false. */
+struct symbol;
+bool user_symbol(uintptr_t va, struct symbol *found, const char **program);
+
 /* mem/'s: do a pool's blocks, of those with pages or tags of their own, or what is around them, lie here? */
 bool pool_window_has(uintptr_t address);
 

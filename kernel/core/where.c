@@ -6,6 +6,8 @@
 #include "core/symbol.h"
 #include "core/upcall.h"
 
+const struct thread *where_subject;
+
 LINKER_SYMBOL(__text_start);
 LINKER_SYMBOL(__text_end);
 LINKER_SYMBOL(__rodata_start);
@@ -33,10 +35,25 @@ static void put_offset(struct text *t, const char *name, uintptr_t address, uint
 		    below ? from - address : address - from);
 }
 
+/* EL0's code: crasher:dive+0x14. */
+static bool put_user(struct text *t, uintptr_t inside, uintptr_t address)
+{
+	struct symbol symbol;
+	const char *program;
+
+	if (!user_symbol(inside, &symbol, &program))
+		return false;
+	text_format(t, "%s:", program);
+	put_offset(t, symbol.name, address, symbol.address);
+	return true;
+}
+
 void where_code(struct text *t, uintptr_t address, bool is_return)
 {
 	struct symbol symbol;
 
+	if (put_user(t, address - is_return, address))
+		return;
 	if (symbol_find(address - is_return, &symbol))
 		put_offset(t, symbol.name, address, symbol.address);
 	else
@@ -69,6 +86,8 @@ void where_any(struct text *t, uintptr_t address)
 		put_offset(t, "null", address, 0);
 		return;
 	}
+	if (put_user(t, address, address))
+		return;
 	if (address - POISON_FREED < PAGE_SIZE) {
 		put_offset(t, "poison", address, POISON_FREED);
 		return;

@@ -17,6 +17,10 @@ void where_any(struct text *t, uintptr_t address);
  */
 void where_sp(struct text *t, const struct stack *own, uintptr_t sp);
 
+/* Whose EL0 addresses are meant; NULL: the current thread's. For a walk across IPC. */
+struct thread;
+extern const struct thread *where_subject;
+
 /* Is this an address of the kernel's own code? */
 bool where_is_text(uintptr_t address);
 

@@ -3,11 +3,14 @@
 
 #include "arch/psci.h"
 #include "arch/sysreg.h"
+#include "arch/user.h"
 #include "core/cpu.h"
 #include "core/fault.h"
 #include "core/protect.h"
 #include "core/report.h"
 #include "core/upcall.h"
+#include "proc/ipc.h"
+#include "proc/process.h"
 #include "proc/thread.h"
 
 struct thread *all_threads;
@@ -51,11 +54,22 @@ static struct frame *run(struct thread *t)
 	return &t->frame;
 }
 
+/* At EL0 SP is the program's own business; the guard words of both its stacks are not. */
+static struct frame *check_user(struct thread *t)
+{
+	if (protected(PROTECT_SENTINEL) &&
+	    (!stack_guard_words_ok(t->user_stack) || !thread_stack_guard_ok(t)))
+		return fault_check(&t->frame, CLASS_SENTINEL, "sentinel");
+	return NULL;
+}
+
 /* The software checks of a thread that was interrupted, or gives way: cheap ones, at every tick. */
-static struct frame *check_thread(struct thread *t)
+struct frame *sched_check(struct thread *t)
 {
 	uintptr_t sp = t->frame.sp;
 
+	if (frame_is_user(&t->frame))
+		return check_user(t);
 	if (protected(PROTECT_SP_CHECK) && !stack_owns_sp(&t->stack, sp))
 		return fault_check(&t->frame, CLASS_WILD_SP, "sp-check");
 	if (protected(PROTECT_SP_CHECK) && sp % 16)
@@ -68,7 +82,7 @@ static struct frame *check_thread(struct thread *t)
 /* Any CPU but the first has one thread, and is switched off when that has ended (smp.h). */
 static struct frame *sched_other_cpu(struct thread *t)
 {
-	struct frame *instead = t->state == THREAD_RUNNING ? check_thread(t) : NULL;
+	struct frame *instead = t->state == THREAD_RUNNING ? sched_check(t) : NULL;
 
 	if (instead)
 		return instead;
@@ -86,7 +100,7 @@ struct frame *sched_switch(void)
 	if (t->cpu->index)
 		return sched_other_cpu(t);
 	/* An ended thread was looked at in thread_exit(), while it could still be blamed. */
-	instead = t->state == THREAD_RUNNING ? check_thread(t) : NULL;
+	instead = t->state == THREAD_RUNNING ? sched_check(t) : NULL;
 	if (instead)
 		return instead;
 	if (t == t->cpu->idle)
@@ -114,7 +128,7 @@ struct frame *sched_tick(void)
 	wake_sleepers(cpu_local()->ticks);
 	if (protected(PROTECT_PREEMPT) || t == t->cpu->idle)
 		return sched_switch();
-	instead = check_thread(t);
+	instead = sched_check(t);
 	return instead ? instead : &t->frame;
 }
 
@@ -142,6 +156,8 @@ struct frame *sched_kill(const char *detector)
 	if (t->cpu->index)
 		psci_cpu_off();
 	wake_joiners(t);
+	ipc_ended(t);
+	process_ended(t->process);
 	return run(take_ready());
 }
 
@@ -154,6 +170,7 @@ void thread_exit(void)
 	irq_save();
 	t->state = THREAD_EXITED;
 	wake_joiners(t);
+	process_ended(t->process);
 	thread_yield();
 	panic("exited-thread-ran");
 }

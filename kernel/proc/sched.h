@@ -16,6 +16,9 @@ extern void (*idle_hook)(void);
 /* Put a thread at the end of the run queue. */
 void sched_ready(struct thread *t);
 
+/* The software checks of an interrupted thread: NULL, or the frame to resume after a fault. */
+struct frame *sched_check(struct thread *t);
+
 /* A number that no other thread got: the next canary. */
 uint64_t sched_canary(void);
 

@@ -26,10 +26,20 @@ struct thread *thread_create_guarded(const char *name, void (*function)(void *),
 struct thread *thread_make(const char *name, void (*function)(void *), void *argument, size_t stack,
 			   size_t guard);
 
+/* The same from another pool of thread objects. */
+struct thread *thread_make_from(struct mem_pool *pool, const char *name, void (*function)(void *),
+				void *argument, size_t stack, size_t guard);
+
 /* Let t, its stack placed, begin with function(argument) when it is resumed. */
 void thread_prepare(struct thread *t, void (*function)(void *), void *argument);
 
 __attribute__((noreturn)) void thread_exit(void);
+
+/* Wait, with interrupts masked, until somebody calls sched_ready(). */
+void thread_block(void);
+
+/* Wait until t ended; its stack and its object stay, for thread_free(). */
+void thread_wait(struct thread *t);
 
 /*
  * Wait until t ended, give back its stack and its object: THREAD_EXITED, or THREAD_KILLED and then, in

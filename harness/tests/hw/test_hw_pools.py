@@ -82,7 +82,7 @@ def test_the_call_sites_of_a_block_are_named(pool: Stopped) -> None:
     """Whatever run_to() has come to by now: every used block says who took it."""
     used = [line for line in pool.hw("pools threads").splitlines() if "  used  " in line]
     assert used
-    assert all(re.search(r"  thread_make\+0x\w+", line) for line in used)
+    assert all(re.search(r"  thread_make_from\+0x\w+", line) for line in used)
 
 
 def test_who_was_refused_is_named_by_a_return_address(recurse: Stopped) -> None:

@@ -46,6 +46,6 @@ def test_without_a_machine_and_help() -> None:
     listed = re.findall(r"^hw (\w+) -- .", ended.stdout, re.MULTILINE)
     assert (
         listed
-        == "blame bt fault heap inject labs pages paint pools pt stacks threads where".split()
+        == "blame bt fault heap inject labs pages paint pools procs pt stacks threads where".split()
     )
     assert ended.stderr.startswith("no machine is attached. Type, in a shell: make debug LAB=")

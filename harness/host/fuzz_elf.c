@@ -1,0 +1,193 @@
+/*
+ * proc/elf.c: any bytes are a program or refused, and of what is let through everything holds that the loader
+ * then relies on: whole segments of the file, in the user's part of the addresses, in pages apart, none writable and
+ * executable, the entry in one that can be executed. A symbol lies in the image and contains its address.
+ *
+ * The first byte: bit 0 is `strict`, bit 1 says that a program is built from choices instead, whose every field is
+ * plausible and some of whose are not.
+ */
+#include "host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proc/elf.c" /* NOLINT(bugprone-suspicious-include): host.h says why */
+
+static uint64_t end_of(const struct elf_segment *s)
+{
+	return s->address + s->memory;
+}
+
+static bool apart(const struct elf_segment *a, const struct elf_segment *b)
+{
+	uint64_t a_first = a->address / PAGE_SIZE, a_last = (end_of(a) - 1) / PAGE_SIZE;
+	uint64_t b_first = b->address / PAGE_SIZE, b_last = (end_of(b) - 1) / PAGE_SIZE;
+
+	return a_last < b_first || b_last < a_first;
+}
+
+static void check_one(const struct elf_segment *s, size_t size)
+{
+	require(s->memory, "a segment has memory");
+	require(s->file <= s->memory, "and no more of the file than that");
+	require(s->offset <= size && s->file <= size - s->offset, "all of it in the file");
+	require(s->address % PAGE_SIZE == 0, "it begins at a page");
+	require(s->address >= ELF_LOWEST, "above the null pages");
+	require(s->memory <= ELF_MAX_MEMORY, "is no larger than any may be");
+	require(s->address < ELF_END && end_of(s) <= ELF_END, "and ends where programs end");
+}
+
+static void check_strict(const struct elf_plan *plan, const uint8_t *head)
+{
+	bool entry = false;
+
+	require(head[18] == 183 && head[19] == 0, "the machine is AArch64");
+	for (unsigned int i = 0; i < plan->count; i++) {
+		const struct elf_segment *s = &plan->segments[i];
+
+		require((s->flags & 3) != 3, "none is writable and executable");
+		entry |= s->flags & 1 && plan->entry >= s->address &&
+			 plan->entry < s->address + s->file;
+		for (unsigned int k = 0; k < i; k++)
+			require(apart(s, &plan->segments[k]), "segments share no page");
+	}
+	require(entry, "the entry is in a segment that can be executed");
+}
+
+static void examine(const uint8_t *file, size_t size, bool strict)
+{
+	size_t head_size = size < ELF_HEAD_BYTES ? size : ELF_HEAD_BYTES;
+	uint8_t *head = exact_copy(file, head_size);
+	struct elf_plan plan;
+	size_t pages = 0;
+
+	if (!elf_examine(&plan, head, head_size, size, strict)) {
+		require(plan.count && plan.count <= ELF_MAX_SEGMENTS, "there are some segments");
+		for (unsigned int i = 0; i < plan.count; i++) {
+			check_one(&plan.segments[i], size);
+			pages += (plan.segments[i].memory + PAGE_SIZE - 1) / PAGE_SIZE;
+		}
+		if (strict)
+			check_strict(&plan, head);
+		require(pages * PAGE_SIZE <= ELF_MAX_MEMORY, "all of them have room");
+	}
+	free(head);
+}
+
+static void look_up(const uint8_t *file, size_t size)
+{
+	uint8_t *image = exact_copy(file, size);
+	struct elf_symbol found;
+	uint64_t address = 0;
+
+	if (size >= 32)
+		memcpy(&address, image + 24, 8);
+	if (elf_symbol(&found, image, size, address)) {
+		size_t at = (size_t)(found.name - (const char *)image);
+
+		require(at < size && memchr(found.name, 0, size - at), "a name lies in the image");
+		require(address - found.address < found.size, "a symbol contains its address");
+	}
+	free(image);
+}
+
+#define BUILT_BYTES 1400
+
+/* A program with one to ten segments. Mostly right, so that the later checks are come to. */
+static size_t build(uint8_t *file, struct choices *c)
+{
+	struct header h = { .magic = { 0x7f, 'E', 'L', 'F' },
+			    .class = 2,
+			    .data = 1,
+			    .version = 1,
+			    .type = 2,
+			    .machine = 183,
+			    .file_version = 1,
+			    .program_headers = sizeof(struct header),
+			    .program_header_size = sizeof(struct program_header) };
+	unsigned int count = choose(c, 10) + 1;
+
+	h.program_header_count = (uint16_t)count;
+	h.entry = 0x10000 + 4UL * choose(c, 40);
+	if (!choose(c, 8))
+		h.machine = choose(c, 256);
+	if (!choose(c, 12))
+		h.program_headers = choose_number(c);
+	if (!choose(c, 12))
+		h.program_header_count = choose(c, 256);
+	memcpy(file, &h, sizeof(h));
+	for (unsigned int i = 0; i < count; i++) {
+		struct program_header p = {
+			.type = choose(c, 8) ? 1 : 4,
+			.flags = i ? choose(c, 8) : 5,
+			.address = 0x10000 + 0x1000UL * (2 * i + (i ? choose(c, 4) : 0)),
+			.offset = choose(c, 250) * 4UL,
+			.file = choose(c, 250),
+		};
+
+		p.memory = p.file + choose(c, 3) * 2040UL;
+		if (!choose(c, 6))
+			p.memory = choose(c, 256) * 0x1000UL + choose(c, 2);
+		if (!choose(c, 8))
+			p.address += 8;
+		if (!choose(c, 10))
+			p.memory = choose_number(c);
+		if (!choose(c, 10))
+			p.address = choose_number(c);
+		if (!choose(c, 16))
+			p.offset = choose_number(c);
+		memcpy(file + sizeof(h) + i * sizeof(p), &p, sizeof(p));
+	}
+	return sizeof(h) + count * sizeof(struct program_header) + choose(c, 250) * 3UL;
+}
+
+/* A file of nothing but a header, functions and their names; the names' end may be missing. */
+static void symbols(struct choices *c)
+{
+	struct {
+		struct header h;
+		struct section_header sections[2];
+		struct symbol_entry functions[4];
+		char names[16];
+	} f = { .h = { .magic = { 0x7f, 'E', 'L', 'F' }, .class = 2, .data = 1, .version = 1 } };
+	size_t size = sizeof(f) - choose(c, 17);
+
+	f.h.type = 2;
+	f.h.file_version = 1;
+	f.h.entry = choose(c, 64);
+	f.h.section_headers = offsetof(typeof(f), sections);
+	f.h.section_header_size = sizeof(struct section_header);
+	f.h.section_header_count = 2;
+	f.sections[0] = (struct section_header){ .type = choose(c, 3),
+						 .offset = offsetof(typeof(f), functions),
+						 .size = choose(c, 5) * sizeof(struct symbol_entry),
+						 .link = choose(c, 3) };
+	f.sections[1] = (struct section_header){ .type = 3,
+						 .offset = offsetof(typeof(f), names),
+						 .size = choose(c, 20) };
+	for (unsigned int i = 0; i < 4; i++)
+		f.functions[i] = (struct symbol_entry){ .name = choose(c, 24),
+							.info = choose(c, 4),
+							.value = choose(c, 64),
+							.size = choose(c, 64) };
+	memset(f.names, choose(c, 2) ? 'n' : '\0', sizeof(f.names));
+	look_up((const uint8_t *)&f, size);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static uint8_t built[BUILT_BYTES];
+	struct choices c = { data, size };
+	uint8_t how = choose(&c, 4);
+
+	if (how & 2 && choose(&c, 2)) {
+		symbols(&c);
+	} else if (how & 2) {
+		memset(built, 0, sizeof(built));
+		examine(built, build(built, &c), how & 1);
+	} else {
+		examine(c.at, c.left, how & 1);
+		look_up(c.at, c.left);
+	}
+	return 0;
+}

@@ -1,0 +1,61 @@
+"""hw procs and the printers of processes and messages, on a machine that stands in a launch."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.errors import GdbError
+from harness.session import COMMANDS, Session
+from harness.walk import KERNEL
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    """Three spawners in each other, and the innermost's launch is at the fs server."""
+    with Session(Path(KERNEL), "spawn.depth depth=4", tmp_path) as session:
+        session.gdb.source(COMMANDS)
+        session.run_to("load_program", hit=4)
+        yield session
+
+
+def rows(session: Session) -> list[list[str]]:
+    head, *lines = session.gdb.console("hw procs").splitlines()
+    assert re.split(r" {2,}", head.strip())[:4] == ["PID", "PROGRAM", "PARENT", "STATE"]
+    return [re.split(r" {2,}", line.strip()) for line in lines]
+
+
+def test_every_process_and_its_parent(session: Session) -> None:
+    found = rows(session)
+    assert [row[:4] for row in found] == [
+        ["1", "spawner", "kernel", "blocked"],
+        ["2", "spawner", "1", "blocked"],
+        ["3", "spawner", "2", "blocked"],
+    ]
+    for row in found:
+        pages, handles, regions, user, kernel = map(int, row[-5:])
+        # init and the gate; and the child, until it is waited for.
+        assert (handles, regions) == (2 + (row is found[-1]), 0)
+        assert pages > 5
+        assert 0 < user < 16384
+        assert 0 < kernel < 8192
+
+
+def test_what_one_has_and_waits_for(session: Session) -> None:
+    first, *rest = session.gdb.console("hw procs 3").splitlines()
+    assert first.startswith("process 3 spawner of 2, ")
+    assert rest[:2] == ["handle 0: endpoint init", "handle 1: endpoint gate"]
+    assert rest[2].startswith("handle 2: process ")
+    assert rest[3] == "waits for the answer to: kind 0 from 3"
+
+
+def test_a_message_shows_its_data(session: Session) -> None:
+    printed = session.gdb.console("print processes[2]->message")
+    assert "message kind 0 from 3, status 0, words 1 " in printed
+    assert printed.rstrip().endswith("7 bytes: spawner")
+
+
+def test_an_unknown_pid_is_refused(session: Session) -> None:
+    with pytest.raises(GdbError, match=r"no process has pid 9\. Type: hw procs"):
+        session.gdb.console("hw procs 9")

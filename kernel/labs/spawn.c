@@ -1,0 +1,65 @@
+/* Spawn labs: one program and what becomes of it. The chain that starts them: spawn_chain.c. */
+#include "core/lab.h"
+#include "core/report.h"
+#include "labs/system.h"
+#include "mem/page.h"
+#include "proc/abi.h"
+#include "proc/spawn.h"
+
+#define ROUNDS 2
+
+#define STACK_PARAM(P)                                                                             \
+	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")
+
+#define HELLO_PARAMS(P)                                                                            \
+	STACK_PARAM(P)                                                                             \
+	P(code, 42, 0, 255, "what the program exits with")
+
+LAB(spawn, hello, "a program at EL0 says hello, exits, and leaves nothing behind", HELLO_PARAMS)
+{
+	struct system_count before;
+
+	system_start(a->stack);
+	before = system_counts();
+	for (int round = 1; round <= ROUNDS; round++) {
+		int64_t code = system_run("hello", a->code, NULL);
+
+		report("[spawn] exited program=hello code=%ld", code);
+		if (code != (int64_t)a->code)
+			panic("wrong-exit-code");
+		system_expect_census(&before);
+	}
+}
+
+/* enum crash of user/crasher.c. */
+enum crash { CRASH_NULL, CRASH_OVERFLOW };
+
+static const char *const crash_names[] = {
+	"null", "overflow", "undefined", "kernel-read", "kernel-argument", "execute-data",
+};
+
+static const char *crash_name(uint64_t value)
+{
+	return value < ARRAY_SIZE(crash_names) ? crash_names[value] : NULL;
+}
+
+#define CRASHER_PARAMS(P)                                                                          \
+	STACK_PARAM(P)                                                                             \
+	P(how, CRASH_NULL, 0, 5, "what it dies of", .name = crash_name)
+
+LAB(spawn, crasher, "a program that breaks: it alone is killed", CRASHER_PARAMS)
+{
+	system_start(a->stack);
+	system_expect_killed("crasher", a->how | 1000 << 8);
+}
+
+#define USER_OVERFLOW_PARAMS(P)                                                                    \
+	STACK_PARAM(P)                                                                             \
+	P(calls, 230, 1, 65535, "calls deep, 80 bytes each; the user stack has 16 KiB")
+
+LAB(spawn, user_overflow, "a program recurses through the bottom of its user stack",
+    USER_OVERFLOW_PARAMS)
+{
+	system_start(a->stack);
+	system_expect_killed("crasher", CRASH_OVERFLOW | a->calls << 8);
+}

@@ -1,0 +1,35 @@
+/*
+ * Spawn labs: the kernel itself goes by a process's address, in a system call. Without PAN that works, and
+ * is how a kernel comes to read what a process made up.
+ */
+#include "core/lab.h"
+#include "core/report.h"
+#include "labs/system.h"
+#include "proc/syscall.h"
+
+#define CRASH_DIVE 6 /* user/crasher.c */
+
+/* noinline: the frame in which it dies. SP_EL0 of the caller is a good address of its own. */
+__attribute__((noinline)) static void read_user(uintptr_t va)
+{
+	FAULT_SITE(user_read, "ldr xzr, [%0]", "r"(va));
+}
+
+static int64_t follow_pointer(__attribute__((unused)) uint64_t unused)
+{
+	uintptr_t sp = current()->user->sp;
+
+	report("[spawn] reading user=%pA", (void *)sp);
+	read_user(sp);
+	return 0;
+}
+
+#define POINTER_PARAMS(P)                                                                          \
+	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")
+
+LAB(spawn, user_pointer, "a system call goes by a user's address unchecked", POINTER_PARAMS)
+{
+	syscall_dive_hook = follow_pointer;
+	system_start(a->stack);
+	system_expect_killed("crasher", CRASH_DIVE);
+}

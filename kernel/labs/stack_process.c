@@ -1,0 +1,39 @@
+/*
+ * Stack labs: the two stacks of a process. The kernel's, overflowed inside a system call, with a backtrace
+ * from EL1 to EL0; the user's, overflowed at EL0, with one from EL0 to EL1.
+ */
+#include "core/lab.h"
+#include "core/report.h"
+#include "labs/recurse.h"
+#include "labs/system.h"
+#include "proc/syscall.h"
+
+/* enum crash of user/crasher.c. */
+enum crash { CRASH_OVERFLOW = 1, CRASH_DIVE = 6 };
+
+static int64_t dive(uint64_t past)
+{
+	recurse(current()->stack.base - past);
+	return 0;
+}
+
+#define PROCESS_KERNEL_PARAMS(P)                                                                   \
+	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")          \
+	P(past, 2 * KiB, 0, 3 * KiB, "bytes below it where the recursion would stop")
+
+LAB(stack, process_kernel, "overflow a process's kernel stack inside a system call",
+    PROCESS_KERNEL_PARAMS)
+{
+	syscall_dive_hook = dive;
+	system_start(a->stack);
+	system_expect_killed("crasher", CRASH_DIVE | a->past << 8);
+}
+
+#define PROCESS_USER_PARAMS(P)                                                                     \
+	P(calls, 230, 1, 65535, "calls deep, 80 bytes each; the user stack has 16 KiB")
+
+LAB(stack, process_user, "overflow a process's user stack at EL0", PROCESS_USER_PARAMS)
+{
+	system_start(KERNEL_STACK_DEFAULT);
+	system_expect_killed("crasher", CRASH_OVERFLOW | a->calls << 8);
+}

@@ -1,0 +1,133 @@
+"""Spawn labs: programs at EL0, and what becomes of those that break."""
+
+from harness.scenario import Case, Control, Scenario, Walk
+
+OWN_FAULT = "the CPU itself refuses it at EL0: there is no switch for that"
+CHAIN_ONLY = "VA 0 is mapped nowhere; what these rows hold is the chain across IPC"
+NOTHING_BROKEN = "nothing is broken here; that all comes back is what the lab checks"
+
+# Without these checks the kernel itself would break, so there is no switch for them; the others
+# only keep a program honest.
+STRUCTURE = (
+    "truncated",
+    "magic",
+    "class",
+    "byte-order",
+    "type",
+    "no-segments",
+    "headers-outside",
+    "file-outside",
+    "memory-huge",
+    "memory-short",
+    "kernel-half",
+    "misaligned",
+)
+POLICY = ("machine", "overlap", "write-execute", "entry-outside")
+
+
+def bad_elf(how: str, *controls: Control) -> Scenario:
+    return Scenario(
+        "spawn.bad_elf",
+        args=f"how={how}",
+        name=f"bad_elf-{how}",
+        verdict="caught by=elf-check",
+        controls=controls,
+        uncontrolled="" if controls else "without this check the kernel itself would break",
+    )
+
+
+def crasher(how: str, detector: str) -> Scenario:
+    return Scenario(
+        "spawn.crasher",
+        args=f"how={how}",
+        name=f"crasher-{how}",
+        verdict=f"contained by={detector}",
+        aborts=2,
+        uncontrolled=OWN_FAULT,
+    )
+
+
+SCENARIOS = [
+    Scenario(
+        "spawn.hello",
+        verdict="ok",
+        triggers=("boot", "serial", "gdb"),
+        poke={"code": 7},
+        uncontrolled=NOTHING_BROKEN,
+    ),
+    crasher("null", "null-page"),
+    crasher("kernel-read", "el0"),
+    crasher("execute-data", "w^x"),
+    Scenario(
+        "spawn.crasher",
+        args="how=undefined",
+        name="crasher-undefined",
+        verdict="contained by=exception",
+        gdb_view=True,
+        uncontrolled=OWN_FAULT,
+    ),
+    Scenario(
+        "spawn.crasher",
+        args="how=kernel-argument",
+        name="crasher-kernel-argument",
+        verdict="caught by=useraccess",
+        controls=(Control("protect=-useraccess", "survived"),),
+    ),
+    Scenario(
+        "spawn.user_overflow",
+        verdict="contained by=guard-page",
+        aborts=2,
+        triggers=("boot", "serial", "gdb"),
+        controls=(
+            Control("protect=-guard", "contained by=sentinel"),
+            Control("protect=-guard,-sentinel", "survived"),
+        ),
+    ),
+    Scenario("spawn.depth", verdict="ok", uncontrolled=NOTHING_BROKEN),
+    Scenario(
+        "spawn.depth", verdict="ok", args="depth=63", name="depth-63", uncontrolled=NOTHING_BROKEN
+    ),
+    Scenario("spawn.storm", verdict="ok", uncontrolled=NOTHING_BROKEN),
+    Scenario("spawn.orphans", verdict="ok", uncontrolled=NOTHING_BROKEN),
+    Scenario("spawn.oom", verdict="ok", uncontrolled=NOTHING_BROKEN),
+    Scenario(
+        "spawn.oom",
+        args="leak=1",
+        name="oom-leak",
+        verdict="caught by=leak-check",
+        controls=(Control("protect=-leak-check", "survived"),),
+    ),
+    Scenario("spawn.hog", verdict="ok", uncontrolled=NOTHING_BROKEN),
+    *(
+        Scenario(
+            "spawn.user_pointer",
+            args="on-fault=kill",
+            name=f"user_pointer{suffix}",
+            verdict="contained by=pan",
+            aborts=2,
+            cpu=cpu,
+            controls=(Control("protect=-pan", "survived"),),
+        )
+        for suffix, cpu in (("", "cortex-a72"), ("-max", "max"))
+    ),
+    *(bad_elf(how) for how in STRUCTURE),
+    *(bad_elf(how, Control("protect=-elf-check", "survived")) for how in POLICY),
+    Scenario(
+        "spawn.ipc_deep",
+        verdict="caught by=null-page",
+        aborts=1,
+        uncontrolled=CHAIN_ONLY,
+    ),
+    Scenario(
+        "spawn.ipc_deep",
+        args="on-fault=kill",
+        name="ipc_deep-kill",
+        verdict="contained by=null-page",
+        aborts=1,
+        uncontrolled=CHAIN_ONLY,
+    ),
+]
+
+
+def test_spawn(case: Case, walk: Walk) -> None:
+    walk(case)
