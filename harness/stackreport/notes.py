@@ -23,6 +23,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 
 from harness.errors import HarnessError
@@ -135,6 +136,7 @@ class Notes:
         return [note for note in self._all if note not in self._used]
 
 
+@cache
 def matches(pattern: str, name: str, unit: str = "") -> bool:
     """`idle`, `lab_*`, `kernel/labs/*:*`."""
     return fnmatchcase(f"{unit}:{name}" if ":" in pattern and unit else name, pattern)

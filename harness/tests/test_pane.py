@@ -19,6 +19,7 @@ import pytest
 
 from harness import pane
 from harness.errors import HarnessError
+from harness.tests.gone import is_gone
 from harness.tests.test_debug import ROOT, SECONDS, processes_with
 from harness.walk import KERNEL
 
@@ -43,6 +44,7 @@ class Tmux:
             env={k: v for k, v in {**os.environ, **environment}.items() if k != "TMUX"},
         )
         self.client.delaybeforesend = None
+        self.server = os.pidfd_open(int(self.ask("#{pid}")))
 
     def type(self, pane: str, line: str) -> None:
         self.client.sendline(f"send-keys -t {pane} {shlex.quote(line)} Enter")
@@ -65,6 +67,7 @@ class Tmux:
         while not self._line().startswith("%exit"):
             pass
         self.client.expect(pexpect.EOF)
+        assert is_gone(self.server)
 
     def _line(self) -> str:
         """tmux's next line. Of an %output, the pane's text is kept; what is not plain is octal."""

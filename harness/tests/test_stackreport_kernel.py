@@ -34,6 +34,7 @@ LIVE = [
     "lab=crash.hang watchdog=50",
     "lab=stack.registers points=20",
     "lab=stack.emergency",
+    "lab=grow.handler",
     "lab=pool.exhaust",
     "lab=list",
 ]

@@ -289,6 +289,9 @@ void boot_main(uintptr_t dtb, unsigned int el)
 	inject_banner();
 	prepare_stacks();
 	smp_cpus = m.cpus;
+	/* Now, as the early heap takes nothing back: who starts a CPU later leaves no trace there. */
+	for (unsigned int i = 1; i < smp_cpus && i < NR_CPUS; i++)
+		smp_cpu(i);
 	if (!gic_init(m.redistributors, m.redistributors_size))
 		panic("no-tables-for-gic");
 	gic_init_cpu();
