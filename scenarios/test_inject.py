@@ -153,7 +153,7 @@ def test_every_site_is_made_to_fail(sites: list[str], tmp_path: Path) -> None:
 
 
 def test_a_leak_of_the_kernel_is_a_panic(gdb: Open) -> None:
-    """thread_make_from() gives its object back when there is no stack: here that call is jumped over."""
+    """thread_make_from() gives its object back when there is no stack: that call is jumped over."""
     session = gdb("inject.once op=thread")
     session.run_to("run_step")
     assert session.fail("window.alloc")

@@ -1,5 +1,7 @@
 """hw procs [PID]: which processes are there, what has each, and what does it wait for?"""
 
+from dataclasses import replace
+
 import gdb
 
 from .kernel import Command, command, elements, text, unsigned, value
@@ -72,8 +74,7 @@ def _place(address):
 def _used(stack, known):
     """Read through the kernel's own addresses: EL0's need not be mapped now."""
     there = Stack.of(stack)
-    seen = Stack(there.name, there.base + unsigned(stack["view"]), there.size, there.guard)
-    return known.used(content(seen))
+    return known.used(content(replace(there, base=there.base + unsigned(stack["view"]))))
 
 
 def _regions(process):

@@ -96,15 +96,15 @@ static void look_up(const uint8_t *file, size_t size)
 /* A program with one to ten segments. Mostly right, so that the later checks are come to. */
 static size_t build(uint8_t *file, struct choices *c)
 {
-	struct header h = { .magic = { 0x7f, 'E', 'L', 'F' },
-			    .class = 2,
-			    .data = 1,
-			    .version = 1,
-			    .type = 2,
-			    .machine = 183,
-			    .file_version = 1,
-			    .program_headers = sizeof(struct header),
-			    .program_header_size = sizeof(struct program_header) };
+	struct elf_header h = { .magic = { 0x7f, 'E', 'L', 'F' },
+				.class = 2,
+				.data = 1,
+				.version = 1,
+				.type = 2,
+				.machine = 183,
+				.file_version = 1,
+				.program_headers = sizeof(struct elf_header),
+				.program_header_size = sizeof(struct program_header) };
 	unsigned int count = choose(c, 10) + 1;
 
 	h.program_header_count = (uint16_t)count;
@@ -145,7 +145,7 @@ static size_t build(uint8_t *file, struct choices *c)
 static void symbols(struct choices *c)
 {
 	struct {
-		struct header h;
+		struct elf_header h;
 		struct section_header sections[2];
 		struct symbol_entry functions[4];
 		char names[16];

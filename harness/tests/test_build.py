@@ -19,15 +19,7 @@ from harness import tools
 from harness.symbols import build_id
 
 ROOT = Path(__file__).parents[2]
-PARTS = (
-    "harness/initrd.py",
-    "kernel",
-    "harness",
-    "scenarios",
-    "golden",
-    "conftest.py",
-    "pytest.ini",
-)
+PARTS = ("kernel", "harness", "scenarios", "golden", "conftest.py", "pytest.ini")
 
 UNRELATED = """\
 #include "core/lab.h"
@@ -82,7 +74,6 @@ int fat(void)
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     for part in PARTS:
-        (tmp_path / part).parent.mkdir(exist_ok=True)
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, tmp_path / part)
     mini = f"CROSS_COMPILE := {tools.cross_prefix()}\ninclude kernel/build.mk\n"

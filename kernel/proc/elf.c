@@ -12,7 +12,7 @@
 #define SECTION_SYMBOLS 2
 #define SYMBOL_FUNCTION 2
 
-struct header {
+struct elf_header {
 	uint8_t magic[4], class, data, version, padding[9];
 	uint16_t type, machine;
 	uint32_t file_version;
@@ -47,7 +47,8 @@ static bool inside(uint64_t offset, uint64_t size, uint64_t total)
 }
 
 /* The header, copied, as nobody says that a file lies aligned. */
-static const char *read_header(struct header *h, const void *head, size_t head_size, bool strict)
+static const char *read_header(struct elf_header *h, const void *head, size_t head_size,
+			       bool strict)
 {
 	if (head_size < sizeof(*h))
 		return "truncated";
@@ -67,7 +68,7 @@ static const char *read_header(struct header *h, const void *head, size_t head_s
 	return NULL;
 }
 
-static const char *check_table(const struct header *h, size_t head_size)
+static const char *check_table(const struct elf_header *h, size_t head_size)
 {
 	if (!h->program_header_count)
 		return "no-segments";
@@ -154,7 +155,7 @@ static bool entry_in_text(const struct elf_plan *plan)
 const char *elf_examine(struct elf_plan *plan, const void *head, size_t head_size, size_t size,
 			bool strict)
 {
-	struct header h;
+	struct elf_header h;
 	const char *why = head_size > size ? "truncated" : read_header(&h, head, head_size, strict);
 
 	*plan = (struct elf_plan){ .count = 0 };
@@ -177,7 +178,7 @@ const char *elf_examine(struct elf_plan *plan, const void *head, size_t head_siz
 
 /* The i-th section header; false if it is not whole. */
 static bool read_section(struct section_header *s, const void *image, size_t size,
-			 const struct header *h, unsigned int i)
+			 const struct elf_header *h, unsigned int i)
 {
 	if (i >= h->section_header_count || h->section_header_size != sizeof(*s) ||
 	    !inside(h->section_headers, (uint64_t)h->section_header_count * sizeof(*s), size))
@@ -213,7 +214,7 @@ static bool search(struct elf_symbol *found, const char *image,
 
 bool elf_symbol(struct elf_symbol *found, const void *image, size_t size, uintptr_t address)
 {
-	struct header h;
+	struct elf_header h;
 	struct section_header symbols;
 	struct section_header names;
 
