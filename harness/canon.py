@@ -31,7 +31,7 @@ DROPPED_KEYS = frozenset({"raw"})
 COMPILER_DECIDED = frozenset(
     "frame used depth lowest_sp beyond times frames margin gap before behind partner"
     " instructions again setup per_call per_growth amortised growths shrinks pages_used peak"
-    " held_bytes words pointers records resigned".split()
+    " held_bytes words pointers records resigned init".split()
 ) | {  # instructions that a call retires (kernel/labs/cost.h)
     f"{call}_{which}"
     for call in ("alloc", "free", "again")

@@ -98,6 +98,13 @@ SCENARIOS = [
         controls=(Control("protect=-leak-check", "survived"),),
     ),
     Scenario("spawn.hog", verdict="ok", uncontrolled=NOTHING_BROKEN),
+    Scenario(
+        "spawn.hog",
+        args="bytes=1M regions=0",
+        name="hog-ram",
+        verdict="ok",
+        uncontrolled=NOTHING_BROKEN,
+    ),
     *(
         Scenario(
             "spawn.user_pointer",
@@ -109,6 +116,22 @@ SCENARIOS = [
             controls=(Control("protect=-pan", "survived"),),
         )
         for suffix, cpu in (("", "cortex-a72"), ("-max", "max"))
+    ),
+    Scenario(
+        "spawn.user_pointer",
+        args="on-fault=kill table=1",
+        name="user_pointer-table-max",
+        verdict="contained by=pan",
+        aborts=2,
+        cpu="max",
+        controls=(Control("protect=-pan", "survived"),),
+    ),
+    Scenario(
+        "spawn.user_pointer",
+        args="on-fault=kill table=1",
+        name="user_pointer-table",
+        verdict="survived",
+        uncontrolled="this is the control of user_pointer-table-max: a CPU that has no PAN",
     ),
     *(bad_elf(how) for how in STRUCTURE),
     *(bad_elf(how, Control("protect=-elf-check", "survived")) for how in POLICY),

@@ -29,6 +29,7 @@ LAB(spawn, hello, "a program at EL0 says hello, exits, and leaves nothing behind
 			panic("wrong-exit-code");
 		system_expect_census(&before);
 	}
+	system_report_stacks();
 }
 
 /* enum crash of user/crasher.c. */

@@ -2,6 +2,7 @@
  * Spawn labs: the kernel itself goes by a process's address, in a system call. Without PAN that works, and
  * is how a kernel comes to read what a process made up.
  */
+#include "arch/user.h"
 #include "core/lab.h"
 #include "core/report.h"
 #include "labs/system.h"
@@ -15,21 +16,25 @@ __attribute__((noinline)) static void read_user(uintptr_t va)
 	FAULT_SITE(user_read, "ldr xzr, [%0]", "r"(va));
 }
 
-static int64_t follow_pointer(__attribute__((unused)) uint64_t unused)
+/* `table`: the process's own is in TTBR0 again, so that nothing is left but the CPU's PAN (FEAT_PAN). */
+static int64_t follow_pointer(uint64_t table)
 {
 	uintptr_t sp = current()->user->sp;
 
 	report("[spawn] reading user=%pA", (void *)sp);
+	if (table)
+		user_table_set(current()->ttbr0);
 	read_user(sp);
 	return 0;
 }
 
 #define POINTER_PARAMS(P)                                                                          \
-	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")
+	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")          \
+	P(table, 0, 0, 1, "1: the process's table is in TTBR0: only the CPU's own PAN is left")
 
 LAB(spawn, user_pointer, "a system call goes by a user's address unchecked", POINTER_PARAMS)
 {
 	syscall_dive_hook = follow_pointer;
 	system_start(a->stack);
-	system_expect_killed("crasher", CRASH_DIVE);
+	system_expect_killed("crasher", CRASH_DIVE | a->table << 8);
 }

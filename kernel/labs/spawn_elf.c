@@ -106,5 +106,6 @@ LAB(spawn, bad_elf, "a program that the loader must refuse", BAD_ELF_PARAMS)
 	system_expect_census(&before);
 	if (system_run("hello", 0, NULL))
 		panic("hello-broken");
+	system_report_stacks();
 	end("caught by=elf-check");
 }

@@ -40,5 +40,6 @@ LAB(spawn, ipc_deep, "the fs server breaks while it serves init, which serves a 
 	if (!spawn_fs_server() || system_run("spawner", a->depth, NULL) != (int64_t)a->depth)
 		panic("no-new-server");
 	system_expect_census(&before);
+	system_report_stacks();
 	end("contained by=null-page");
 }

@@ -117,19 +117,22 @@ LAB(spawn, orphans, "a parent ends before its child; init reaps the child", STAC
 #define HOG_PARAMS(P)                                                                              \
 	STACK_PARAM(P)                                                                             \
 	P(bytes, 4 * KiB, 1, 1 * MiB, "of each region")                                            \
-	P(regions, 256, 0, 256, "how many it must get before it is refused")
+	P(regions, 256, 0, 256, "how many it must get before it is refused; 0: RAM runs out first")
 
 LAB(spawn, hog, "a program maps regions until it is refused; all come back", HOG_PARAMS)
 {
+	int64_t expected = a->regions ? (int64_t)a->regions : ERROR_MEMORY;
 	struct system_count before;
-	int64_t code;
 
 	system_start(a->stack);
 	before = system_counts();
-	code = system_run("hog", a->bytes, NULL);
-	report("[spawn] exited program=hog code=%ld", code);
-	system_expect_census(&before);
+	for (int round = 1; round <= ROUNDS; round++) {
+		int64_t code = system_run("hog", a->bytes, NULL);
+
+		report("[spawn] exited program=hog code=%ld", code);
+		if (code != expected)
+			panic("wrong-number-of-regions");
+		system_expect_census(&before);
+	}
 	system_report_stacks();
-	if (code != (int64_t)a->regions)
-		panic("wrong-number-of-regions");
 }

@@ -90,25 +90,6 @@ void system_expect_census(const struct system_count *before)
 		panic("process-left-something-behind");
 }
 
-void system_expect_killed(const char *name, uint64_t argument)
-{
-	struct system_count before = system_counts();
-	const char *detector = NULL;
-
-	for (int round = 1; round <= ROUNDS; round++) {
-		int64_t code = system_run(name, argument, &detector);
-
-		if (code == ERROR_POINTER)
-			end("caught by=useraccess");
-		if (code != ERROR_KILLED)
-			end("survived");
-		system_expect_census(&before);
-		if (system_run("hello", 0, NULL))
-			panic("hello-broken");
-	}
-	end("contained by=%s", detector);
-}
-
 static const struct thread *find_thread(const char *name)
 {
 	for (const struct thread *t = all_threads; t; t = t->all_next)
@@ -127,4 +108,31 @@ void system_report_stacks(void)
 	       size - used, init);
 	if (size - used < size / 4)
 		panic("kernel-stacks-too-tight");
+}
+
+struct ending system_kill(const char *name, uint64_t argument)
+{
+	struct system_count before = system_counts();
+	const char *detector = NULL;
+
+	for (int round = 1; round <= ROUNDS; round++) {
+		int64_t code = system_run(name, argument, &detector);
+
+		if (code == ERROR_POINTER)
+			return (struct ending){ "caught", "useraccess" };
+		if (code != ERROR_KILLED)
+			end("survived");
+		system_expect_census(&before);
+		if (system_run("hello", 0, NULL))
+			panic("hello-broken");
+	}
+	return (struct ending){ "contained", detector };
+}
+
+void system_expect_killed(const char *name, uint64_t argument)
+{
+	struct ending e = system_kill(name, argument);
+
+	system_report_stacks();
+	end("%s by=%s", e.word, e.detector);
 }

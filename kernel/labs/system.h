@@ -16,8 +16,15 @@ int64_t system_run(const char *name, uint64_t argument, const char **detector);
 
 /*
  * Run a program that must be killed, twice, and prove each time that it alone was: another program runs, and
- * everything is back. Ends the boot: contained; or survived, if it came to its end.
+ * everything is back. What the verdict is: contained, or caught, where a system call refused it; ends the
+ * boot as survived, if it came to its end.
  */
+struct ending {
+	const char *word, *detector;
+};
+struct ending system_kill(const char *name, uint64_t argument);
+
+/* The same, and end the boot with that, after system_report_stacks(). */
 __attribute__((noreturn)) void system_expect_killed(const char *name, uint64_t argument);
 
 /* Everything that a process takes, counted. */
@@ -31,7 +38,8 @@ void system_expect_census(const struct system_count *before);
 
 /*
  * [spawn] stacks …: the highest mark of any process's kernel stack and of init's; ends the boot in panic
- * where less than a quarter was left free.
+ * where less than a quarter was left free. Every spawn lab calls it last, spawn.chain apart, whose variants
+ * are there to be too deep.
  */
 void system_report_stacks(void);
 

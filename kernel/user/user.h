@@ -44,11 +44,10 @@ static inline int64_t call(int64_t handle, struct message *m)
 	return system_call(SYS_CALL, (uint64_t)handle, (uintptr_t)m);
 }
 
-static inline void *map(size_t bytes)
+/* An address, or an error (negative). */
+static inline int64_t map(size_t bytes)
 {
-	int64_t at = system_call(SYS_MMAP, bytes, 0);
-
-	return at < 0 ? NULL : (void *)at;
+	return system_call(SYS_MMAP, bytes, 0);
 }
 
 #endif
