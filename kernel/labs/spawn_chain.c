@@ -92,7 +92,8 @@ static void report_memory(size_t stack, size_t block)
 #define CHAIN_PARAMS(P)                                                                            \
 	P(variant, 0, 0, 6, "which cures are on", .name = variant_name)                            \
 	P(stack, 32 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")         \
-	P(cost, 0, 0, 1, "1: print how many instructions the second spawn retired")
+	P(cost, 0, 0, 1, "1: print how many instructions the second spawn retired")                \
+	P(quarter, 0, 0, 1, "1: a quarter of each kernel stack must stay free")
 
 LAB(spawn, chain, "init starts a program through four functions with large frames", CHAIN_PARAMS)
 {
@@ -121,6 +122,8 @@ LAB(spawn, chain, "init starts a program through four functions with large frame
 	if (a->cost)
 		report("[spawn] cost instructions=%lu", spawn_instructions);
 	report_memory(a->stack, process_block_bytes());
+	if (a->quarter)
+		system_report_stacks();
 	/* protect=-guard: its frames lie below its stack, and what they did not write is not missed. */
 	if (found.depth > a->stack)
 		end("survived");

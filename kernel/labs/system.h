@@ -38,8 +38,8 @@ void system_expect_census(const struct system_count *before);
 
 /*
  * [spawn] stacks …: the highest mark of any process's kernel stack and of init's; ends the boot in panic
- * where less than a quarter was left free. Every spawn lab calls it last, spawn.chain apart, whose variants
- * are there to be too deep.
+ * where less than a quarter was left free. Every spawn lab calls it last; spawn.chain, whose variants are
+ * there to be too deep, where it is asked to.
  */
 void system_report_stacks(void);
 
