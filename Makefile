@@ -58,7 +58,7 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: build demo test fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs lint format setup clean help
+.PHONY: build demo test fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs spawn-chains lint format setup clean help
 
 build: kernel ## the kernel image, build/kernel.elf (the default)
 
@@ -115,6 +115,9 @@ memory-docs: ## the tables of docs/memory-labs.md, from the goldens
 
 boot-stacks: build ## docs/boot-stacks.md, from the boot labs' rows and goldens
 	@$(PYTHON) -m harness.bootstacks > $(BUILD)/boot-stacks.md && mv $(BUILD)/boot-stacks.md docs/boot-stacks.md
+
+spawn-chains: build ## docs/spawn-chains.md and its picture, measured on every size of stack
+	@$(PYTHON) -m harness.chains
 
 growth: ## the tables of docs/growing-stacks.md, from goldens
 	@$(PYTHON) -m harness.growth

@@ -1,5 +1,6 @@
 """docs/spawn-chains.md and its picture: the seed document's call chain, measured in every variant.
 
+    make spawn-chains
     .venv/bin/python -m harness.chains [FOLDER]     (docs)
 
 Boots spawn.chain once for each variant and each size of kernel stack. Every frame comes twice, from
@@ -204,7 +205,7 @@ together. The same source, `kernel/proc/spawn_chain.h`, is compiled once for eac
 variant=… stack=…` runs one, checks that the program ran, gave its exit code and left nothing
 behind, and measures.
 
-Written by `.venv/bin/python -m harness.chains`; a test fails when this is not what that prints.
+Written by `make spawn-chains`; a test fails when this is not what that prints.
 Compiler: {toolchain}. Each frame is the distance between two live frame records, and what the
 compiler says in its call graph; both are the same, or the test fails. Instructions are retired
 ones (PMCCNTR_EL0 under `-icount shift=0`) of the second launch, from the request to the answer,
@@ -220,16 +221,18 @@ MEANING = """
 - **instructions**: most of what a launch costs the baseline is not work. It clears and copies
   what is too large.
 
-The seed's own table comes from one backtrace and adds up to 30.4 KiB. It is not copied here:
-this kernel's structures are its own, in C, and the sizes are what its compiler makes of them.
+The seed speaks of 37.3 KiB, where its own table, from one backtrace, adds up to 30.4. Neither
+is copied here: this kernel's structures are its own, in C, and the sizes are what its compiler
+makes of them.
 """
 
 MEMORY = """
 Stacks are counted in addresses, as the seed counts them; the guard page has no memory behind it.
-The stopgap takes {before}, the cured chain {after}. On stacks of 8 KiB every spawn lab leaves at
-least a quarter free, and ends the boot where it does not (`[spawn] stacks`); this chain uses
-{used} of {size} bytes. With `mmap-indirect` a process has no regions of its own: they come from a
-heap, 8 rows at first.
+The stopgap takes {before}, the cured chain {after}. With every cure on, each spawn lab leaves at
+least a quarter of 8 KiB free, and ends the boot where it does not (`[spawn] stacks`); this chain
+uses {used} of {size} bytes. `boxed` alone fits on 8 KiB, too, but with less than that to spare
+(`quarter=1` asks for it; the control of `chain-all-8k-quarter`). With `mmap-indirect` a process
+has no regions of its own: they come from a heap, 8 rows at first.
 """
 
 
@@ -237,6 +240,7 @@ heap, 8 rows at first.
 
 WIDTH, HEIGHT, LEFT, TOP_EDGE, COLUMN = 860, 470, 60, 30, 112
 COLOURS = dict(zip(CHAIN, ("#4477aa", "#66ccee", "#ee6677", "#ccbb44"), strict=True))
+LEGEND = (60, 160, 290, 530)  # where each colour's name begins
 SCALE_KIB = 36
 
 
@@ -254,21 +258,22 @@ def _picture(variants: Sequence[Variant]) -> Iterator[str]:
         ' font-family="sans-serif" font-size="12">'
     )
     yield f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
+    for number, variant in enumerate(variants):
+        yield from _column(variant, LEFT + number * COLUMN + 10)
     for kib in STACKS_KIB[:-1]:
         y = _y(kib * KIB)
         yield f'<path d="M{LEFT - 5} {y}H{WIDTH - 10}" stroke="#b00020" stroke-dasharray="4 3"/>'
         yield f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{kib} KiB</text>'
     for number, variant in enumerate(variants):
-        yield from _column(variant, LEFT + number * COLUMN + 10)
-    for number, name in enumerate(CHAIN):
-        x, y = LEFT + number * 170 + (60 if number == 3 else 0), HEIGHT - 14
+        yield from _labels(variant, LEFT + number * COLUMN + 50)
+    y = HEIGHT - 14
+    for name, x in zip(CHAIN, LEGEND, strict=True):
         yield f'<rect x="{x}" y="{y - 10}" width="12" height="12" fill="{COLOURS[name]}"/>'
         yield f'<text x="{x + 17}" y="{y}">{name}</text>'
     yield "</svg>"
 
 
 def _column(variant: Variant, x: int) -> Iterator[str]:
-    yield f'<text x="{x + 40}" y="{TOP_EDGE - 10}" text-anchor="middle">{variant.name}</text>'
     at = 0
     for frame in variant.frames:
         name = _seed_name(frame.function)
@@ -278,7 +283,17 @@ def _column(variant: Variant, x: int) -> Iterator[str]:
             f'<rect x="{x}" y="{top}" width="80" height="{max(bottom - top, 0.5):.1f}"'
             f' fill="{COLOURS[name]}"><title>{name}: {frame.live} bytes</title></rect>'
         )
-    yield f'<text x="{x + 40}" y="{_y(at) + 15}" text-anchor="middle">{variant.depth} B</text>'
+
+
+def _labels(variant: Variant, x: int) -> Iterator[str]:
+    """Over everything else, on white, since a line of a stack's size may run through them."""
+    yield f'<text x="{x}" y="{TOP_EDGE - 10}" text-anchor="middle">{variant.name}</text>'
+    below = _y(variant.depth)
+    for text, line in ((f"{variant.depth} B", 15), (f"on {variant.smallest_kib} KiB", 30)):
+        yield (
+            f'<text x="{x}" y="{below + line:.1f}" text-anchor="middle" stroke="white"'
+            f' stroke-width="5" paint-order="stroke">{text}</text>'
+        )
 
 
 def main(arguments: Sequence[str]) -> None:

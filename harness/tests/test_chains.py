@@ -18,7 +18,7 @@ def test_the_documents_are_what_is_measured(measured: dict[str, Variant]) -> Non
     page = (chains.DOCS / chains.PAGE).read_text("utf-8")
     if f"Compiler: {toolchain()}." not in page:
         pytest.skip(f"the page is another compiler's, this is {toolchain()}")
-    again = "to write them anew: .venv/bin/python -m harness.chains"
+    again = "to write them anew: make spawn-chains"
     variants = list(measured.values())
     assert page == chains.page(variants), again
     assert (chains.DOCS / chains.PICTURE).read_text("utf-8") == chains.picture(variants), again
