@@ -243,10 +243,10 @@ static uint8_t *finish(const struct builder *b, bool strings_first, size_t *size
 	return blob;
 }
 
-/* As many as were asked for, and no more: the array ends where they end. */
+/* As many as were asked for, and no more: the array ends where they end. (fdt_count() asks for none.) */
 static void check_numbers(const struct builder *b, const struct fdt *tree, size_t p)
 {
-	for (unsigned int max = 0; max <= MAX_NUMBERS; max++) {
+	for (unsigned int max = 1; max <= MAX_NUMBERS; max++) {
 		unsigned int known = b->count[p] < max ? b->count[p] : max;
 		uint64_t *values = calloc(max, sizeof(*values));
 
