@@ -69,7 +69,7 @@ def test_each_cpu_reports_each_of_its_stacks(cpus: int) -> None:
         kind, _, first = stack.partition(":cpu")
         seen.setdefault(kind, []).extend(range(int(first), int(first) + count))
     every = list(range(cpus))
-    assert seen == {kind: every for kind in ("boot-stack", "permanent", "irq", "emergency")}
+    assert seen == dict.fromkeys(("boot-stack", "permanent", "irq", "emergency"), every)
 
 
 @pytest.mark.parametrize(
