@@ -1,7 +1,7 @@
 """docs/boot-stacks.md, written from the goldens of the boot labs and their rows.
 
     .venv/bin/python -m harness.bootstacks > docs/boot-stacks.md
-    .venv/bin/python -m harness.bootstacks --time 11    # the wall times, medians of 11 boots each
+    .venv/bin/python -m harness.bootstacks --time 21    # the wall times, medians of 21 boots each
 
 Memory map and watermarks are what golden/boot says; so are the instructions. A number that no
 golden holds, a wall time, is not written by this: TIMES is what --time printed on the day it was
@@ -67,18 +67,19 @@ A test fails when this is not what that prints.
 """
 
 TIMES = """\
-In wall time, on a 2-core machine that others used too, medians of 11 interleaved boots, QEMU's
-own start included (`--time 11`):
+In wall time, on a 2-core machine that others used too (load 5), medians of 21 interleaved boots,
+QEMU's own start included (`--time 21`):
 
 | CPUs of the machine | one CPU used (`boot.light`) | all (`boot.smp`) | ratio |
 |---|---|---|---|
-| 1 | 102 ms | 100 ms | 0.98 |
-| 256 | 1480 ms | 1804 ms | 1.22 |
+| 1 | 64 ms | 86 ms | 1.34 |
+| 256 | 925 ms | 1116 ms | 1.21 |
 
-So 255 more CPUs cost 18 times the wall time of one, and most of that is QEMU making them:
-starting them, stacks and all, is a fifth of it. The order of the starts matters most: QEMU 7.2
-goes through all CPUs for each that starts another, so when CPU 0 alone started all 255, a boot
-took 0.9 s of CPU time instead of 0.5.
+So 256 CPUs take 13 times the wall time of one, and most of that is QEMU making them: starting
+them, stacks and all, is a sixth of it. With more load (6 and 9) all was slower, and 256 CPUs took
+16 and 14 times what one took. The order of the starts matters most: QEMU 7.2 goes through all CPUs
+for each that starts another, so in an early version, where CPU 0 alone started all 255, a boot took
+0.9 s of CPU time instead of 0.5.
 """
 
 NOTES = """\

@@ -30,6 +30,7 @@ MAX_LEN = {"cmdline": 1200, "cpio": 6000, "elf": 10000, "fdt": 12000}
 PROGRAMS = HOST.parent / "user"  # the real ones, as kernel/user.mk leaves them for the initrd
 # What each fuzzer starts from, in its own code: the .c file says how its bytes are read.
 CHAIN = bytes([4, 0] * 18 + [1, 1, 4])  # eighteen nodes, one in the other, and a property
+SIBLINGS = bytes([4, 0, 2, 1, 0, 3, 4, 0, 2, 1, 1, 3] * 2)  # four nodes, a number in each
 SEEDS = {
     "cmdline": (
         b"\0lab=stack.recurse stack=16K past=0x800 nonce=0123456789abcdef",
@@ -53,6 +54,7 @@ SEEDS = {
     ),
     "fdt": (
         b"\1\0" + CHAIN,
+        b"\1\0" + SIBLINGS,
         b"\0\1" + bytes(range(1, 33)) + CHAIN,
         b"\0\0" + bytes([0, 1, 0, 8]).ljust(32, b"\0") + bytes([1, 1, 4]),
     ),

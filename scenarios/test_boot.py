@@ -119,6 +119,16 @@ SCENARIOS = [
     ),
     Scenario(
         "boot.smp",
+        args="overflow=4",
+        name="smp-last-emergency",
+        verdict="double-fault by=last-report",
+        aborts=3,
+        cpus=4,
+        gdb_view=False,  # no stack is left on which the hook could be called
+        controls=(Control("protect=-guard", "survived"),),
+    ),
+    Scenario(
+        "boot.smp",
         args="silent=3",
         name="smp-silent",
         verdict="caught by=roll-call",

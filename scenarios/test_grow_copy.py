@@ -80,6 +80,18 @@ SCENARIOS = [
             Control("protect=-grow-handler,-grow-masked", "caught by=grow-limit"),
         ),
     ),
+    # The seed's own: onto the guard, or, with the room that Go leaves, again and again.
+    Scenario(
+        "grow.seed",
+        verdict="caught by=guard-page",
+        aborts=1,
+        controls=(
+            Control("protect=-guard", "caught by=sentinel"),
+            Control("watchdog=20 protect=-guard,-sentinel", "hang by=watchdog"),
+            Control("left=928 watchdog=20", "hang by=watchdog"),
+            Control("morestack=asks", "ok"),
+        ),
+    ),
     Scenario("grow.patch", verdict="ok", controls=(Control("alias=no", "caught by=w^x"),)),
     *(
         Scenario(

@@ -48,6 +48,16 @@ static size_t victim(const uint8_t *blob, size_t size, unsigned int kind, size_t
 	return at % words;
 }
 
+/* As kernel/core/main.c asks for the CPUs' ids, with room for fewer of them. */
+static void ask_numbers(const struct fdt *tree)
+{
+	uint64_t *ids = calloc(2, sizeof(*ids));
+
+	require(fdt_numbers(tree, "cpus/cpu", "reg", ids, 2) == fdt_count(tree, "cpus/cpu"),
+		"a number is asked of each node");
+	free(ids);
+}
+
 /* Put every question to size bytes at their exact size. */
 static void interrogate(const uint8_t *bytes, size_t size)
 {
@@ -59,6 +69,7 @@ static void interrogate(const uint8_t *bytes, size_t size)
 		return;
 	}
 	require(fdt_count(&tree, "cpus/cpu") <= size / 4, "no more nodes than words");
+	ask_numbers(&tree);
 	for (size_t q = 0; q < ARRAY_SIZE(questions); q++) {
 		size_t length = 0;
 		const uint8_t *value =
@@ -79,6 +90,7 @@ static void interrogate(const uint8_t *bytes, size_t size)
 
 #define MAX_TREE 4096
 #define MAX_NAMES 32
+#define MAX_NUMBERS 3 /* less than there may be nodes */
 static const char strings[16] = "reg\0p";
 static const char *const node_names[] = { "a", "b", "a@1", "ab", "a@", "", "memory@40000000" };
 
@@ -90,6 +102,8 @@ struct builder {
 	unsigned int count[ARRAY_SIZE(paths)];
 	size_t first[ARRAY_SIZE(paths)]; /* offset of the first "reg" at this path, 0: none */
 	size_t length[ARRAY_SIZE(paths)];
+	uint64_t number[ARRAY_SIZE(paths)]
+		       [MAX_NUMBERS]; /* of each of the first nodes, FDT_NONE: none */
 };
 
 static uint8_t *add(struct builder *b, size_t bytes)
@@ -121,8 +135,13 @@ static void begin_node(struct builder *b, const char *name)
 	put(add(b, 4), BEGIN_NODE);
 	strcpy((char *)add(b, strlen(name) + 1), name);
 	b->stack[++b->depth] = name;
-	for (size_t p = 0; p < ARRAY_SIZE(paths); p++)
-		b->count[p] += b->depth && is_here(b, paths[p]);
+	for (size_t p = 0; p < ARRAY_SIZE(paths); p++) {
+		if (!b->depth || !is_here(b, paths[p]))
+			continue;
+		if (b->count[p] < MAX_NUMBERS)
+			b->number[p][b->count[p]] = FDT_NONE;
+		b->count[p]++;
+	}
 }
 
 static void end_node(struct builder *b)
@@ -131,18 +150,45 @@ static void end_node(struct builder *b)
 	b->depth--;
 }
 
+/* The newest node of this path is the current one: its number, if that is what it is, is the value. */
+static void note_number(struct builder *b, size_t p, size_t length, uint64_t value)
+{
+	if (b->count[p] && b->count[p] <= MAX_NUMBERS && (length == 4 || length == 8))
+		b->number[p][b->count[p] - 1] = value;
+}
+
+/* Every byte differs from its neighbours, and from those of other properties: where it stands. */
+static uint64_t fill(struct builder *b, size_t length)
+{
+	uint8_t *value = add(b, length);
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		value[i] = (uint8_t)(b->used * 7 + i);
+		number = number << 8 | value[i];
+	}
+	return number;
+}
+
 static void property(struct builder *b, bool reg, size_t length)
 {
+	size_t at;
+	uint64_t value;
+
 	put(add(b, 4), PROPERTY);
 	put(add(b, 4), (uint32_t)length);
 	put(add(b, 4), reg ? 0 : 4);
+	at = b->used;
+	value = fill(b, length);
 	for (size_t p = 0; p < ARRAY_SIZE(paths) && reg; p++) {
-		if (b->first[p] || !is_here(b, paths[p]))
+		if (!is_here(b, paths[p]))
 			continue;
-		b->first[p] = b->used;
+		note_number(b, p, length, value);
+		if (b->first[p])
+			continue;
+		b->first[p] = at;
 		b->length[p] = length;
 	}
-	memset(add(b, length), 0x5a, length);
 }
 
 static void build(struct builder *b, struct choices *c)
@@ -155,8 +201,10 @@ static void build(struct builder *b, struct choices *c)
 			put(add(b, 4), NOP);
 			break;
 		case 1:
-		case 2:
 			property(b, choose(c, 2), choose(c, 20));
+			break;
+		case 2:
+			property(b, choose(c, 4), 4UL << choose(c, 2));
 			break;
 		case 3:
 			end_node(b);
@@ -195,6 +243,21 @@ static uint8_t *finish(const struct builder *b, bool strings_first, size_t *size
 	return blob;
 }
 
+/* As many as were asked for, and no more: the array ends where they end. (fdt_count() asks for none.) */
+static void check_numbers(const struct builder *b, const struct fdt *tree, size_t p)
+{
+	for (unsigned int max = 1; max <= MAX_NUMBERS; max++) {
+		unsigned int known = b->count[p] < max ? b->count[p] : max;
+		uint64_t *values = calloc(max, sizeof(*values));
+
+		require(fdt_numbers(tree, paths[p], "reg", values, max) == b->count[p],
+			"every node is counted, however many numbers are asked for");
+		require(!memcmp(values, b->number[p], known * sizeof(*values)),
+			"each node's number, in the tree's order");
+		free(values);
+	}
+}
+
 static void check_answers(const struct builder *b, const uint8_t *blob, size_t size)
 {
 	struct fdt tree;
@@ -209,6 +272,7 @@ static void check_answers(const struct builder *b, const uint8_t *blob, size_t s
 		require(value == (b->first[p] ? tree.structure + b->first[p] : NULL),
 			"the first match is found");
 		require(!value || length == b->length[p], "with its length");
+		check_numbers(b, &tree, p);
 	}
 }
 

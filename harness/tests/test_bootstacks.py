@@ -59,6 +59,19 @@ def test_the_deepest_chain_of_the_boot_path_is_what_was_measured() -> None:
     assert used[0] == gated()["leave_boot_stack"]
 
 
+@pytest.mark.parametrize("cpus", bootstacks.CPUS)
+def test_each_cpu_reports_each_of_its_stacks(cpus: int) -> None:
+    """Equal ones share a record: together they are all of them, and none is there twice."""
+    golden = load(ROOT / f"golden/boot/smp-{cpus}.log")
+    assert golden is not None
+    seen: dict[str, list[int]] = {}
+    for _, stack, _, _, count in bootstacks._marks(f"smp-{cpus}", golden):
+        kind, _, first = stack.partition(":cpu")
+        seen.setdefault(kind, []).extend(range(int(first), int(first) + count))
+    every = list(range(cpus))
+    assert seen == dict.fromkeys(("boot-stack", "permanent", "irq", "emergency"), every)
+
+
 @pytest.mark.parametrize(
     ("bytes_", "text"),
     [(262144, "256 KiB"), (217088, "212 KiB"), (1 << 39, "512 GiB"), (17, "17 B")],

@@ -215,7 +215,7 @@ LAB_LIGHT(boot, tiny, "every CPU starts on 1 KiB, maps stacks of its own and mov
 
 #define SMP_PARAMS(P)                                                                              \
 	SIZE_PARAM(P)                                                                              \
-	P(overflow, 0, 0, 3, "the last CPU overflows its 1 boot, 2 permanent, 3 exception stack")  \
+	P(overflow, 0, 0, 4, "the last CPU: 1 boot, 2 permanent, 3 exception, 4 emergency stack")  \
 	CREW_PAST_PARAM(P)                                                                         \
 	P(silent, 0, 0, NR_CPUS - 1, "a CPU that starts and never says so; 0: none")               \
 	P(absent, 0, 0, 1, "1: the firmware is asked for one more CPU than there are")             \

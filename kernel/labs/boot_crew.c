@@ -12,6 +12,7 @@
 #include "core/light.h"
 #include "core/protect.h"
 #include "core/report.h"
+#include "labs/illegal.h"
 #include "labs/recurse.h"
 #include "proc/permanent.h"
 #include "proc/smp.h"
@@ -133,8 +134,31 @@ static void overflow_irq(void)
 	end("survived");
 }
 
+/* The report of a fault faults, and the report of that, on the emergency stack, overflows it. */
+static void overflow_in_roll_report(void)
+{
+	static bool again;
+	uintptr_t floor = cpu_local()->emergency_stack.base - crew.past;
+
+	if (!again) {
+		again = true;
+		write_null();
+	}
+	report("[boot-lab] recursing cpu=%u until=%pA", cpu_local()->index, (void *)floor);
+	recurse(floor);
+	end("survived");
+}
+
+static void overflow_emergency(void)
+{
+	fault_report_hook = overflow_in_roll_report;
+	write_null();
+}
+
 static void overflow_own(void)
 {
+	if (crew.overflow == OVERFLOW_EMERGENCY)
+		overflow_emergency();
 	if (crew.overflow == OVERFLOW_PERMANENT)
 		overflow_permanent();
 	if (crew.overflow != OVERFLOW_IRQ)

@@ -7,7 +7,13 @@
 
 #include "core/cpu.h"
 
-enum overflow { OVERFLOW_NONE, OVERFLOW_BOOT, OVERFLOW_PERMANENT, OVERFLOW_IRQ };
+enum overflow {
+	OVERFLOW_NONE,
+	OVERFLOW_BOOT,
+	OVERFLOW_PERMANENT,
+	OVERFLOW_IRQ,
+	OVERFLOW_EMERGENCY
+};
 
 /* What is asked of them; all 0 but for the sizes is a boot without an accident. */
 struct crew {

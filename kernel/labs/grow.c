@@ -62,7 +62,10 @@ __attribute__((noreturn)) static void run_descent(enum grow_kind kind, size_t wi
 						  size_t reserve, struct descent *d)
 {
 	struct grower g = {
-		.spec = { .kind = kind, .limit = ALIGN_DOWN(window, PAGE_SIZE) },
+		/* No paint where it would be counted as a cost of making the stack. */
+		.spec = { .kind = kind,
+			  .limit = ALIGN_DOWN(window, PAGE_SIZE),
+			  .paint = d->overflow },
 		.reserve = reserve,
 		.measured = true,
 		.function = descent_grower,

@@ -32,7 +32,7 @@ struct grow_spec {
 	enum grow_adjust adjust;
 	enum grow_shrink shrink;
 	bool resign; /* copy: sign return addresses anew that were signed for the old place */
-	bool paint; /* what is new of a copied one; demand paints always, as it has to clear anyway */
+	bool paint; /* fixed, and what is new of a copied one; demand always, as it has to clear anyway */
 };
 
 /* So many old places are remembered, so that a pointer to one is called by name. */

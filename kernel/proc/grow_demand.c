@@ -17,6 +17,7 @@
 bool demand_begin(struct growth *g, struct stack *s)
 {
 	size_t first = g->spec.kind == GROW_FIXED ? g->spec.limit : PAGE_SIZE;
+	bool paint = g->spec.kind == GROW_DEMAND || g->spec.paint;
 
 	g->top = g->lowest + g->spec.limit;
 	s->base = g->top - first;
@@ -26,10 +27,10 @@ bool demand_begin(struct growth *g, struct stack *s)
 		va -= PAGE_SIZE;
 		if (!growspace_map(va))
 			return false;
-		if (g->spec.kind == GROW_DEMAND)
+		if (paint)
 			stack_paint(va, va + PAGE_SIZE);
 	}
-	s->prepared = g->spec.kind == GROW_DEMAND;
+	s->prepared = paint;
 	if (!s->room)
 		stack_put_guard_words(s);
 	return true;
