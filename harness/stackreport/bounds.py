@@ -11,6 +11,7 @@ note is unrolled: each activation of the noted function uses up one of its depth
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, NamedTuple
 
 from harness.stackreport.code import Call, Code, Walk
@@ -102,6 +103,17 @@ class Program:
         self.walks: dict[str, Walk] = {}
         self._walk_all()
 
+    @cache  # noqa: B019 - it lives as long as the report
+    def called_through(self, patterns: tuple[str, ...] | None) -> list[str]:
+        """The functions that a computed call may reach: of all, or of these patterns."""
+        taken = self.image.taken
+        return [
+            name
+            for name in sorted(self.image.functions if taken is None else taken)
+            if patterns is None
+            or any(matches(p, name, self.image.functions[name].unit) for p in patterns)
+        ]
+
     def _noted_jumps(self, name: str) -> list[int]:
         note = self.notes.find("assembly", "function", name, self.image.functions[name].unit)
         labels = note.get("jumps", []) if note else []
@@ -153,6 +165,11 @@ class Graph:
         self._program, self._stack = program, stack
         self._starts, self._without = starts or {}, without
         self._image, self._notes = program.image, program.notes
+        self._ignores = [
+            note
+            for note in self._notes.of("ignore")
+            if any(matches(pattern, stack) for pattern in note["on"])
+        ]
         self._edges: dict[str, list[_Edge]] = {}
         self._known: dict[tuple[str, Budget], Bound] = {}
         self._active: dict[tuple[str, Budget], None] = {}
@@ -279,25 +296,22 @@ class Graph:
         return bool(view and INDIRECT in view.calls)
 
     def _indirect(self, name: str) -> Iterator[tuple[str, str]]:
-        taken = self._image.taken
         patterns = self._starts.get(name)
         if patterns is None:
             note = self._note("indirect", name, "in")
             patterns = note["targets"] if note else None
-        if patterns is None and taken is None:
+        if patterns is None and self._image.taken is None:
             yield "", f"indirect call in {name}"
             return
-        for target in sorted(self._image.functions if taken is None else taken):
-            unit = self._function(target).unit
-            if patterns is None or any(matches(p, target, unit) for p in patterns):
-                yield target, ""
+        key = None if patterns is None else tuple(patterns)
+        for target in self._program.called_through(key):
+            yield target, ""
 
     def _ignored(self, name: str, target: str) -> bool:
         if target in self._without:
             return True
-        for note in self._notes.of("ignore"):
-            here = any(matches(pattern, self._stack) for pattern in note["on"])
-            if here and self._is(note["from"], name) and self._is(note["to"], target):
+        for note in self._ignores:
+            if self._is(note["from"], name) and self._is(note["to"], target):
                 self._notes.use(note)
                 return True
         return False
