@@ -74,7 +74,8 @@ class Scenario:
     poke        parameters of the lab: numbers, which any trigger can give
     name        names case and golden where the lab's own name is taken (a variant)
     controls    or `uncontrolled`, the reason why there can be none
-    gdb_view    compare GDB's backtrace with the kernel's; None: whenever an abort is expected
+    gdb_view    compare GDB's backtrace with the kernel's; None: whenever an abort is expected; or,
+                in words, why GDB does not look
     budget      wall-clock backstop in seconds; a verdict is normally known as soon as QEMU exits
     mte         the machine keeps memory tags (-M virt,mte=on), which wants cpu="max"
     icount      None only with several CPUs that must spin
@@ -89,7 +90,7 @@ class Scenario:
     poke: Mapping[str, int] = field(default_factory=dict, hash=False)
     controls: tuple[Control, ...] = ()
     uncontrolled: str = ""
-    gdb_view: bool | None = None
+    gdb_view: bool | str | None = None
     budget: float = BUDGET_SECONDS
     cpu: str = "cortex-a72"
     mte: bool = False
@@ -112,7 +113,7 @@ class Scenario:
 
     @property
     def looks(self) -> bool:
-        return self.aborts > 0 if self.gdb_view is None else self.gdb_view
+        return self.aborts > 0 if self.gdb_view is None else self.gdb_view is True
 
     @property
     def parameters(self) -> dict[str, str]:

@@ -5,6 +5,7 @@ from harness.scenario import Case, Control, Scenario, Walk
 BY_SENTINEL = Control("protect=-watch", "caught by=sentinel")
 UNNOTICED = Control("protect=-watch,-sentinel", "survived")
 NO_VECTORS = Control("protect=-light", "panic")
+NO_HOOK = "the light environment has no fault hook, and prints no backtrace"
 SILENT = Control("silent=1", "caught by=roll-call")
 
 
@@ -18,7 +19,7 @@ def too_small(name: str, args: str) -> Scenario:
         name=name,
         verdict="caught by=watchpoint",
         aborts=1,
-        gdb_view=False,  # the light environment has no fault hook
+        gdb_view=NO_HOOK,
         controls=(BY_SENTINEL, UNNOTICED),
     )
 
@@ -51,7 +52,7 @@ SCENARIOS = [
         verdict="caught by=guard-page",
         aborts=1,
         cpus=17,
-        gdb_view=False,
+        gdb_view=NO_HOOK,
         controls=(Control("ids=0", "ok"), Control("protect=-guard", "survived")),
     ),
     Scenario(
@@ -68,7 +69,7 @@ SCENARIOS = [
         name="tiny-return",
         verdict="caught by=guard-page",
         aborts=1,
-        gdb_view=False,
+        gdb_view=NO_HOOK,
         controls=(Control("protect=-guard", "caught by=light-vectors"),),
     ),
     all_up(1, Control("overflow=2", "caught by=guard-page")),
@@ -80,7 +81,7 @@ SCENARIOS = [
         verdict="caught by=watchpoint",
         aborts=1,
         cpus=4,
-        gdb_view=False,
+        gdb_view=NO_HOOK,
         controls=(BY_SENTINEL, UNNOTICED),
     ),
     Scenario(
@@ -102,7 +103,7 @@ SCENARIOS = [
         verdict="caught by=guard-page",
         aborts=1,
         cpus=256,
-        gdb_view=False,  # 256 CPUs are 256 threads to GDB: smp-last is looked at
+        gdb_view="256 CPUs are 256 threads to GDB: smp-last is looked at",
         controls=(Control("overflow=0", "ok"),),
     ),
     Scenario(
@@ -162,7 +163,7 @@ SCENARIOS = [
         name="light-null",
         verdict="caught by=light-vectors",
         aborts=1,
-        gdb_view=False,
+        gdb_view=NO_HOOK,
         controls=(NO_VECTORS,),
     ),
     Scenario(
@@ -178,7 +179,7 @@ SCENARIOS = [
         name="light-overflow",
         verdict="caught by=watchpoint",
         aborts=1,
-        gdb_view=False,
+        gdb_view=NO_HOOK,
         controls=(BY_SENTINEL, UNNOTICED),
     ),
     Scenario(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import Deadline
-from harness.golden import goldens, orphans
+from harness.golden import goldens, load, orphans
 from harness.log import Log, parse
 from harness.machine import Machine, MachineSpec
 from harness.scenario import Scenario, duplicates
@@ -74,9 +74,25 @@ def test_every_scenario_has_a_golden(scenarios: list[Scenario]) -> None:
     assert not missing, f"missing goldens: {_paths(missing)}; run: make golden"
 
 
+def test_every_backtrace_is_looked_at_by_gdb(scenarios: list[Scenario]) -> None:
+    """Three views: what the kernel walked GDB unwinds too, unless the row says why it cannot."""
+    wordless = {s.title for s in scenarios if s.gdb_view is False}
+    assert not wordless, f"gdb_view=False: {_names(wordless)}; say why in words instead"
+    asked = [s for s in scenarios if not isinstance(s.gdb_view, str)]
+    unseen = {f"{s.family}.{s.title}" for s in asked if _areas(s) & {"bt", "gdb"} == {"bt"}}
+    assert not unseen, f"[bt] without [gdb]: {_names(unseen)}; set gdb_view=True, or say why not"
+
+
 def test_every_golden_has_a_scenario(scenarios: list[Scenario]) -> None:
     unused = orphans(ROOT / GOLDEN, _claimed(scenarios) | _held_otherwise())
     assert not unused, f"goldens that no scenario writes: {_paths(set(unused))}; run: make golden"
+
+
+def _areas(scenario: Scenario) -> set[str]:
+    """The areas of the records in a row's golden."""
+    (name,) = {case.golden for case in scenario.cases() if case.golden and not case.control}
+    recorded = load(ROOT / GOLDEN / name)
+    return {record.area[0] for record in recorded.records if record.area} if recorded else set()
 
 
 def _has_idle_rows(stem: str) -> bool:

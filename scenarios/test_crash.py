@@ -4,10 +4,11 @@ from harness.scenario import Case, Control, Scenario, Walk
 
 # Without a watchdog only the harness's own budget ends the machine: keep it short.
 NO_WATCHDOG = Control("protect=-watchdog", "no-end")
+NOWHERE = "the pc itself is wrong: for GDB there is no frame to unwind from"
 MMU_IS_NO_SWITCH = "the tables say so from the first instruction on; no switch takes that back"
 
 
-def by_mmu(lab: str, detector: str, *, gdb_view: bool = True) -> Scenario:
+def by_mmu(lab: str, detector: str, *, gdb_view: bool | str = True) -> Scenario:
     """What the page tables alone catch."""
     return Scenario(
         lab,
@@ -32,12 +33,11 @@ SCENARIOS = [
     by_mmu("crash.write_text", "w^x"),
     by_mmu("crash.unmapped", "mmu"),
     by_mmu("crash.low_half", "mmu"),
-    # Where the pc itself is wrong there is no frame to unwind from, for GDB.
-    by_mmu("crash.exec_rodata", "w^x", gdb_view=False),
-    by_mmu("crash.exec_data", "w^x", gdb_view=False),
-    by_mmu("crash.exec_stack", "w^x", gdb_view=False),
-    by_mmu("crash.exec_null", "null-page", gdb_view=False),
-    by_mmu("crash.wild_pc", "mmu", gdb_view=False),
+    by_mmu("crash.exec_rodata", "w^x", gdb_view=NOWHERE),
+    by_mmu("crash.exec_data", "w^x", gdb_view=NOWHERE),
+    by_mmu("crash.exec_stack", "w^x", gdb_view=NOWHERE),
+    by_mmu("crash.exec_null", "null-page", gdb_view=NOWHERE),
+    by_mmu("crash.wild_pc", "mmu", gdb_view=NOWHERE),
     Scenario(
         "crash.undefined",
         verdict="caught by=exception",

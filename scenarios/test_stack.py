@@ -8,6 +8,7 @@ from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
 NO_GUARD = Control("protect=-guard", "survived")
 BY_SENTINEL = Control("protect=-guard", "caught by=sentinel")
 UNNOTICED = Control("protect=-guard,-sentinel", "survived")
+NO_STACK_LEFT = "no stack is left on which the hook could be called"
 
 
 def by_guard(lab: str) -> list[Scenario]:
@@ -85,7 +86,7 @@ SCENARIOS = [
         name="emergency-last",
         verdict="double-fault by=last-report",
         aborts=3,
-        gdb_view=False,  # no stack is left on which the hook could be called
+        gdb_view=NO_STACK_LEFT,
         uncontrolled="below the last report there is nothing that could be switched off",
     ),
     Scenario(
@@ -93,7 +94,7 @@ SCENARIOS = [
         args="on-fault=kill",
         verdict="double-fault by=last-report",
         aborts=3,
-        gdb_view=False,
+        gdb_view=NO_STACK_LEFT,
         controls=(NO_GUARD,),
     ),
 ]

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 NO_SENTINEL = Control("protect=-sentinel", "survived")
 NO_CANARY = Control("protect=-canary", "survived")
 NO_PAC = Control("protect=-pac", "survived")
+PC_IS_BROKEN = "the pc is a broken pointer, and GDB has nothing to unwind from"
 
 # One signing key's worth of cipher: QEMU's own is several times faster than the real one.
 SIGNING = "max,pauth-impdef=on"
@@ -21,8 +22,9 @@ def by_sentinel(lab: str) -> list[Scenario]:
 
 
 def by_signature(lab: str) -> list[Scenario]:
-    """GDB is not asked: the pc is a broken pointer, and there is nothing to unwind from."""
-    return halted_and_killed(lab, "pac", aborts=1, cpu=SIGNING, gdb_view=False, controls=(NO_PAC,))
+    return halted_and_killed(
+        lab, "pac", aborts=1, cpu=SIGNING, gdb_view=PC_IS_BROKEN, controls=(NO_PAC,)
+    )
 
 
 SCENARIOS = [

@@ -33,7 +33,7 @@ SCENARIOS = [
         verdict="caught by=guard-page",
         cpus=2,
         aborts=2,
-        gdb_view=False,  # GDB's look is at one CPU; the other's report has no stop of its own
+        gdb_view="GDB's look is at one CPU; the other's report has no stop of its own",
         controls=(BY_SENTINEL, UNNOTICED),
     ),
 ]

@@ -140,7 +140,7 @@ def _canary_slot(frame):
 def _guard_word():
     guard = marks().guard
     for stack in (stack for stack in stacks() if not stack.room):
-        content = words(stack.base, len(guard) * 8)
+        content = stack.words(stack.base, len(guard) * 8)
         for n, (now, right) in enumerate(zip(content, guard, strict=True)):
             if now != right:
                 return Word(stack.base + n * 8, right)

@@ -2,7 +2,9 @@
 
 The same walk as core/backtrace.c, in the same words: a frame's size is the distance from its
 frame record to the next; a record is believed only inside a registered stack and only upwards;
-from one stack to another only through the record of an exception frame.
+from one stack to another only through the record of an exception frame, and where one context was
+entered from another: EL0 from its thread's kernel stack (via=kernel), a server from the thread that
+it serves (via=ipc).
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +25,6 @@ from .kernel import (
     text,
     threads,
     unsigned,
-    words,
 )
 from .names import Names
 from .table import table
@@ -35,7 +36,7 @@ SETS_FP, SETS_FP_MASK = 0x910003FD, 0xFF8003FF
 
 @command
 class Bt(Command):
-    """Backtraces with frame sizes, of all threads or of one; recursion is folded.
+    """Backtraces with frame sizes, of all threads or of one, into EL0; recursion is folded.
 
     hw bt           every thread; one that runs, with the handler that it is in
     hw bt victim    that thread alone, from where it stands or was interrupted
@@ -47,15 +48,15 @@ class Bt(Command):
 
     def run(self, argument):
         walker = Walker()
-        for title, start in _chosen(argument):
+        for title, start, thread in _chosen(argument):
             yield f"{title}:"
-            rows, end = walker.walk(start)
+            rows, end = walker.walk(start, thread)
             yield from table(HEAD, rows)
             yield end
 
 
 def _chosen(argument):
-    """(title, context) of each backtrace that was asked for."""
+    """(title, context, thread) of each backtrace that was asked for."""
     if not argument:
         return [_of_cpu_or_thread(thread) for thread in threads()]
     for cpu in cpus():
@@ -64,16 +65,17 @@ def _chosen(argument):
     named = [t for t in threads() if text(t["name"]) == argument.removeprefix("thread:")]
     if not named:
         raise gdb.GdbError(f'no thread or CPU is called "{argument}". Type: hw threads')
-    return [(_title(thread), context(thread)) for thread in named]
+    return [(_title(thread), context(thread), thread) for thread in named]
 
 
 def _of_cpu_or_thread(thread):
     cpu = runs_on(thread)
-    return _of_cpu(cpu) if cpu else (_title(thread), context(thread))
+    return _of_cpu(cpu) if cpu else (_title(thread), context(thread), thread)
 
 
 def _of_cpu(cpu):
-    return f"cpu{cpu.index}, thread {_name(cpu.current)}", (cpu.pc, cpu.sp, cpu.fp, cpu.lr)
+    start = cpu.pc, cpu.sp, cpu.fp, cpu.lr
+    return f"cpu{cpu.index}, thread {_name(cpu.current)}", start, cpu.current
 
 
 def _title(thread):
@@ -101,7 +103,7 @@ class Row:
     frame: int = 0  # bytes
     stack: str = "none"
     is_return: bool = False  # pc is a return address: the call is before it
-    via_lr: bool = False  # pc comes not from a record but from x30 of an interrupted prologue
+    via: str = ""  # how pc was found, if not from a record: lr is x30 of an interrupted prologue
 
 
 class Walker:
@@ -110,39 +112,63 @@ class Walker:
     def __init__(self):
         self.names = Names()
         frames = [thread["frame"] for thread in threads()]
+        frames += [user.dereference() for thread in threads() if int(user := thread["user"])]
         frames += [f for cpu in cpus() if (f := emergency_frame(cpu.index))]
         self.by_record = {record_address(frame): frame for frame in frames}
 
-    def walk(self, start):
+    def walk(self, start, thread):
         """(table rows, the closing line)."""
-        self.walked, self.why = [], ""
-        unseen = dict(self.by_record)
-        record = self._context(*start)
-        while record is not None:
-            frame = unseen.pop(record, None)
-            if frame is None:
-                self.why = "cycle"
-                break
-            self.walked.append(f"-- {kind_name(unsigned(frame['kind']))} exception --")
-            record = self._context(*frame_context(frame))
+        self.walked, self.entered, self.unseen = [], "", dict(self.by_record)
+        self._thread(start, thread)
+        while self.why == "entry" and int(thread["serving"]) and self._is_new(thread["serving"]):
+            thread, self.entered = thread["serving"].dereference(), "ipc"
+            self._thread(frame_context(thread["frame"]), thread)
         rows = [row for row in self.walked if isinstance(row, Row)]
         depth = sum(row.frame for row in rows)
         return self._folded(), f"end why={self.why} frames={len(rows)} depth={depth}"
+
+    def _is_new(self, serving):
+        """Two servers that are said to serve each other are walked once."""
+        return self.unseen.pop(record_address(serving["frame"]), None) is not None
+
+    def _thread(self, start, thread):
+        """Every context of this thread, from this one outwards."""
+        self.thread, self.why = thread, ""
+        pc, record = start[0], self._context(*start)
+        while record is not None:
+            frame = self.unseen.pop(record, None)
+            if frame is None:
+                self.why = "cycle"
+                return
+            self.walked.append(f"-- {kind_name(unsigned(frame['kind']))} exception --")
+            start = frame_context(frame)
+            pc, record = start[0], self._context(*start)
+        if self.why == "entry" and int(thread["user_root"]) and self._is_user(pc):
+            self.entered = "kernel"
+            root = Row(unsigned(thread["user_entry"]), is_return=True)
+            self._records(root, unsigned(thread["user_root"]))
+
+    @staticmethod
+    def _is_user(pc):
+        return pc >> 63 == 0
 
     def _context(self, pc, sp, fp, lr):
         """The interrupted function itself, then its records. The address of the exception frame's
         record where the walk ended, or None and self.why.
         """
+        stack = self.names.stack_of_sp(sp)
+        if fp in self.by_record:
+            self._visit(Row(pc, stack=stack.name if stack else "none"))
+            return fp
         if self._record_made(pc):
             return self._records(Row(pc), fp) if fp else self._end("entry", Row(pc))
-        stack = self.names.stack_of_sp(sp)
         taken = fp - sp if stack and stack.contains(fp) and fp > sp else 0
         self._visit(Row(pc, taken, stack.name if stack else "none"))
         if not fp and not lr:
             return self._end("entry")
-        if lr not in self.names.text:
+        if not self.names.is_code(lr):
             return self._end("return-address-not-code")
-        caller = Row(lr, is_return=True, via_lr=True)
+        caller = Row(lr, is_return=True, via="lr")
         return self._records(caller, fp) if fp else self._end("entry", caller)
 
     def _records(self, row, fp):
@@ -150,14 +176,14 @@ class Walker:
         why = self._refuse(fp, 0)
         while not why:
             stack = self.names.stack(fp)
-            onward, pc = words(fp, 16)
+            onward, pc = stack.words(fp, 16)
             pc = unsigned_return(pc)
             exception = onward in self.by_record
             why = self._refuse(onward, fp) if onward and not exception else ""
-            end = onward if stack.contains(onward) else stack.top
+            end = onward if stack.contains(onward) else self._oldest_ends(stack, fp)
             self._visit(replace(row, frame=0 if why else end - fp, stack=stack.name))
             row, fp = Row(pc, is_return=True), onward
-            if pc not in self.names.text:
+            if not self.names.is_code(pc):
                 return self._end("return-address-not-code")
             if not onward:
                 return self._end("entry", replace(row, stack=stack.name))
@@ -166,8 +192,15 @@ class Walker:
                 return onward
         return self._end(why, row)
 
+    def _oldest_ends(self, stack, fp):
+        """Where a stack's oldest frame ends: of a system call, where EL0 was entered from."""
+        entered = unsigned(self.thread["user_root"])
+        in_call = int(self.thread["user"]) and stack.contains(entered) and fp < entered
+        return entered if in_call else stack.top
+
     def _visit(self, row):
-        self.walked.append(row)
+        self.walked.append(replace(row, via=self.entered or row.via))
+        self.entered = ""
 
     def _end(self, why, last=None):
         if last:
@@ -192,7 +225,7 @@ class Walker:
         found = self.names.function(pc)
         if not found or pc == found[0]:
             return False
-        code = gdb.selected_inferior().read_memory(found[0], pc - found[0]).cast("I")
+        code = self.names.instructions(found[0], pc)
         return any(word & SETS_FP_MASK == SETS_FP for word in code)
 
     def _folded(self):
@@ -209,5 +242,5 @@ class Walker:
 
     def _cells(self, row, times):
         name = self.names.code(row.pc, row.is_return)
-        notes = [f"times={times}"] * (times > 1) + ["via=lr"] * row.via_lr
+        notes = [f"times={times}"] * (times > 1) + [f"via={row.via}"] * bool(row.via)
         return name, row.frame, row.stack, " ".join(notes) or " "

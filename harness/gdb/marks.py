@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .kernel import elements, static, unsigned, value, words
+from .kernel import elements, static, unsigned, value
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def content(stack):
     """All of a stack's words, lowest first. Below a hole something was touched: none is paint."""
     if stack.unbacked:
         return (0,) * (stack.size // 8)
-    return words(stack.base, stack.size)
+    return stack.words(stack.base, stack.size)
 
 
 def marks():

@@ -2,6 +2,7 @@
 level by level. Tables lie in RAM and are read through the linear map, KVA_BASE + pa.
 """
 
+from copy import copy
 from dataclasses import dataclass
 
 import gdb
@@ -84,6 +85,12 @@ class Tables:
         self.tcr, self.mair = system_register("TCR_EL1"), system_register("MAIR_EL1")
         self.wxn = bool(system_register("SCTLR", "SCTLR_EL1") & SCTLR_WXN)
         self.kva_base = address_of("_start") - address_of("_start_physical")
+
+    def with_lower_half(self, ttbr0):
+        """The same CPU with another process's tables."""
+        other = copy(self)
+        other.roots = [ttbr0 & ADDRESS, self.roots[1]]
+        return other
 
     def walk(self, va):
         va &= U64

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import gdb
 
-from .kernel import address_of, chain, elements, read, static, text, unsigned
+from .kernel import U64, address_of, chain, elements, read, static, text, unsigned, words
 from .mmu import PAGE, Tables
+from .programs import programs
 
-FIELDS = ("base", "size", "guard", "room", "unbacked", "retired")
+FIELDS = ("base", "size", "guard", "room", "unbacked", "retired", "view")
 TAG_BITS = 0xFF << 56
 POISON_FREED = 0x6B6B6B6B6B6B6B6B  # core/poison.h: a macro, which DWARF does not carry
 
@@ -19,7 +20,8 @@ POISON_FREED = 0x6B6B6B6B6B6B6B6B  # core/poison.h: a macro, which DWARF does no
 @dataclass(frozen=True)
 class Stack:
     """struct stack, read. room: bytes below base that it can still grow into; unbacked: bytes in
-    holes; retired: only room is left, of a place that a stack was copied from."""
+    holes; retired: only room is left, of a place that a stack was copied from; view: what the
+    kernel's own address of it is further on, for EL0's need not be mapped now."""
 
     name: str
     base: int
@@ -28,6 +30,7 @@ class Stack:
     room: int
     unbacked: int
     retired: int
+    view: int
 
     @classmethod
     def of(cls, value):
@@ -42,6 +45,9 @@ class Stack:
     @property
     def top(self):
         return self.base + self.size
+
+    def words(self, address, size):
+        return words(address + self.view & U64, size)
 
     def contains(self, address):
         return self.base <= address < self.top
@@ -83,11 +89,28 @@ class Names:
 
     def function(self, address):
         """(start, name) of the function that contains an address, or None."""
+        if at_el0 := self._at_el0(address):
+            return at_el0
         index = bisect_right(self._starts, address) - 1
         if index < 0:
             return None
         start, size, name = self._symbols[index]
         return (start, name) if address < start + size else None
+
+    def is_code(self, pc):
+        """Can it be a return address?"""
+        return pc in self.text or self._at_el0(pc - 1) is not None
+
+    def instructions(self, start, end):
+        """The code between two addresses of one function."""
+        if self._at_el0(start):
+            data = next((d for p in programs() if (d := p.code(start, end - start))), b"")
+        else:
+            data = read(start, end - start)
+        return struct.unpack(f"<{len(data) // 4}I", data)
+
+    def _at_el0(self, address):
+        return next((f for program in programs() if (f := program.function(address))), None)
 
     def code(self, address, is_return=False):
         """Code: function+offset; a return address is looked up one byte earlier."""
@@ -99,6 +122,8 @@ class Names:
             return _offset(stack.name, address - stack.base)
         if address < PAGE:
             return _offset("null", address)
+        if found := self._at_el0(address):
+            return _offset(found[1], address - found[0])
         if 0 <= address - POISON_FREED < PAGE:
             return _offset("poison", address - POISON_FREED)
         if name := self._block(address):

@@ -1,12 +1,10 @@
 """hw procs [PID]: which processes are there, what has each, and what does it wait for?"""
 
-from dataclasses import replace
-
 import gdb
 
 from .kernel import Command, command, elements, text, unsigned, value
 from .marks import content, marks
-from .names import Stack
+from .names import Names, Stack
 from .printers import message_kind
 from .table import table
 
@@ -29,8 +27,8 @@ class Procs(Command):
     def run(self, argument):
         found = processes()
         if not argument:
-            known = marks()
-            yield from table(HEAD, [_row(process, known) for process in found])
+            names, known = Names(), marks()
+            yield from table(HEAD, [_row(process, names, known) for process in found])
             return
         chosen = [p for p in found if str(int(p["pid"])) == argument]
         if not chosen:
@@ -44,7 +42,7 @@ def processes():
     return [slot.dereference() for slot in slots if int(slot)]
 
 
-def _row(process, known):
+def _row(process, names, known):
     thread = process["thread"].dereference()
     parent = int(process["parent"])
     return (
@@ -52,7 +50,7 @@ def _row(process, known):
         text(process["name"]),
         PARENTS.get(parent, str(parent)),
         str(thread["state"]).removeprefix("THREAD_").lower(),
-        _place(_user_frame(thread)["elr"]),
+        names.code(unsigned(_user_frame(thread)["elr"])),
         int(process["space"]["tables"]) + int(process["space"]["pages"]),
         sum(1 for handle in elements(process["handles"]) if int(handle["kind"])),
         len(_regions(process)),
@@ -66,15 +64,8 @@ def _user_frame(thread):
     return thread["user"].dereference() if int(thread["user"]) else thread["frame"]
 
 
-def _place(address):
-    """0x10000030 <dive+16>, where the program's symbols are loaded (add-symbol-file)."""
-    return str(address.cast(gdb.lookup_type("void").pointer()))
-
-
 def _used(stack, known):
-    """Read through the kernel's own addresses: EL0's need not be mapped now."""
-    there = Stack.of(stack)
-    return known.used(content(replace(there, base=there.base + unsigned(stack["view"]))))
+    return known.used(content(Stack.of(stack)))
 
 
 def _regions(process):

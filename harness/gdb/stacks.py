@@ -36,18 +36,28 @@ class Stacks(Command):
         living = [stack for stack in names.stacks if not stack.retired]
         contents = [content(stack) for stack in living]
         known, pointers, missed = marks(), stack_pointers(names), faults(names)
+        own_tables = user_tables(names.tables)
         facts = [
             Facts(
                 stack,
                 words,
                 known.of(stack),
-                names.tables,
+                own_tables.get(stack.base, names.tables),
                 pointers.get(stack.name),
                 missed[stack.name],
             )
             for stack, words in zip(living, contents, strict=True)
         ]
         yield from table(HEAD, [fact.row() for fact in facts])
+
+
+def user_tables(tables):
+    """Base of a stack at EL0 -> the tables of its process, which need not be the CPU's now."""
+    return {
+        unsigned(thread["user_stack"]["base"]): tables.with_lower_half(unsigned(thread["ttbr0"]))
+        for thread in threads()
+        if int(thread["user_stack"])
+    }
 
 
 def stack_pointers(names):

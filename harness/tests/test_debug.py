@@ -19,6 +19,7 @@ import pexpect
 import pytest
 
 from harness import debug
+from harness.boot import boot
 from harness.capsule import FILE, Capsule, WrongImage
 from harness.deadline import Deadline
 from harness.errors import HarnessError
@@ -127,6 +128,51 @@ def test_a_hunt_backwards(build: Path) -> None:
         assert "debugger_fault_hook" in ask(child, "continue")
         assert "psci_system_off" in ask(child, "continue")
         leave(child, "a-hunt-backwards")
+
+
+@pytest.mark.parametrize(
+    ("chapter", "opened", "before"),
+    [
+        ("The commands", ("stack.recurse",), ("break debugger_fault_hook", "continue", "continue")),
+        ("A hunt: from the tick back to the culprit", ("--reverse", "stack.sentinel_tick"), ()),
+    ],
+)
+def test_the_sessions_in_the_docs(
+    chapter: str, opened: tuple[str, ...], before: tuple[str, ...], build: Path
+) -> None:
+    """Each line that is shown is printed today, in that order; numbers and offsets may differ. What
+    the serial port prints falls anywhere between GDB's lines: it is looked for in a boot.
+    """
+    serial = boot(ROOT / KERNEL, f"lab={opened[-1]}", build).serial.decode()
+    printed = [unnumbered(line) for line in serial.splitlines()]
+    with terminal("debug", *opened, build=build) as child:
+        child.expect(PROMPT)
+        for command in before:
+            ask(child, command)
+        for command, *shown in session_in_the_docs(chapter):
+            answer = iter([unnumbered(line) for line in ask(child, command).splitlines()])
+            for line in map(unnumbered, shown):
+                found = line in printed if line[0] == "[" else any(line in said for said in answer)
+                assert found, f"{command}: {line}"
+
+
+def session_in_the_docs(chapter: str) -> Iterator[list[str]]:
+    """Each command with the lines that are shown as its answer."""
+    text = (ROOT / "docs" / "debugging.md").read_text("utf-8")
+    text = text.partition(f"## {chapter}\n")[2].partition("\n## ")[0]
+    lines = re.findall(r"^    (\S.*|\s+\S.*)$", text, re.MULTILINE)
+    found: list[list[str]] = []
+    for line in lines:
+        if line.startswith("(gdb) "):
+            found.append([line.removeprefix("(gdb) ")])
+        elif found:
+            found[-1].append(line)
+    assert len(found) >= 5, f"the docs show no session under {chapter}"
+    yield from found
+
+
+def unnumbered(line: str) -> str:
+    return re.sub(r"0x[0-9a-f]+|\b\d+", "N", " ".join(line.split()))
 
 
 def test_debug_a_scenario_by_what_pytest_calls_it(build: Path) -> None:

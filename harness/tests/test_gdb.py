@@ -24,6 +24,8 @@ from harness.tools import find_gdb, find_qemu
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
+NOBODY = 65534  # a user that owns nothing
+
 
 @dataclass
 class Pair:
@@ -251,6 +253,18 @@ def test_the_transcript_replays_the_session(pair: Pair, tmp_path: Path) -> None:
         assert by_hand.stdout.read() == serial
     assert b"Temporary breakpoint 1, step ()" in gdb.stdout
     assert rb"$1 = 4 '\004'" in gdb.stdout
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be somebody else")
+def test_another_user_is_refused(kernels: Kernels, tmp_path: Path) -> None:
+    """Whoever can connect has the host: nobody else may come as far as the socket."""
+    connect = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    with _machine(kernels("prints"), tmp_path) as machine:
+        argv = ["python3", "-I", "-c", connect, str(machine.gdb_socket)]
+        ours = subprocess.run(argv, cwd="/", stderr=PIPE, text=True, check=False)
+        theirs = subprocess.run(argv, cwd="/", stderr=PIPE, text=True, check=False, user=NOBODY)
+    assert ours.returncode == 0, ours.stderr
+    assert "PermissionError" in theirs.stderr
 
 
 def test_sigkill_of_the_owner(kernels: Kernels, tmp_path: Path) -> None:

@@ -143,6 +143,15 @@ NOTHING = {
 }
 
 
+def test_a_record_is_not_painted_into(at_fault: Rewound) -> None:
+    """What GDB writes is no part of it: going back would bring the old words again."""
+    gdb = at_fault("lab=stack.canary")
+    before = gdb.console("hw paint victim")
+    with pytest.raises(GdbError, match=r"replays a record.*without REVERSE=1"):
+        gdb.console("hw paint victim again")
+    assert gdb.console("hw paint victim") == before
+
+
 def test_gdb_itself_goes_back_and_forth(at_fault: Rewound) -> None:
     gdb = at_fault("lab=stack.canary")
     here = gdb.registers()

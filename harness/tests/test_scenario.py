@@ -85,7 +85,7 @@ def test_all_triggers_share_a_golden_and_one_case_writes_it() -> None:
     [
         (("boot",), 1, None, ["boot"]),
         (("boot",), 0, None, []),
-        (("boot",), 1, False, []),
+        (("boot",), 1, "why not", []),
         (("boot",), 0, True, ["boot"]),
         (("serial", "boot"), 1, None, ["serial"]),
         (("boot", "gdb"), 1, None, ["gdb"]),
@@ -93,7 +93,7 @@ def test_all_triggers_share_a_golden_and_one_case_writes_it() -> None:
     ],
 )
 def test_gdb_looks_once_a_scenario(
-    triggers: tuple[Trigger, ...], aborts: int, gdb_view: bool | None, looking: list[str]
+    triggers: tuple[Trigger, ...], aborts: int, gdb_view: bool | str | None, looking: list[str]
 ) -> None:
     scenario = Scenario(
         "a.b",

@@ -17,7 +17,7 @@ SCENARIO = Scenario(
     "test.poked",
     "caught by=x",
     poke={"past": 7},
-    gdb_view=False,
+    gdb_view="looked at where it says so",
     uncontrolled="it is the harness that is under test",
 )
 

@@ -2,7 +2,9 @@
 
 import re
 
-from harness.tests.hw.conftest import Stopped, poked, rows
+import pytest
+
+from harness.tests.hw.conftest import Boot, Stopped, poked, rows
 from harness.walk import FAULT_HOOK
 
 
@@ -49,6 +51,36 @@ def test_bt_of_a_cpu_crosses_every_exception(irq: Stopped) -> None:
     assert "emergency_entry" in handler
     assert "-- irq exception --" in rest
     assert backtrace(head + rest) == kernels(irq)
+
+
+@pytest.mark.parametrize(
+    ("line", "crossed"),
+    [
+        ("spawn.user_overflow", ["kernel"]),  # from EL0 back to who went there
+        ("stack.process_kernel", ["kernel"]),  # a system call: through EL0
+        ("spawn.ipc_deep", ["ipc", "ipc", "kernel"]),  # two servers, then the program they serve
+    ],
+)
+def test_bt_goes_into_el0_and_to_whom_a_server_serves(
+    boot: Boot, line: str, crossed: list[str]
+) -> None:
+    machine = boot(f"lab={line}", FAULT_HOOK)
+    (fault,) = (r for r in machine.records("EXC") if r.words == ("sync",))
+    text = machine.hw(f"bt {fault.fields['thread']}")
+    assert backtrace(without_title(text)) == kernels(machine)
+    (end,) = (r for r in machine.records("bt") if r.words == ("end",))
+    assert text.splitlines()[-1].split()[1:] == [f"{k}={v}" for k, v in end.fields.items()]
+    assert [via for via in re.findall(r" via=(\w+)", text) if via != "lr"] == crossed
+    assert re.search(r" (crasher|spawner):_start\+0x\w+ +0  user:", text)
+    (elr,) = re.findall(r"^  elr +(\S+)", machine.hw("fault"), re.MULTILINE)
+    assert elr == fault.fields["elr"]
+
+
+def test_bt_of_a_program_without_symbols(boot: Boot) -> None:
+    """Its code has no name then, which is where the walk ends: nothing is guessed."""
+    machine = boot("lab=spawn.user_overflow", FAULT_HOOK)
+    with poked(machine, "processes[0]->name[0]", 0):
+        assert "end why=return-address-not-code" in machine.hw("bt crasher.1")
 
 
 def test_bt_of_everybody(recurse: Stopped) -> None:

@@ -50,6 +50,33 @@ def test_what_one_has_and_waits_for(session: Session) -> None:
     assert rest[3] == "waits for the answer to: kind 0 from 3"
 
 
+def test_where_each_stands_at_el0_is_named_by_its_program(session: Session) -> None:
+    found = re.findall(r" (\S+):program\+0x\w+ ", session.gdb.console("hw procs"))
+    assert found == ["spawner"] * 3
+
+
+def test_stacks_that_are_not_mapped_now_are_read_all_the_same(session: Session) -> None:
+    """EL0's stacks of three processes, and the tables are another's, or nobody's."""
+    text = session.gdb.console("hw stacks")
+    assert re.findall(r"^user:spawner\.(\d) .* ok +\d+ ", text, re.MULTILINE) == ["3", "2", "1"]
+
+
+def test_guards_of_el0_are_those_of_each_process(session: Session, tmp_path: Path) -> None:
+    text = session.gdb.console("hw stacks")
+    assert len(re.findall(r"^user:\S+ .* unmapped +unmapped ", text, re.MULTILINE)) == 3
+    line = "spawn.depth depth=4 protect=-guard"
+    with Session(Path(KERNEL), line, tmp_path / "unguarded") as unguarded:
+        unguarded.gdb.source(COMMANDS)
+        unguarded.run_to("load_program", hit=4)
+        text = unguarded.gdb.console("hw stacks")
+    assert len(re.findall(r"^user:\S+ .* mapped +mapped ", text, re.MULTILINE)) == 3
+
+
+def test_a_process_prints_as_one_line(session: Session) -> None:
+    printed = session.gdb.console("print *processes[1]")
+    assert re.search(r"process 2 spawner of 1, \d+ pages, 2 handles, user stack user:", printed)
+
+
 def test_a_message_shows_its_data(session: Session) -> None:
     printed = session.gdb.console("print processes[2]->message")
     assert "message kind 0 from 3, status 0, words 1 " in printed
