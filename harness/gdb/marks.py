@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .kernel import elements, static, unsigned, value
+from .kernel import elements, unsigned, value
 
 
 @dataclass(frozen=True)
@@ -41,5 +41,5 @@ def marks():
     """The kernel's own (struct stack_marks, core/stack.h)."""
     known = value("stack_marks")
     guard = tuple(unsigned(word) for word in elements(known["guard_words"]))
-    painted = not static("core/protect.c", "off")[value("PROTECT_WATERMARK")]
+    painted = not value("protect_off")[value("PROTECT_WATERMARK")]
     return Marks(guard, unsigned(known["paint"]) if painted else None)

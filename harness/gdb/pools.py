@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import gdb
 import gdb.types
 
-from .kernel import U64, Command, command, static, text, threads, unsigned, words
+from .kernel import U64, Command, command, text, threads, unsigned, value, words
 from .names import Names
 from .statics import variables_of
 from .table import table
@@ -120,6 +120,7 @@ class Blocks:
     stride: int
     capacity: int
     key: int
+    copy_key: int
     sealed: bool  # protect=-pool-link: they are not
     records: list[gdb.Value]
     free: gdb.Value
@@ -127,10 +128,10 @@ class Blocks:
 
     @classmethod
     def of(cls, pool):
-        base, stride, capacity, key = (
-            unsigned(pool[name]) for name in ("base", "stride", "capacity", "key")
+        base, stride, capacity, key, copy_key = (
+            unsigned(pool[name]) for name in ("base", "stride", "capacity", "key", "copy_key")
         )
-        off = static("core/protect.c", "off")
+        off = value("protect_off")
         states = gdb.types.make_enum_dict(gdb.lookup_type("enum pool_state"))
         return cls(
             pool,
@@ -138,6 +139,7 @@ class Blocks:
             stride,
             capacity,
             key,
+            copy_key,
             not int(off[gdb.parse_and_eval("PROTECT_POOL_LINK")]),
             [pool["blocks"][n] for n in range(capacity)],
             states["BLOCK_FREE"],
@@ -167,7 +169,7 @@ class Blocks:
         of = self.head if n is None else self.place(n)
         if not self.sealed:
             return sealed, sealed
-        copy ^= ~_mix(self.key) & U64
+        copy ^= self.copy_key
         return sealed ^ self.key ^ of, (copy >> 29 | copy << 35) & U64 ^ of
 
     def follow(self):
@@ -188,13 +190,6 @@ class Blocks:
                 return free, f"the free list comes back to block {n}", place
             free.add(link)
             at, place = n, self.shadow(n)
-
-
-def _mix(z):
-    """pool_guard.c's mix()."""
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & U64
-    z = (z ^ z >> 27) * 0x94D049BB133111EB & U64
-    return z ^ z >> 31
 
 
 def broken_link(pool):

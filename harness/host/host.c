@@ -12,10 +12,7 @@
 #include "core/protect.h"
 #include "core/report.h"
 
-bool protected(__attribute__((unused)) enum protection which)
-{
-	return true;
-}
+bool protect_off[NR_PROTECTIONS];
 
 bool ledger_is_open;
 

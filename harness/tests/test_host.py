@@ -97,16 +97,14 @@ MUTANTS = (
         "pool.laundered", POOL, "push(pool, block, error ? 0 : next)", "push(pool, block, next)"
     ),
     Mutant("pool.walk", POOL, "\t\t\treturn free - listed;", "\t\t\treturn 0;"),
-    Mutant("pool.link", GUARD, "if (o.next == o.copy)", "if (1)"),
-    Mutant("pool.place", GUARD, "^ ~mix(pool->key) };", "^ ~pool->key };"),
+    Mutant("pool.link", GUARD, "return POOL_SMASHED_LINK;", "return POOL_OK;"),
+    Mutant("pool.poison", GUARD, "memory + sizeof(struct pool_link),", "memory + 17,"),
+    Mutant("pool.before", GUARD, "first_other(memory - pool->before,", "first_other(memory - 15,"),
     Mutant(
-        "pool.poison",
-        GUARD,
-        "block, sizeof(struct pool_link),",
-        "block, sizeof(struct pool_link) + 1,",
+        "pool.slack", GUARD, "first_other(memory + pool->size,", "first_other(memory + pool->block,"
     ),
-    Mutant("pool.before", GUARD, "-(long)pool->before, 0,", "1 - (long)pool->before, 0,"),
-    Mutant("pool.slack", GUARD, "(long)pool->size, (long)(", "(long)pool->block, (long)("),
+    Mutant("pool.head", GUARD, "if (other != (uint8_t *)s.words)", "if (0)"),
+    Mutant("pool.tail", GUARD, "(uint8_t *)s.words, s.end, word)", "s.end, s.end, word)"),
 )
 
 

@@ -63,18 +63,13 @@ static const struct {
 				"a program's machine, W^X, overlaps and entry are checked" },
 };
 
-static bool off[NR_PROTECTIONS];
-
-bool protected(enum protection which)
-{
-	return !off[which];
-}
+bool protect_off[NR_PROTECTIONS];
 
 bool protect_set(const char *item)
 {
 	for (int i = 0; i < NR_PROTECTIONS; i++) {
 		if (strcmp(item + 1, table[i].name) == 0 && (*item == '-' || *item == '+')) {
-			off[i] = *item == '-';
+			protect_off[i] = *item == '-';
 			return true;
 		}
 	}

@@ -46,7 +46,13 @@ enum protection {
 	NR_PROTECTIONS,
 };
 
-bool protected(enum protection which);
+/* Indexed by protection. Read it by protected(): allocators ask at every call, and a load is all it costs. */
+extern bool protect_off[NR_PROTECTIONS];
+
+static inline bool protected(enum protection which)
+{
+	return !protect_off[which];
+}
 
 /* One item of `protect=`: "-guard" or "+guard". False if there is no such switch. */
 bool protect_set(const char *item);

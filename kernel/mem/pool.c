@@ -47,7 +47,7 @@ static struct pool_block *record_of(const struct mem_pool *pool, uintptr_t block
 
 /* --- made ------------------------------------------------------------------------------------------ */
 
-static void push(struct mem_pool *pool, uintptr_t block, uintptr_t next)
+static inline void push(struct mem_pool *pool, uintptr_t block, uintptr_t next)
 {
 	struct pool_link *link = pool_shadow(pool, block);
 
@@ -104,7 +104,7 @@ bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t
 		return false;
 	}
 	pool->span = capacity ? (capacity - 1) * pool->stride + pool->block : 0;
-	pool->key = pool_next_key();
+	pool_key(pool);
 	pool->free_list = pool_seal(pool, 0, 0);
 	/* Backwards, so that the first block is given out first. */
 	for (size_t i = capacity; i-- > 0;) {
@@ -211,7 +211,8 @@ static enum pool_error misuse(const struct mem_pool *pool, const void *block)
 	return record_of(pool, address)->state == BLOCK_USED ? POOL_OK : POOL_DOUBLE_FREE;
 }
 
-static enum pool_error refuse_free(struct mem_pool *pool, const void *block, uintptr_t caller)
+__attribute__((noinline)) static enum pool_error refuse_free(struct mem_pool *pool,
+							     const void *block, uintptr_t caller)
 {
 	enum pool_error error = misuse(pool, block);
 	struct pool_finding *f;
@@ -228,9 +229,9 @@ static enum pool_error refuse_free(struct mem_pool *pool, const void *block, uin
 }
 
 /* Onto the list, or, where it was written beyond, on none. */
-static enum pool_error put_back(struct mem_pool *pool, uintptr_t block, uintptr_t caller)
+static enum pool_error put_back(struct mem_pool *pool, uintptr_t block, struct pool_block *record,
+				uintptr_t caller)
 {
-	struct pool_block *record = record_of(pool, block);
 	enum pool_error error = record ? pool_look_at_zones(pool, block, caller) : POOL_OK;
 	uintptr_t next;
 
@@ -252,13 +253,17 @@ enum pool_error pool_free(struct mem_pool *pool, void *block)
 {
 	uint64_t flags = irq_save();
 	uintptr_t caller = (uintptr_t)__builtin_return_address(0);
-	enum pool_error error = refuse_free(pool, block, caller);
+	uintptr_t address = address_of(pool, block);
+	struct pool_block *record = record_of(pool, address);
+	enum pool_error error = POOL_OK;
 
+	if (!record || record->state != BLOCK_USED)
+		error = refuse_free(pool, block, caller);
 	if (!error) {
 		ledger_gave(&pool_alloc_site, block);
-		error = put_back(pool, address_of(pool, block), caller);
+		error = put_back(pool, address, record, caller);
 		if (pool->mode)
-			pool->mode->withdraw(pool, address_of(pool, block));
+			pool->mode->withdraw(pool, address);
 	}
 	irq_restore(flags);
 	return error;

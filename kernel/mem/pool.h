@@ -90,7 +90,7 @@ struct mem_pool {
 	size_t allocs, frees, failures;
 	uintptr_t last_failing_caller;
 	struct pool_link free_list;
-	uint64_t key;
+	uint64_t key, copy_key; /* of a link's two words */
 	struct pool_block *blocks;
 	size_t errors;
 	struct pool_finding last;

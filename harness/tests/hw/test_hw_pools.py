@@ -70,7 +70,7 @@ def test_the_blocks_of_a_pool_and_a_broken_free_list(recurse: Stopped) -> None:
 
 def test_a_free_list_whose_links_are_not_sealed(recurse: Stopped) -> None:
     """protect=-pool-link, as far as GDB can tell; the links of this boot then lead nowhere."""
-    with poked(recurse, "'core/protect.c'::off[PROTECT_POOL_LINK]", 1):
+    with poked(recurse, "protect_off[PROTECT_POOL_LINK]", 1):
         with poked(recurse, "thread_pool.free_list.sealed", 0xDEAD):
             broken = recurse.hw("pools threads")
         assert "the free list leads to 0xdead, which is no block of this pool" in broken
