@@ -125,7 +125,7 @@ SCENARIOS = [
         verdict="double-fault by=last-report",
         aborts=3,
         cpus=4,
-        gdb_view=False,  # no stack is left on which the hook could be called
+        gdb_view="no stack is left on which the hook could be called",
         controls=(Control("protect=-guard", "survived"),),
     ),
     Scenario(
