@@ -176,7 +176,8 @@ class Session(Owned):
         return log.seen_verdict(self.machine.console.after)
 
     def restore(self) -> None:
-        """The machine as `save` left it, every bit of it."""
+        """The machine as `save` left it, every bit of it. The next try has all the time again."""
+        self.deadline = Deadline(BUDGET_SECONDS)
         self._monitor("loadvm here")
         for cache in ("register-cache", "dcache"):
             self.gdb.console(f"maintenance flush {cache}")

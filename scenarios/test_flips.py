@@ -190,16 +190,15 @@ def test_sp_at_entry_unchecked(gdb: Open, bit: int, verdict: str, why: str) -> N
 
 # --- every bit of a frame ----------------------------------------------------------------------
 
-# The words of descend()'s frame: offset from its SP, and the bits to flip: each, but for words
-# whose bits are all alike. x29 and x30 lie lowest.
+# The words of descend()'s frame, all of them: offset from its SP, and the bits to flip. x29 and x30
+# lie lowest.
 FRAME = {
     "x29": (0, range(64)),
     "x30-near": (8, range(21)),
     "x30-far": (8, range(21, 64)),
-    "unused": (16, range(0, 64, 8)),
-    "array": (24, range(0, 64, 4)),
-    "array-end": (80, range(0, 64, 4)),
-    "canary": (88, range(0, 64, 4)),
+    "unused": (16, range(64)),
+    **{f"array-{n}": (24 + 8 * n, range(64)) for n in range(8)},
+    "canary": (88, range(64)),
 }
 # It returns to other code of the image, and what that does is the linker's doing: any verdict.
 NEAR = "x30-near"
