@@ -1,6 +1,8 @@
 /* See console.h. */
 #include "core/console.h"
 
+#include "core/cpu.h"
+
 #include "arch/gic.h"
 #include "arch/pl011.h"
 #include "arch/sysreg.h"
@@ -17,10 +19,22 @@ void console_init(void)
 	pl011_init();
 }
 
+static const struct cpu *last_writer;
+
+void console_leave_to_me(void)
+{
+	WRITE_ONCE(last_writer, cpu_local());
+}
+
 void console_write(const char *bytes, size_t length)
 {
 	uint64_t flags = spin_lock(&lock);
 
+	/* Behind the machine's last line nothing is printed: it would be cut off by the power. */
+	if (READ_ONCE(last_writer) && READ_ONCE(last_writer) != cpu_local()) {
+		spin_unlock(&lock, flags);
+		return;
+	}
 	WRITE_ONCE(console_mid_line, 1);
 	for (size_t i = 0; i < length; i++)
 		pl011_putc(bytes[i]);

@@ -6,6 +6,9 @@
 
 void console_init(void);
 
+/* From now on only this CPU writes: it is about to end the machine. */
+void console_leave_to_me(void);
+
 /* Write length bytes in one go: no other context's bytes come between. */
 void console_write(const char *bytes, size_t length);
 

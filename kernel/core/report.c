@@ -108,6 +108,7 @@ void end(const char *format, ...)
 	irq_save();
 	if (__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
 		psci_system_off();
+	console_leave_to_me();
 	if (report_stacks_at_end)
 		report_stacks();
 	inject_report();
