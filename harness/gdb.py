@@ -1,61 +1,35 @@
 """A real GDB, driven over its machine interface: breakpoints, pokes, registers, the DWARF
 backtrace.
 
-Every command carries a token and waits for its own result record, so nothing waits for GDB to fall
-quiet (see mi.py). What GDB tells unasked, above all *stopped, is queued until somebody waits for
-it. That the guest powers off while it runs is an ordinary end (Stop.exited), and only the machine
-knows whether it was the guest's own.
+A session is one machine looked at. That the guest powers off while it runs is an ordinary end
+(Stop.exited), and only the machine knows whether it was the guest's own. GDB itself (gdbchild.py)
+is the session's own, or kept from one session to the next (KeptGdb): to start it and read the
+symbols costs three times what a boot costs.
 
 Each command is also written to the transcript, in the form a person would type, its answer as a
 comment: the file is a GDB script that replays the session. Knows nothing of the kernel; the
 commands in harness/gdb are loaded with `source`.
 """
 
-import itertools
 import re
-import shlex
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
 
 from harness import mi
 from harness.deadline import Deadline
-from harness.drain import MIB, Channel, Drain, Lines
-from harness.errors import GdbDied, GdbError, GdbTimeout
+from harness.errors import GdbError
+from harness.gdbchild import LEAVE_SECONDS, SECONDS, Gdb, Stop, fields, function, items, text
 from harness.owned import Owned
 
-SECONDS = 20.0  # for one command; GDB answers in 0.1 ms, so this is only the backstop
-_LEAVE_SECONDS = 3.0
-_OUTPUT_LIMIT = 64 * MIB
-_STDERR_LIMIT = MIB
 _REPLAY_SOCKET = "gdb.sock"
 _CORE_REGISTER = re.compile(r"x\d+|sp|pc|cpsr")
 _WATCHES = {"write": ("", "watch"), "read": ("-r ", "rwatch"), "any": ("-a ", "awatch")}
 # GDB may be there before QEMU. Unanswered for 2 s it asks again, and then trips over two answers.
 PATIENCE = "remotetimeout 30"
 _SETTINGS = ("confirm off", "pagination off", "width 0", "height 0", PATIENCE)
-_T = TypeVar("_T")
-_E = TypeVar("_E", bound=GdbError)
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why and where the target stands. exited: there is no target any more."""
-
-    reason: str
-    function: str | None = None
-    address: int | None = None
-    signal: str | None = None
-    exited: bool = False
-
-    def __str__(self) -> str:
-        words = [self.reason, self.signal, self.function and f"in {self.function}"]
-        words += [f"at {self.address:#x}" if self.address is not None else None]
-        return " ".join(word for word in words if word)
 
 
 @dataclass(frozen=True)
@@ -67,24 +41,62 @@ class GdbFrame:
     function: str | None
 
 
+class KeptGdb(Owned):
+    """Lends one GDB to one session after another, as long as they read the same files.
+
+    A session that ended in an error does not give it back, so whatever state it was in is gone
+    with it. Leaving ends the one that is kept.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle: Gdb | None = None
+
+    def lend(self, gdb: Path, told: tuple[object, ...], transcript: Path) -> Gdb:
+        """The kept one, if it was told the same and lives; else a new one."""
+        kept, self._idle = self._idle, None
+        if kept and kept.argv[0] == str(gdb) and kept.told == told and kept.alive:
+            kept.transcript = transcript
+            return kept
+        if kept:
+            kept.close()
+        return Gdb(gdb, transcript).__enter__()
+
+    def take_back(self, gdb: Gdb) -> None:
+        self._idle = gdb
+
+    def _start(self) -> None:
+        self._owned.callback(self._end)
+
+    def _end(self) -> None:
+        if self._idle:
+            self._idle.close()
+
+
 class GdbSession(Owned):
     """`with GdbSession(find_gdb(), machine.gdb_socket, elf, path) as gdb: gdb.connect()`.
 
-    Entering starts GDB and returns at once; GDB's own start (60 ms) runs beside QEMU's. `connect`
-    waits for both. Leaving detaches (the guest runs on) and ends GDB; should that fail, GDB is
-    killed.
+    Entering starts GDB and returns at once. `connect` waits for it and for QEMU. Leaving detaches
+    (the guest runs on) and ends GDB, or gives it back to `kept`; should that fail, GDB is killed.
+    more: files whose symbols are read beside those of `elf`.
     """
 
-    def __init__(self, gdb: Path, socket: Path, elf: Path, transcript: Path) -> None:
+    def __init__(
+        self,
+        gdb: Path,
+        socket: Path,
+        elf: Path,
+        transcript: Path,
+        *,
+        more: Sequence[Path] = (),
+        kept: KeptGdb | None = None,
+    ) -> None:
         super().__init__()
         self.elf, self.socket, self.transcript = elf, socket, transcript
-        self.argv = (str(gdb), "--nx", "-q", "--interpreter=mi2")
-        self._tokens = itertools.count(1)
-        self._results: dict[int, mi.Result] = {}
-        self._stops: deque[Stop] = deque()
-        self._text: list[str] = []
+        self._path, self._more, self._kept = gdb, tuple(more), kept
+        self._setup: list[tuple[int, str]] = []
         self._core_registers: dict[str, str] = {}
-        self._connected = self._running = False
+        self._left = False
 
     def __exit__(
         self,
@@ -99,18 +111,19 @@ class GdbSession(Owned):
 
     @property
     def pid(self) -> int:
-        return self._drain.pid
+        return self._gdb.pid
 
     def connect(self, deadline: Deadline | None = None) -> Stop:
         """Load the symbols and attach to the machine, which stops it; where it stands."""
         deadline = deadline or Deadline(SECONDS)
-        for token, cli in self._setup:
-            self._finish(token, cli, deadline)
+        for token, typed in self._setup:
+            self._finish(token, typed, deadline)
+        self._gdb.told = self._files
         self._note(f"# {self.socket} at the time")
         # The rest of the line is the name, quotes and all.
         target = f"-target-select remote {self.socket}"
         self.command(target, f"target remote {_REPLAY_SOCKET}", deadline)
-        self._connected = True
+        self._gdb.connected = True
         return self.wait_stop(deadline)
 
     def source(self, file: Path) -> str:
@@ -119,11 +132,11 @@ class GdbSession(Owned):
 
     def console(self, command: str, deadline: Deadline | None = None) -> str:
         """Any command as a person types it, and what it prints."""
-        before = len(self._text)
+        before = len(self._gdb.text)
         self.command(f"-interpreter-exec console {mi.quote(command)}", command, deadline)
-        text = "".join(self._text[before:])
-        self._answer(text.splitlines())
-        return text
+        said = "".join(self._gdb.text[before:])
+        self._answer(said.splitlines())
+        return said
 
     def console_moving(self, command: str, deadline: Deadline | None = None) -> str:
         """The same for a command that lets the target run and stops it again by itself (hw blame).
@@ -132,17 +145,17 @@ class GdbSession(Owned):
         fails after that, there is a second result.
         """
         deadline = deadline or Deadline(SECONDS)
-        before = len(self._text)
+        before = len(self._gdb.text)
         token = self._post(f"-interpreter-exec console {mi.quote(command)}")
         self._note(command)
         self._finish(token, command, deadline)
         self._finish(self._post("-gdb-show confirm"), command, deadline)
-        self._stops.clear()
-        if token in self._results:
+        self._gdb.stops.clear()
+        if self._gdb.has_result(token):
             self._finish(token, command, deadline)
-        text = "".join(self._text[before:])
-        self._answer(text.splitlines())
-        return text
+        said = "".join(self._gdb.text[before:])
+        self._answer(said.splitlines())
+        return said
 
     def breakpoint(
         self, location: str, temporary: bool = False, *, hit: int = 1, condition: str = ""
@@ -157,8 +170,8 @@ class GdbSession(Owned):
         )
         skip = f"-i {hit - 1} " if hit > 1 else ""
         command = f"-break-insert {once}{when}{skip}{mi.quote(location)}"
-        point = _tuple(self.command(command, f"{word} {location}{typed_when}")["bkpt"])
-        number = int(_text(point["number"]))
+        point = fields(self.command(command, f"{word} {location}{typed_when}")["bkpt"])
+        number = int(text(point["number"]))
         self._answer([f"{number} at {point.get('addr', '?')}"])
         if skip:
             self._note(f"ignore {number} {hit - 1}")
@@ -171,7 +184,7 @@ class GdbSession(Owned):
             f"-break-watch {option}{mi.quote(expression)}", f"{word} {expression}"
         )
         (point,) = results.values()
-        return int(_text(_tuple(point)["number"]))
+        return int(text(fields(point)["number"]))
 
     def delete(self, number: int) -> None:
         """Take a breakpoint or watchpoint away."""
@@ -179,13 +192,13 @@ class GdbSession(Owned):
 
     def stepi(self, deadline: Deadline) -> Stop:
         """One instruction."""
-        self._stops.clear()
+        self._gdb.stops.clear()
         self.command("-exec-step-instruction", "stepi", deadline)
         return self.wait_stop(deadline)
 
     def cont(self) -> None:
         """Let the guest run; returns at once. wait_stop says when it stands again."""
-        self._stops.clear()
+        self._gdb.stops.clear()
         self.command("-exec-continue", "continue")
 
     def interrupt(self) -> None:
@@ -194,7 +207,7 @@ class GdbSession(Owned):
 
     def wait_stop(self, deadline: Deadline) -> Stop:
         """The next stop of the target, in order; GdbTimeout when it runs on."""
-        stop = self._wait(self._next_stop, deadline, "the target did not stop")
+        stop = self._gdb.wait_stop(deadline)
         self._note(f"# stopped: {stop}")
         return stop
 
@@ -202,7 +215,7 @@ class GdbSession(Owned):
         """The value of an expression in the selected frame, as GDB prints it."""
         quoted = mi.quote(expression)
         results = self.command(f"-data-evaluate-expression {quoted}", f"print {expression}")
-        value = _text(results["value"])
+        value = text(results["value"])
         self._answer([value])
         return value
 
@@ -214,21 +227,21 @@ class GdbSession(Owned):
     def backtrace(self) -> list[GdbFrame]:
         """The stack as DWARF unwinds it, innermost first."""
         results = self.command("-stack-list-frames", "backtrace")
-        frames = [_frame(_tuple(frame)) for frame in _list(results["stack"])]
+        frames = [_frame(fields(frame)) for frame in items(results["stack"])]
         self._answer(f"#{f.level} {f.address:#x} {f.function or '??'}" for f in frames)
         return frames
 
     def registers(self) -> dict[str, int]:
         """x0 to x30, sp, pc and cpsr of the selected frame. Others: evaluate("$FAR_EL1")."""
         if not self._core_registers:
-            names = _list(self.command("-data-list-register-names")["register-names"])
-            numbered = ((str(n), _text(name)) for n, name in enumerate(names))
+            names = items(self.command("-data-list-register-names")["register-names"])
+            numbered = ((str(n), text(name)) for n, name in enumerate(names))
             self._core_registers = {n: s for n, s in numbered if _CORE_REGISTER.fullmatch(s)}
         wanted = " ".join(self._core_registers)
         results = self.command(f"-data-list-register-values x {wanted}", "info registers")
-        pairs = [_tuple(value) for value in _list(results["register-values"])]
+        pairs = [fields(value) for value in items(results["register-values"])]
         registers = {
-            self._core_registers[_text(p["number"])]: int(_text(p["value"]), 0) for p in pairs
+            self._core_registers[text(p["number"])]: int(text(p["value"]), 0) for p in pairs
         }
         self._answer(f"{name} {value:#x}" for name, value in registers.items())
         return registers
@@ -238,7 +251,7 @@ class GdbSession(Owned):
         at = mi.quote(str(address))
         results = self.command(f"-data-read-memory-bytes {at} {size}", f"x/{size}xb {address}")
         data = b"".join(
-            bytes.fromhex(_text(_tuple(block)["contents"])) for block in _list(results["memory"])
+            bytes.fromhex(text(fields(block)["contents"])) for block in items(results["memory"])
         )
         self._answer([data.hex(" ")])
         return data
@@ -258,129 +271,82 @@ class GdbSession(Owned):
         return self._finish(token, typed or command, deadline or Deadline(SECONDS))
 
     def close(self) -> None:
-        """Detach, so that the guest runs on, and quit. In any case GDB is gone and reaped."""
+        """Detach, so that the guest runs on, and quit. GDB is kept, or gone and reaped."""
         try:
             with suppress(GdbError):  # it is killed instead
-                self._leave(Deadline(_LEAVE_SECONDS))
+                self._leave(Deadline(LEAVE_SECONDS))
         finally:
             self._owned.close()
 
     def _start(self) -> None:
         self.transcript.parent.mkdir(parents=True, exist_ok=True)
         self._log = self._owned.enter_context(self.transcript.open("w", buffering=1))
-        self._output, self._stderr = Channel("gdb", _OUTPUT_LIMIT), Channel("stderr", _STDERR_LIMIT)
-        self._lines = Lines(self._output)
-        both, stderr = self._output.theirs.fileno(), self._stderr.theirs.fileno()
-        channels = [self._output, self._stderr]
-        self._drain = Drain(self.argv, channels, stdio=(both, both, stderr))
-        self._owned.callback(self._drain.close)
-        self._drain.start()
+        self._files = tuple((file, _stamp(file)) for file in (self.elf, *self._more))
+        if self._kept:
+            self._gdb = self._kept.lend(self._path, self._files, self.transcript)
+        else:
+            self._gdb = Gdb(self._path, self.transcript).__enter__()
+        self._owned.callback(self._part)
         self._set_up()
 
     def _set_up(self) -> None:
         """Give GDB its first commands while it still starts; connect() looks at the answers."""
-        self._note(_TRANSCRIPT_HEAD.format(gdb=self.argv[0], file=self.transcript.name))
-        typed = [*(f"set {setting}" for setting in _SETTINGS), f"file {self.elf}"]
-        for line in typed:
-            self._note(line)
-        load = f"-file-exec-and-symbols {mi.quote(str(self.elf))}"
-        commands = [*(f"-gdb-set {setting}" for setting in _SETTINGS), load]
+        self._note(_TRANSCRIPT_HEAD.format(gdb=self._path, file=self.transcript.name))
+        loads = {f"file {self.elf}": f"-file-exec-and-symbols {mi.quote(str(self.elf))}"}
+        for file in self._more:
+            add = f"add-symbol-file {file}"
+            loads[add] = f"-interpreter-exec console {mi.quote(add)}"
+        commands = {f"set {setting}": f"-gdb-set {setting}" for setting in _SETTINGS} | loads
+        for typed in commands:
+            self._note(typed)
+        if self._gdb.told == self._files:
+            return
         self._post("-gdb-set mi-async on")
-        self._setup = [(self._post(c), t) for c, t in zip(commands, typed, strict=True)]
+        self._setup = [(self._post(command), typed) for typed, command in commands.items()]
 
     def _leave(self, deadline: Deadline) -> None:
-        if self._log.closed:  # left already
+        if self._left:
             return
-        self._pull()
-        if self._connected and self._running:
-            self._finish(self._post("-exec-interrupt --all"), "interrupt", deadline)
-            self._wait(self._next_stop, deadline, "the target did not stop")
-        if self._connected:
+        self._gdb.pull()
+        if self._gdb.connected and self._gdb.running:
+            self._finish(self._gdb.post("-exec-interrupt --all"), "interrupt", deadline)
+            self._gdb.wait_stop(deadline)
+        if self._gdb.connected:
             self.command("-target-detach", "detach", deadline)
-        self._post("-gdb-exit")
-        self._drain.wait_done(deadline)
+        if self._kept and self._gdb.told:
+            self._give_back(self._kept, deadline)
+        else:
+            self._gdb.quit(deadline)
+
+    def _give_back(self, kept: KeptGdb, deadline: Deadline) -> None:
+        """As the next session wants it: no target, no breakpoint, nothing left to read."""
+        self._gdb.finish(self._gdb.post("-break-delete"), "delete", deadline)
+        self._gdb.connected = self._gdb.running = False
+        self._gdb.stops.clear()
+        self._gdb.text.clear()
+        kept.take_back(self._gdb)
+        self._left = True
+
+    def _part(self) -> None:
+        if not self._left:
+            self._gdb.close()
+        self._left = True
 
     def _post(self, command: str) -> int:
-        """Send a command; the token its result will carry."""
-        token = next(self._tokens)
-        try:
-            self._output.send(f"{token}{command}\n".encode(), Deadline(SECONDS))
-        except TimeoutError:
-            raise self._error(GdbTimeout, "GDB does not read its commands", command) from None
-        except OSError:
-            raise self._died(command) from None
-        return token
+        if self._left and self._kept:
+            raise GdbError("this session is over: its GDB may be another session's by now")
+        return self._gdb.post(command)
 
     def _finish(self, token: int, typed: str, deadline: Deadline) -> dict[str, mi.Value]:
-        """Wait for the result of a posted command."""
-        result = self._wait(
-            lambda: self._results.pop(token, None), deadline, "GDB gave no answer", typed
-        )
-        if result.kind == "error":
-            message = _text(result.results.get("msg", "(no message)"))
-            self._answer([f"error: {message}"])
-            raise self._error(GdbError, f"GDB refused: {message}", typed)
-        return result.results
-
-    def _wait(
-        self, look: Callable[[], _T | None], deadline: Deadline, problem: str, command: str = ""
-    ) -> _T:
-        """What `look` finds, looked for again after each line of GDB's."""
-        while True:
-            ended = self._output.ended
-            self._pull()
-            if (found := look()) is not None:
-                return found
-            if ended:
-                raise self._died(command)
-            if not self._lines.wait_more(deadline):
-                raise self._error(GdbTimeout, f"{problem} within {deadline.seconds:g} s", command)
-
-    def _next_stop(self) -> Stop | None:
-        if self._stops:
-            return self._stops.popleft()
-        return None if self._connected else Stop("exited", exited=True)
-
-    def _pull(self) -> None:
-        for line in self._lines.take():
-            try:
-                record = mi.parse(line.decode("utf-8", "surrogateescape"))
-            except mi.MiError:  # a library inside GDB that prints on its own
-                record = mi.Text("@", line.decode("utf-8", "replace") + "\n")
-            self._file(record)
-
-    def _file(self, record: mi.Record | None) -> None:
-        if isinstance(record, mi.Result) and record.token is not None:
-            self._results[record.token] = record
-        elif isinstance(record, mi.Text) and record.sign == "~":
-            self._text.append(record.text)
-        elif isinstance(record, mi.Async):
-            self._happened(record)
-
-    def _happened(self, event: mi.Async) -> None:
-        if event.kind == "running":
-            self._running = True
-        elif event.kind == "stopped":
-            self._running = False
-            self._stops.append(_stop(event.results))
-        elif event.kind == "thread-group-exited":
-            self._running = self._connected = False
-
-    def _died(self, command: str) -> GdbDied:
-        self._drain.wait_done(Deadline(_LEAVE_SECONDS))  # its pipe may be gone before it is
-        status = self._drain.exit_status
-        how = (
-            f"was killed by signal {-status}" if status and status < 0 else f"exited with {status}"
-        )
-        flood = " for flooding its output" if self._drain.flooded else ""
-        return self._error(GdbDied, f"GDB {how}{flood}", command or shlex.join(self.argv))
-
-    def _error(self, kind: type[_E], problem: str, command: str) -> _E:
-        said = self._stderr.after(0) or self._output.after(0)
-        return kind(problem, command=command, transcript=self.transcript, output=said)
+        try:
+            return self._gdb.finish(token, typed, deadline)
+        except GdbError as error:
+            self._answer([f"error: {error.problem}"])
+            raise
 
     def _note(self, line: str) -> None:
-        self._log.write(f"{line}\n")
+        if not self._log.closed:
+            self._log.write(f"{line}\n")
 
     def _answer(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -395,36 +361,11 @@ _TRANSCRIPT_HEAD = f"""\
 #     {{gdb}} --nx -x {{file}}"""
 
 
-def _text(value: mi.Value) -> str:
-    assert isinstance(value, str), value
-    return value
-
-
-def _tuple(value: mi.Value) -> dict[str, mi.Value]:
-    assert isinstance(value, dict), value
-    return value
-
-
-def _list(value: mi.Value) -> list[mi.Value]:
-    assert isinstance(value, list), value
-    return value
-
-
-def _function(frame: dict[str, mi.Value]) -> str | None:
-    name = _text(frame.get("func", "??"))
-    return None if name == "??" else name
+def _stamp(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_mtime_ns, status.st_size
 
 
 def _frame(frame: dict[str, mi.Value]) -> GdbFrame:
-    level, address = int(_text(frame["level"])), int(_text(frame["addr"]), 0)
-    return GdbFrame(level, address, _function(frame))
-
-
-def _stop(results: dict[str, mi.Value]) -> Stop:
-    reason = _text(results.get("reason", "connected"))
-    if reason.startswith("exited"):
-        return Stop(reason, exited=True)
-    frame = _tuple(results.get("frame", {}))
-    address = int(_text(frame["addr"]), 0) if "addr" in frame else None
-    name = results.get("signal-name")
-    return Stop(reason, _function(frame), address, _text(name) if name else None)
+    level, address = int(text(frame["level"])), int(text(frame["addr"]), 0)
+    return GdbFrame(level, address, function(frame))

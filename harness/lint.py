@@ -78,6 +78,7 @@ PYTHON = {
     "harness.fuzz": Row(3),
     "harness.golden": Row(3, pure=True),
     "harness.console": Row(4),
+    "harness.gdbchild": Row(4),
     "harness.qmp": Row(4),
     "harness.gdb": Row(5),
     "harness.judge": Row(5, pure=True),

@@ -68,11 +68,14 @@ def case(request: pytest.FixtureRequest) -> "Case":
 
 
 @pytest.fixture(scope="session")
-def walk(request: pytest.FixtureRequest) -> "Walk":
+def walk(request: pytest.FixtureRequest) -> "Iterator[Walk]":
     """Run a case; raises ScenarioFailed, whose text is the whole message."""
+    from harness.gdb import KeptGdb
     from harness.walk import Walker
 
-    return Walker(request.config.rootpath, exact=request.config.getoption("golden_exact"))
+    with KeptGdb() as kept:
+        exact = request.config.getoption("golden_exact")
+        yield Walker(request.config.rootpath, exact=exact, kept=kept)
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from typing import Any, Protocol
 from harness import log, rewind
 from harness.deadline import Deadline
 from harness.errors import GdbError
-from harness.gdb import GdbSession, Stop
+from harness.gdb import GdbSession
+from harness.gdbchild import Stop
 from harness.machine import Machine, MachineSpec
 from harness.owned import Owned
 from harness.symbols import build_id

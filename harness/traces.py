@@ -18,7 +18,8 @@ from pathlib import Path
 from harness import tools
 from harness.deadline import Deadline
 from harness.errors import GdbError, HarnessError
-from harness.gdb import GdbSession, Stop
+from harness.gdb import GdbSession
+from harness.gdbchild import Stop
 from harness.machine import Machine, MachineSpec
 from harness.walk import KERNEL
 

@@ -38,7 +38,7 @@ from harness.scenario import Case
 from harness.symbols import ImageSymbols, Symbols, build_id, programs
 
 if TYPE_CHECKING:
-    from harness.gdb import GdbSession
+    from harness.gdb import GdbSession, KeptGdb
 
 FAULT_HOOK = "debugger_fault_hook"
 BUILD = Path(os.environ.get("BUILD") or "build")
@@ -57,13 +57,16 @@ class Walker:
     """Walks cases of the checkout at `root`; the plugin's `walk` fixture is one of these.
 
     exact: compare every byte whatever the toolchain, so that `make golden` re-records.
+    kept: one GDB for all that is looked at; else each look starts its own.
     """
 
     root: Path
     exact: bool = False
+    kept: "KeptGdb | None" = None
 
     def __call__(self, case: Case) -> None:
-        run = Run(case, self.root / KERNEL, self.root / ARTIFACTS / case.full_id)
+        folder = self.root / ARTIFACTS / case.full_id
+        run = Run(case, self.root / KERNEL, folder, self.kept)
         run.clear()
         evidence = run.boot()
         names = ImageSymbols.of(run.kernel) if evidence.looks is not None else None
@@ -105,11 +108,12 @@ class GoldenDiffers(AssertionError):
 
 @dataclass(frozen=True)
 class Run:
-    """One boot of one case, with its folder."""
+    """One boot of one case, with its folder. kept: the GDB that looks, if one is kept."""
 
     case: Case
     kernel: Path
     folder: Path
+    kept: "KeptGdb | None" = None
 
     @cached_property
     def nonce(self) -> str:
@@ -198,10 +202,16 @@ class Run:
 
         assert machine.gdb_socket is not None
         transcript = self.folder / "gdb-transcript"
-        with GdbSession(tools.find_gdb(), machine.gdb_socket, self.kernel, transcript) as gdb:
+        session = GdbSession(
+            tools.find_gdb(),
+            machine.gdb_socket,
+            self.kernel,
+            transcript,
+            more=programs(self.kernel),
+            kept=self.kept,
+        )
+        with session as gdb:
             gdb.connect(deadline)
-            for program in programs(self.kernel):
-                gdb.console(f"add-symbol-file {program}", deadline)
             if looking:
                 gdb.breakpoint(FAULT_HOOK)
             if self.case.trigger == "gdb":

@@ -1,6 +1,7 @@
 """A real GDB on a tiny machine: every method once, and every way in which GDB can be lost."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.errors import GdbDied, GdbError, GdbTimeout
-from harness.gdb import GdbFrame, GdbSession
+from harness.gdb import GdbFrame, GdbSession, KeptGdb
 from harness.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 from harness.tests.gone import is_gone
@@ -46,10 +47,12 @@ def _machine(kernel: Path, workdir: Path) -> Machine:
     return Machine(MachineSpec(kernel, gdb=True, stopped=True), workdir)
 
 
-def _session(machine: Machine, gdb: Path | None = None) -> GdbSession:
+def _session(
+    machine: Machine, gdb: Path | None = None, *, kept: KeptGdb | None = None
+) -> GdbSession:
     assert machine.gdb_socket is not None
-    transcript = machine.workdir / "gdb.txt"
-    return GdbSession(gdb or find_gdb(), machine.gdb_socket, machine.spec.kernel, transcript)
+    transcript, kernel = machine.workdir / "gdb.txt", machine.spec.kernel
+    return GdbSession(gdb or find_gdb(), machine.gdb_socket, kernel, transcript, kept=kept)
 
 
 SLOW_QEMU = """#!/bin/sh
@@ -189,7 +192,7 @@ def test_gdb_killed(pair: Pair) -> None:
 
 
 def test_gdb_that_does_not_answer(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.gdb._LEAVE_SECONDS", 0.05)
+    monkeypatch.setattr("harness.gdb.LEAVE_SECONDS", 0.05)
     os.kill(pair.gdb.pid, signal.SIGSTOP)
     with pytest.raises(GdbTimeout, match=r"GDB gave no answer within 0.05 s"):
         pair.gdb.command("-list-features", deadline=Deadline(0.05))
@@ -292,3 +295,76 @@ OWNER = """
             print(gdb.pid, machine.pid, flush=True)
             gdb.wait_stop(Deadline(60))
 """
+
+
+# --- one GDB for several sessions ---------------------------------------------------------------
+
+
+def _hunt(kernel: Path, folder: Path, kept: KeptGdb | None) -> tuple[int, str]:
+    """A session with everything that could outlive it; which GDB it had, and its transcript."""
+    with _machine(kernel, folder) as machine:
+        with _session(machine, kept=kept) as gdb:
+            gdb.connect()
+            gdb.breakpoint("step", hit=2)
+            gdb.watch("*(long *)&counter")
+            gdb.cont()
+            while not gdb.wait_stop(soon()).exited:
+                gdb.backtrace()
+                gdb.registers()
+                gdb.cont()
+        assert machine.wait_end(soon()).serial.count(b"step") == 3
+        text = gdb.transcript.read_text().replace(str(machine.gdb_socket), "SOCKET")
+    return gdb.pid, re.sub(r"#   \d+ at |watch \d+|^ignore \d+", "N", text, flags=re.MULTILINE)
+
+
+def test_a_kept_gdb_is_like_a_new_one(kernels: Kernels, tmp_path: Path) -> None:
+    kernel = kernels("prints")
+    _, alone = _hunt(kernel, tmp_path / "alone", None)
+    with KeptGdb() as kept:
+        first, one = _hunt(kernel, tmp_path / "one", kept)
+        second, two = _hunt(kernel, tmp_path / "two", kept)
+    assert first == second
+    assert alone == one == two
+    assert not Path(f"/proc/{first}").exists()
+
+
+def test_a_kept_gdb_is_not_lent_for_another_image(kernels: Kernels, tmp_path: Path) -> None:
+    """The same path with other contents is another image, too."""
+    kernel = tmp_path / "kernel.elf"
+    with KeptGdb() as kept:
+        kernel.write_bytes(kernels("prints").read_bytes())
+        first, _ = _hunt(kernel, tmp_path / "one", kept)
+        kernel.write_bytes(kernels("prints").read_bytes() + b"\0")
+        second, _ = _hunt(kernel, tmp_path / "two", kept)
+        assert first != second
+        assert not Path(f"/proc/{first}").exists()
+
+
+def test_a_kept_gdb_that_was_killed_is_replaced(kernels: Kernels, tmp_path: Path) -> None:
+    kernel = kernels("prints")
+    with KeptGdb() as kept:
+        first, _ = _hunt(kernel, tmp_path / "one", kept)
+        pidfd = os.pidfd_open(first)
+        os.kill(first, signal.SIGKILL)
+        assert is_gone(pidfd)
+        second, _ = _hunt(kernel, tmp_path / "two", kept)
+    assert first != second
+
+
+def test_a_session_that_failed_does_not_give_its_gdb_back(kernels: Kernels, tmp_path: Path) -> None:
+    with KeptGdb() as kept, _machine(kernels("silent"), tmp_path) as machine:
+        with pytest.raises(KeyboardInterrupt), _session(machine, kept=kept) as gdb:
+            gdb.connect()
+            raise KeyboardInterrupt
+        assert not Path(f"/proc/{gdb.pid}").exists()
+
+
+def test_a_session_that_is_over_does_not_talk_to_the_next_ones_gdb(
+    kernels: Kernels, tmp_path: Path
+) -> None:
+    with KeptGdb() as kept, _machine(kernels("prints"), tmp_path) as machine:
+        with _session(machine, kept=kept) as gdb:
+            gdb.connect()
+        with pytest.raises(GdbError, match="this session is over"):
+            gdb.registers()
+        gdb.close()  # once more: nothing
