@@ -37,6 +37,7 @@ class Channel:
         self._log = bytearray()
         self._marks: list[tuple[float, int]] = []
         self._changed = threading.Condition()
+        self._reading = threading.Lock()
         self.flooded = False
         self.ended = False
 
@@ -78,14 +79,20 @@ class Channel:
         return self._ours.fileno()
 
     def fill(self) -> bool:
-        """Log what is there to read; False when there is nothing (any more). Drain thread only."""
-        try:
-            chunk = self._ours.recv(_CHUNK)
-        except (BlockingIOError, ConnectionResetError):
-            return False
-        if chunk:
-            self._append(chunk)
-        return bool(chunk)
+        """Log what is there to read; False when there is nothing (any more)."""
+        with self._reading:  # so that what is read first is logged first
+            try:
+                chunk = self._ours.recv(_CHUNK)
+            except (BlockingIOError, ConnectionResetError):
+                return False
+            if chunk:
+                self._append(chunk)
+            return bool(chunk)
+
+    def settle(self) -> None:
+        """Log all that the child has written so far: for a child that is known to stand still."""
+        while not self.flooded and self.fill():
+            pass
 
     def _append(self, chunk: bytes) -> None:
         now = time.monotonic()
@@ -278,6 +285,5 @@ class Drain:
 
     def _finish(self, channel: Channel) -> None:
         """The child is dead, so all it wrote is in the socket: take it, even without an EOF."""
-        while not channel.flooded and channel.fill():
-            pass
+        channel.settle()
         channel.finish()

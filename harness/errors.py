@@ -9,6 +9,7 @@
     │   ├── MachineSilent   the deadline passed; says what the machine was doing
     │   └── MachineFlooding a bounded channel ran over; QEMU was killed
     ├── QmpError            QEMU refused a QMP command, or gave no answer
+    ├── RspError            QEMU's GDB stub refused a packet, or gave no answer
     ├── GdbError            GDB refused a command
     │   ├── GdbDied         GDB is gone
     │   └── GdbTimeout      GDB gave no answer before the deadline
@@ -109,6 +110,13 @@ class QmpError(HarnessError):
     def __init__(self, command: str, *, error_class: str, desc: str) -> None:
         super().__init__(f"QMP {command}: {error_class}: {desc}")
         self.command, self.error_class, self.desc = command, error_class, desc
+
+
+class RspError(HarnessError):
+    """QEMU's GDB stub refused a packet of ours, or is gone."""
+
+    def __init__(self, packet: str, problem: str) -> None:
+        super().__init__(f"GDB stub, {packet[:40]}: {problem}")
 
 
 class GdbError(HarnessError):

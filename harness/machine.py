@@ -130,6 +130,11 @@ class Machine(Owned):
     def serial(self) -> bytes:
         return self._serial.after(0)
 
+    def settled_serial(self) -> bytes:
+        """The same, for a machine that stands still: every byte that it has printed."""
+        self._serial.settle()
+        return self.serial
+
     @property
     def stderr(self) -> bytes:
         """What QEMU itself said, on either of its own streams."""

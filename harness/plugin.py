@@ -2,6 +2,7 @@
 
     case    a test that takes it runs once per trigger and per control of its module's SCENARIOS
     walk    the fixture that runs a case (walk.py) and fails the test when it is not as it should be
+    warm    the fixture that boots from snapshots (warm.py), for sweeps; --warm: for cases, too
     gdb     the fixture that opens a boot for a test's own script in GDB (session.py)
 
 A module that holds something else than cases against goldens names their files in GOLDENS.
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from harness.scenario import Case, Scenario, Walk
     from harness.session import Open
+    from harness.warm import WarmPool
 
 CASE = "case"
 GOLDENS = "GOLDENS"  # of a module: goldens that no case writes
@@ -40,6 +42,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--golden-exact",
         action="store_true",
         help="compare every byte with the goldens, whatever the toolchain",
+    )
+    group.addoption(
+        "--warm",
+        action="store_true",
+        help="boot from snapshots of living machines where nobody looks or types (faster)",
     )
     group.addoption(
         "--golden-orphans",
@@ -73,9 +80,19 @@ def walk(request: pytest.FixtureRequest) -> "Iterator[Walk]":
     from harness.gdb import KeptGdb
     from harness.walk import Walker
 
+    option = request.config.getoption
     with KeptGdb() as kept:
-        exact = request.config.getoption("golden_exact")
-        yield Walker(request.config.rootpath, exact=exact, kept=kept)
+        warm = request.getfixturevalue("warm") if option("warm") else None
+        yield Walker(request.config.rootpath, exact=option("golden_exact"), kept=kept, warm=warm)
+
+
+@pytest.fixture(scope="session")
+def warm() -> "Iterator[WarmPool]":
+    """Living machines that boot from a snapshot: warm.boot(MachineSpec(…), Deadline(…))."""
+    from harness.warm import WarmPool
+
+    with WarmPool() as pool:
+        yield pool
 
 
 @pytest.fixture

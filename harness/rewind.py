@@ -71,7 +71,10 @@ def _moded(spec: MachineSpec, folder: Path, mode: str) -> MachineSpec:
 
 def snapshot_drive(disk: Path) -> tuple[str, ...]:
     """QEMU's arguments for a drive that no device uses: a place for snapshots."""
-    return ("-drive", f"if=none,format=qcow2,file={disk},id=snapshots,node-name=snapshots-node")
+    return (
+        "-drive",
+        f"if=none,format=qcow2,cache=unsafe,file={disk},id=snapshots,node-name=snapshots-node",
+    )
 
 
 def write_qcow2(path: Path) -> None:

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Literal, Protocol, get_args
 
-from harness.log import VERDICTS, parse_line, verdict_text
+from harness.log import NO_END, VERDICTS, parse_line, verdict_text
 
 Trigger = Literal["boot", "serial", "gdb"]
 
@@ -183,6 +183,12 @@ class Case:
     def aborts(self) -> int | None:
         """None for a control: what an unprotected machine does on its way is not promised."""
         return None if self.control else self.scenario.aborts
+
+    @property
+    def can_be_warm(self) -> bool:
+        """Nobody types or looks, and it comes to its end: then a snapshot serves as well."""
+        alone = self.trigger == "boot" and not self.looks
+        return alone and bool(self.scenario.icount) and self.verdict != NO_END
 
     @property
     def looks(self) -> bool:

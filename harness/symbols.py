@@ -40,6 +40,13 @@ class Symbols:
         """The same for a return address: a call may be the last instruction of its function."""
         return self._name(address - 1, address)
 
+    def address(self, name: str) -> int:
+        """Where a function begins; KeyError when there is none of that name."""
+        try:
+            return self.starts[self.names.index(name)]
+        except ValueError:
+            raise KeyError(name) from None
+
     def _name(self, inside: int, address: int) -> str:
         index = bisect_right(self.starts, inside) - 1
         if index < 0 or inside >= self.end:

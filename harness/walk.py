@@ -9,6 +9,7 @@ The case's folder, build/artifacts/<family>.<case>/, always gets
     capsule.json     the image's build-id and the whole boot: see capsule.py
     reopen           the one line that brings it back in GDB, at its fault
     gdb-transcript   registers        when GDB looked
+    not-warm         why a case that was to be a warm one (warm.py) was booted cold
 
 and after a failure also golden.diff and qemu-int.log; when GDB had not looked, the case is booted
 once more for transcript and registers. A success removes qemu-int.log: its count stands in
@@ -33,12 +34,13 @@ from harness.errors import GdbError, HarnessError, KernelNotBuilt, ToolMissing
 from harness.failure import Failure, ScenarioFailed, reopen
 from harness.judge import Build, Evidence, Judgement, Look, judge
 from harness.log import parse_line
-from harness.machine import Machine, check_kernel
+from harness.machine import Machine, MachineSpec, check_kernel
 from harness.scenario import Case
 from harness.symbols import ImageSymbols, Symbols, build_id, programs
 
 if TYPE_CHECKING:
     from harness.gdb import GdbSession, KeptGdb
+    from harness.warm import WarmBoot, WarmPool
 
 FAULT_HOOK = "debugger_fault_hook"
 BUILD = Path(os.environ.get("BUILD") or "build")
@@ -48,7 +50,7 @@ GOLDEN = Path("golden")
 
 _LOOK_SECONDS = 10.0  # of the second boot of a failure that GDB had not looked at
 _KEPT = ("command", "serial.log", "canonical.log", "reopen", capsule.FILE)
-_EVIDENCE = ("golden.diff", "qemu-int.log", "gdb-transcript", "registers")
+_EVIDENCE = ("golden.diff", "qemu-int.log", "gdb-transcript", "registers", "not-warm")
 _HOLDING = rb"\[lab\] holding [^\n]*\n"
 
 
@@ -58,15 +60,17 @@ class Walker:
 
     exact: compare every byte whatever the toolchain, so that `make golden` re-records.
     kept: one GDB for all that is looked at; else each look starts its own.
+    warm: living machines, for the cases that can be warm; else each case starts its own.
     """
 
     root: Path
     exact: bool = False
     kept: "KeptGdb | None" = None
+    warm: "WarmPool | None" = None
 
     def __call__(self, case: Case) -> None:
         folder = self.root / ARTIFACTS / case.full_id
-        run = Run(case, self.root / KERNEL, folder, self.kept)
+        run = Run(case, self.root / KERNEL, folder, self.kept, self.warm)
         run.clear()
         evidence = run.boot()
         names = ImageSymbols.of(run.kernel) if evidence.looks is not None else None
@@ -108,12 +112,13 @@ class GoldenDiffers(AssertionError):
 
 @dataclass(frozen=True)
 class Run:
-    """One boot of one case, with its folder. kept: the GDB that looks, if one is kept."""
+    """One boot of one case, with its folder. kept, warm: as of Walker."""
 
     case: Case
     kernel: Path
     folder: Path
     kept: "KeptGdb | None" = None
+    warm: "WarmPool | None" = None
 
     @cached_property
     def nonce(self) -> str:
@@ -142,6 +147,9 @@ class Run:
         spec = self.capsule.spec(self.kernel, gdb=self._through_gdb)
         machine = Machine(spec, self.folder, symbolise=self.name)
         self._write("command", join(machine.command) + "\n")
+        if self.warm and self.case.can_be_warm and (boot := self._boot_warm(self.warm, spec)):
+            machine.int_log.write_bytes(boot.int_log)
+            return Evidence(boot.serial, boot.int_log, self.nonce)
         looks, error = None, None
         try:
             with machine:
@@ -151,6 +159,14 @@ class Run:
         except HarnessError as problem:
             error = problem
         return Evidence(machine.serial, _read(machine.int_log), self.nonce, looks, error)
+
+    def _boot_warm(self, pool: "WarmPool", spec: MachineSpec) -> "WarmBoot | None":
+        """None on any doubt: then a cold boot decides, and `not-warm` says what the doubt was."""
+        try:
+            return pool.boot(spec, Deadline(self.case.scenario.budget))
+        except HarnessError as doubt:
+            self._write("not-warm", f"{doubt}\n")
+            return None
 
     def file(self, evidence: Evidence, judgement: Judgement) -> None:
         """Leave in the folder what a reader of this result needs."""

@@ -1,0 +1,264 @@
+"""Warm boots: that nothing of one is in the next, and that any doubt ends in a cold one.
+
+The whole catalogue, cold against warm, is scenarios/test_warm.py.
+"""
+
+import os
+import shutil
+import signal
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.deadline import Deadline
+from harness.errors import HarnessError, RspError
+from harness.judge import Evidence
+from harness.machine import MachineSpec
+from harness.rsp import Rsp
+from harness.scenario import Case, Scenario
+from harness.symbols import Symbols
+from harness.tests.test_machine import ROOT
+from harness.walk import KERNEL, Run
+from harness.warm import RAM_BASE, ROOM, BootArgs, Fingerprint, NotWarm, Snapshot, Warm, WarmPool
+
+IMAGE = ROOT / KERNEL
+SPEC = MachineSpec(IMAGE, "lab=stack.recurse nonce=1", memory_mib=32)
+LINE = "lab=stack.watermark depth=3 nonce=1"
+
+
+def soon() -> Deadline:
+    return Deadline(20)
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Warm]:
+    with Warm(SPEC) as warm:
+        yield warm
+
+
+# --- one boot after another --------------------------------------------------------------------
+
+
+def test_the_same_line_prints_the_same_bytes(warm: Warm) -> None:
+    boots = {warm.boot(line, soon()) for line in [LINE, SPEC.append] * 5}
+    assert len(boots) == 2
+    assert {boot.serial.rpartition(b"[end] ")[2] for boot in boots} == {
+        b"ok\n",
+        b"caught by=guard-page\n",
+    }
+
+
+def test_every_byte_of_ram_is_the_snapshots(tmp_path: Path) -> None:
+    """After a boot that wrote all over the place, RAM is as it was when it was saved."""
+
+    def ram(snapshot: Snapshot, name: str) -> bytes:
+        file = tmp_path / name
+        where = {"val": RAM_BASE, "size": SPEC.memory_mib << 20}
+        snapshot.machine.qmp.execute("pmemsave", soon(), filename=str(file), **where)
+        return file.read_bytes()
+
+    with Snapshot(SPEC) as snapshot:
+        snapshot.run_to(Symbols.from_elf(IMAGE).address("boot_main"), soon())
+        snapshot.save(soon())
+        saved = ram(snapshot, "saved")
+        snapshot.again({}, soon())
+        used = ram(snapshot, "used")
+        snapshot.load(soon())
+        assert saved != used
+        assert ram(snapshot, "again") == saved
+
+
+def test_another_stop_than_the_power_off_is_no_boot() -> None:
+    with Warm(SPEC) as warm:
+        warm.stub.stop_at(Symbols.from_elf(IMAGE).address("recurse"), soon())
+        with pytest.raises(NotWarm, match="expected the power-off, but the machine is debug"):
+            warm.boot(SPEC.append, soon())
+
+
+def test_a_poke_that_does_not_take_is_no_boot() -> None:
+    with Warm(SPEC) as warm, pytest.raises(RspError, match="written there is not there"):
+        warm.again({0x7000_0000: b"poke"}, soon(), physical=True)  # 32 MiB of RAM end before
+
+
+def test_all_that_was_printed_is_there(warm: Warm) -> None:
+    """Also what is printed behind the last line that anybody waits for."""
+    assert warm.boot(LINE, soon()).serial.endswith(b"[end] ok\n")
+    assert warm.boot("lab=nope nonce=1", soon()).serial.count(b"[end] bad-args") == 1
+
+
+# --- any line ----------------------------------------------------------------------------------
+
+
+def tree(line: str) -> bytes:
+    """As much of a device tree as BootArgs looks at."""
+    value = line.encode() + b"\0"
+    padded = value + b"\0" * (-len(value) % 4)
+    return b"head" + struct.pack(">III", 3, len(value), 0x51) + padded + struct.pack(">I", 9)
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=ROOM))
+def test_the_tree_is_as_if_made_for_the_line(line: str) -> None:
+    made = tree("~" * ROOM)
+    args = BootArgs(made, "~" * ROOM)
+    poked = bytearray(made)
+    poked[args.offset : args.offset + len(args.holding(line))] = args.holding(line)
+    assert len(poked) == len(made)
+    alone = tree(line)
+    assert poked[: len(alone) - 4] == alone[:-4]
+    rest = struct.unpack(f">{(len(poked) - len(alone)) // 4}I", poked[len(alone) - 4 : -4])
+    assert set(rest) <= {4}  # FDT_NOP
+    assert poked[-4:] == alone[-4:]
+
+
+def test_a_line_that_does_not_fit_is_refused() -> None:
+    args = BootArgs(tree("~" * 8), "~" * 8)
+    assert args.holding("a" * 11)
+    with pytest.raises(NotWarm, match="a boot line of 12 bytes; a warm one has 11"):
+        args.holding("a" * 12)
+
+
+@pytest.mark.parametrize("other", [b"", b"no tree", tree("~~~~")[8:], tree("~~~~~")])
+def test_a_tree_without_the_line_is_refused(other: bytes) -> None:
+    with pytest.raises(NotWarm, match="device tree's bootargs"):
+        BootArgs(other, "~~~~")
+
+
+def test_the_kernel_still_refuses_a_line_that_is_too_long(warm: Warm) -> None:
+    boot = warm.boot(f"lab=stack.recurse {'x' * 1020}", soon())
+    assert b"[end] bad-args why=too-long" in boot.serial
+
+
+# --- any doubt ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pool() -> Iterator[WarmPool]:
+    with WarmPool() as pool:
+        yield pool
+
+
+def test_another_image_is_another_machine(pool: WarmPool, tmp_path: Path) -> None:
+    """The same path, rebuilt: its stamp is enough, whatever its build-id says."""
+    kernel = tmp_path / "kernel.elf"
+    shutil.copy(IMAGE, kernel)
+    spec = replace(SPEC, kernel=kernel)
+    pool.boot(spec, soon())
+    before = Fingerprint.of(spec)
+    os.utime(kernel, ns=(1, 1))
+    assert Fingerprint.of(spec) != before
+    assert pool.boot(spec, soon()).serial
+    assert len(list(pool)) == 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"cpu": "max"}, {"memory_mib": 64}, {"cpus": 2}, {"icount": "shift=1,sleep=off"}]
+)
+def test_another_machine_is_another_machine(change: dict[str, object]) -> None:
+    assert Fingerprint.of(replace(SPEC, **change)) != Fingerprint.of(SPEC)  # type: ignore[arg-type]
+
+
+def test_the_boot_line_is_not_what_a_machine_is() -> None:
+    assert Fingerprint.of(replace(SPEC, append="lab=list")) == Fingerprint.of(SPEC)
+
+
+def test_another_qemu_is_another_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = Fingerprint.of(SPEC)
+    other = tmp_path / "qemu-system-aarch64"
+    other.symlink_to(before.qemu[0])
+    monkeypatch.setenv("HIGHWATER_QEMU", str(other))
+    assert Fingerprint.of(SPEC) != before
+
+
+@pytest.mark.parametrize("change", [{"icount": None}, {"initrd": Path("x")}])
+def test_what_is_never_warm(change: dict[str, object]) -> None:
+    with pytest.raises(NotWarm, match="starts cold"):
+        Warm(replace(SPEC, **change))  # type: ignore[arg-type]
+
+
+def test_a_machine_that_was_killed_is_replaced(pool: WarmPool) -> None:
+    boot = pool.boot(SPEC, soon())
+    (warm,) = pool
+    os.kill(warm.machine.pid, signal.SIGKILL)
+    with pytest.raises(HarnessError):
+        pool.boot(SPEC, soon())
+    assert list(pool) == []
+    assert pool.boot(SPEC, soon()) == boot
+
+
+def test_a_boot_that_does_not_end_ends_the_machine(pool: WarmPool) -> None:
+    with pytest.raises(RspError, match=r"no answer within 0.5 s"):
+        pool.boot(replace(SPEC, append="lab=stack.recurse hold=gdb watchdog=600000"), Deadline(0.5))
+    assert list(pool) == []
+
+
+def test_a_worn_machine_is_replaced(pool: WarmPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.warm.MOST_BOOTS", 2)
+    boots = {pool.boot(SPEC, soon()) for _ in range(5)}
+    (warm,) = pool
+    assert (len(boots), warm.boots) == (1, 1)
+
+
+def test_only_the_last_few_live(pool: WarmPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.warm.KEPT", 2)
+    for mib in (32, 48, 64):
+        pool.boot(replace(SPEC, memory_mib=mib), soon())
+    assert [warm.spec.memory_mib for warm in pool] == [48, 64]
+
+
+def test_nothing_is_left_of_it() -> None:
+    with Warm(SPEC) as warm:
+        folder = warm.machine.workdir
+        assert [file.name for file in folder.iterdir() if file.suffix == ".qcow2"] == []
+        pid = warm.machine.pid
+    assert not folder.exists()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_nobody_at_the_other_end(tmp_path: Path) -> None:
+    with pytest.raises(RspError, match="nobody is there"), Rsp(tmp_path / "socket"):
+        pass
+
+
+# --- a case ------------------------------------------------------------------------------------
+
+ROW = Scenario("stack.watermark", "ok", "depth=3", uncontrolled="it is warm.py that is under test")
+
+
+class Doubtful(WarmPool):
+    def boot(self, spec: MachineSpec, deadline: Deadline) -> None:  # type: ignore[override]
+        raise NotWarm("something is not as it should be")
+
+
+def run(pool: WarmPool, folder: Path) -> Evidence:
+    case = Run(Case(ROW), IMAGE, folder, warm=pool)
+    case.clear()
+    return case.boot()
+
+
+def test_a_case_is_warm(pool: WarmPool, tmp_path: Path) -> None:
+    evidence = run(pool, tmp_path)
+    assert evidence.serial.endswith(b"[end] ok\n")
+    (warm,) = pool
+    assert warm.boots == 1
+
+
+def test_a_case_in_doubt_is_cold(tmp_path: Path) -> None:
+    with Doubtful() as pool:
+        evidence = run(pool, tmp_path)
+    assert evidence.serial.endswith(b"[end] ok\n")
+    assert "not as it should be" in (tmp_path / "not-warm").read_text()
+
+
+@pytest.mark.parametrize(
+    ("trigger", "change"),
+    [("serial", {}), ("gdb", {}), ("boot", {"gdb_view": True}), ("boot", {"icount": None})],
+)
+def test_a_case_that_somebody_touches_is_cold(trigger: str, change: dict[str, object]) -> None:
+    assert Case(ROW).can_be_warm
+    row = replace(ROW, triggers=(trigger,), **change)  # type: ignore[arg-type]
+    assert not Case(row, trigger).can_be_warm  # type: ignore[arg-type]
