@@ -58,7 +58,7 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: build demo test fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs spawn-chains lint format setup clean help
+.PHONY: bench build demo test fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs spawn-chains lint format setup clean help
 
 build: kernel ## the kernel image, build/kernel.elf (the default)
 
@@ -86,6 +86,14 @@ debug_options = $(if $(REVERSE),--reverse) $(if $(TUI),--tui)
 # Not built first: the image must be the one that failed.
 replay: ## a failed scenario in GDB, at its fault: make replay CAPSULE=build/artifacts/…
 	@$(PYTHON) -m harness.cli replay "$$CAPSULE"
+
+bench: build $(BUILD)/floor.elf ## what a scenario costs beside QEMU's floor; build/bench.json [ROUNDS=… PART=…]
+	@$(PYTHON) -m harness.bench $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(PART),--only '$(PART)')
+
+# The least that QEMU can be asked to do: the measure of all the rest.
+$(BUILD)/floor.elf: harness/tests/machines/floor.S
+	@mkdir -p $(@D)
+	@$(CC) -nostdlib -static -Wl,-Ttext=0x40200000,-z,max-page-size=4096,--build-id=none -o $@ $<
 
 stack-report: build ## how deep each stack can get: text, build/stack-report.{json,html} [OLD=….json]
 	@$(PYTHON) -m harness.stackreport --elf $(BUILD)/kernel.elf --notes kernel/stack-notes.toml \

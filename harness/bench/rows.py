@@ -1,0 +1,105 @@
+"""What is measured: one run of each is a call. What a run needs besides QEMU is ready before it."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from harness import tools
+from harness.bench.measure import Row, Run
+from harness.deadline import Deadline
+from harness.gdb import GdbSession, KeptGdb
+from harness.machine import Machine, MachineSpec
+from harness.symbols import Symbols, programs
+from harness.walk import FAULT_HOOK, KERNEL
+from harness.warm import Snapshot, Warm
+
+LAB = "lab=stack.recurse nonce=0"
+SWEPT = "lab=inject.once op=thread nonce=0"  # what a sweep runs: from the lab on, little is printed
+SWEPT_MIB = 32  # to load a snapshot costs by the MiB
+CPUS = (1, 2, 4, 8, 64, 256)
+FLOOR = "floor"
+SECONDS = 60.0
+
+
+@contextmanager
+def one_scenario(floor: Path, root: Path, folder: Path) -> Iterator[list[Row]]:
+    """The floor, and one scenario by every way that the harness has."""
+    kernel = root / KERNEL
+    with ExitStack() as living:
+        kept = living.enter_context(KeptGdb())
+        warm = living.enter_context(Warm(MachineSpec(kernel)))
+        yield [
+            Row(FLOOR, bare(MachineSpec(floor))),
+            Row("the kernel by hand", bare(MachineSpec(kernel, LAB)), FLOOR),
+            Row("cold, machine only", lambda: boot(MachineSpec(kernel, LAB), folder), FLOOR, 1.3),
+            Row("cold, GDB looks", lambda: look(kernel, folder, kept), FLOOR, 3.5),
+            Row("cold, a GDB of its own", lambda: look(kernel, folder, None), FLOOR),
+            Row("warm, any boot line", lambda: warm.boot(LAB, Deadline(SECONDS)), FLOOR),
+            Row("warm, a sweep's step", living.enter_context(swept(kernel)), FLOOR, 0.3),
+        ]
+
+
+def many_cpus(floor: Path, root: Path, folder: Path) -> Iterator[Row]:
+    """1 to 256 CPUs up and reported, beside a floor with as many."""
+    for cpus in CPUS:
+        name, target = f"{FLOOR}, {cpus} CPUs", 2.0 if cpus == CPUS[-1] else None
+        yield Row(name, bare(MachineSpec(floor, cpus=cpus)))
+        spec = MachineSpec(root / KERNEL, "lab=boot.smp nonce=0", cpus=cpus)
+        yield Row(f"boot.smp, {cpus} CPUs", boots(spec, folder), name, target)
+
+
+def bare(spec: MachineSpec) -> Run:
+    """QEMU and nothing else: no channel, no log of exceptions, nobody who reads."""
+    argv = [str(tools.find_qemu()), *spec.arguments(), "-serial", "null"]
+
+    def run() -> None:
+        quiet = subprocess.DEVNULL
+        subprocess.run(argv, stdin=quiet, stdout=quiet, stderr=quiet, check=True)
+
+    return run
+
+
+def boots(spec: MachineSpec, folder: Path) -> Run:
+    return lambda: boot(spec, folder)
+
+
+def boot(spec: MachineSpec, folder: Path) -> None:
+    with Machine(spec, folder) as machine:
+        machine.wait_end(Deadline(SECONDS))
+
+
+def look(kernel: Path, folder: Path, kept: KeptGdb | None) -> None:
+    """As walk.py does: to the fault, its backtrace and registers, to the end."""
+    deadline = Deadline(SECONDS)
+    with Machine(MachineSpec(kernel, LAB, gdb=True, stopped=True), folder) as machine:
+        assert machine.gdb_socket is not None
+        session = GdbSession(
+            tools.find_gdb(),
+            machine.gdb_socket,
+            kernel,
+            folder / "gdb-transcript",
+            more=programs(kernel),
+            kept=kept,
+        )
+        with session as gdb:
+            gdb.connect(deadline)
+            gdb.breakpoint(FAULT_HOOK)
+            gdb.cont()
+            gdb.wait_stop(deadline)
+            gdb.backtrace()
+            gdb.registers()
+            gdb.cont()
+            gdb.wait_stop(deadline)
+        machine.wait_end(deadline)
+
+
+@contextmanager
+def swept(kernel: Path) -> Iterator[Run]:
+    """One step of a sweep: from the lab's entry to the power-off, a word changed on the way in."""
+    with Snapshot(MachineSpec(kernel, SWEPT, memory_mib=SWEPT_MIB)) as snapshot:
+        entry = Symbols.from_elf(kernel).address("lab_inject_once")
+        snapshot.run_to(entry, Deadline(SECONDS))
+        word = snapshot.stub.read(entry, 4, Deadline(SECONDS))
+        snapshot.save(Deadline(SECONDS))
+        yield lambda: snapshot.again({entry: word}, Deadline(SECONDS))
