@@ -51,6 +51,9 @@ GOLDEN = Path("golden")
 _LOOK_SECONDS = 10.0  # of the second boot of a failure that GDB had not looked at
 _KEPT = ("command", "serial.log", "canonical.log", "reopen", capsule.FILE)
 _EVIDENCE = ("golden.diff", "qemu-int.log", "gdb-transcript", "registers", "not-warm")
+# Where the CPU has PAN, GDB cannot read the stack of EL0 either. If it cannot read the code, too,
+# it goes by x30, and gets one frame further.
+HAS_PAN = "max"
 _HOLDING = rb"\[lab\] holding [^\n]*\n"
 
 
@@ -214,7 +217,7 @@ class Run:
         self, machine: Machine, deadline: Deadline, *, looking: bool
     ) -> tuple[Look, ...] | None:
         """The machine stands at its first instruction: set breakpoints, let it run to its end."""
-        from harness.gdb import GdbSession
+        from harness.gdb import ONLY_LOOKING, GdbSession
 
         assert machine.gdb_socket is not None
         transcript = self.folder / "gdb-transcript"
@@ -224,6 +227,7 @@ class Run:
             self.kernel,
             transcript,
             more=programs(self.kernel),
+            settings=() if self.case.scenario.cpu.startswith(HAS_PAN) else ONLY_LOOKING,
             kept=self.kept,
         )
         with session as gdb:

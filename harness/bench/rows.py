@@ -8,7 +8,7 @@ from pathlib import Path
 from harness import tools
 from harness.bench.measure import Row, Run
 from harness.deadline import Deadline
-from harness.gdb import GdbSession, KeptGdb
+from harness.gdb import ONLY_LOOKING, GdbSession, KeptGdb
 from harness.machine import Machine, MachineSpec
 from harness.symbols import Symbols, programs
 from harness.walk import FAULT_HOOK, KERNEL
@@ -80,6 +80,7 @@ def look(kernel: Path, folder: Path, kept: KeptGdb | None) -> None:
             kernel,
             folder / "gdb-transcript",
             more=programs(kernel),
+            settings=ONLY_LOOKING,
             kept=kept,
         )
         with session as gdb:
