@@ -21,12 +21,14 @@ from harness.tools import find_setpriv
 BLOCK = 512  # what sh's ulimit -f counts in
 
 # $0 is the owner's pid, $@ the real command line.
-_SCRIPT = '[ "$PPID" = "$0" ] || exit 125; ulimit -f {blocks} && exec "$@"'
+_SCRIPT = '[ "$PPID" = "$0" ] || exit 125; ulimit -f {blocks} && ulimit -S -t {cpu} && exec "$@"'
 
 
-def owned(argv: Sequence[str], *, owner: int, file_limit: int) -> list[str]:
-    """argv, wrapped so that it dies with `owner` and writes no file beyond `file_limit` bytes."""
-    script = _SCRIPT.format(blocks=file_limit // BLOCK)
+def owned(argv: Sequence[str], *, owner: int, file_limit: int, cpu_limit: int | None) -> list[str]:
+    """argv, wrapped so that it dies with `owner`, writes no file beyond `file_limit` bytes, and
+    gets SIGXCPU after `cpu_limit` seconds of CPU time.
+    """
+    script = _SCRIPT.format(blocks=file_limit // BLOCK, cpu=cpu_limit or "unlimited")
     kill_with_owner = [str(find_setpriv()), "--pdeathsig", "KILL", "--"]
     return [*kill_with_owner, "/bin/sh", "-c", script, str(owner), *argv]
 
@@ -39,12 +41,13 @@ def spawn(
     stderr: int,
     pass_fds: Sequence[int],
     file_limit: int,
+    cpu_limit: int | None,
 ) -> subprocess.Popen[bytes]:
     """Start argv, owned by the calling thread; in a session of its own, so that Ctrl-C is ours
     alone.
     """
     return subprocess.Popen(
-        owned(argv, owner=os.getpid(), file_limit=file_limit),
+        owned(argv, owner=os.getpid(), file_limit=file_limit, cpu_limit=cpu_limit),
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

@@ -146,9 +146,11 @@ class Drain:
         stdio: tuple[int, int, int],
         pass_fds: Sequence[int] = (),
         file_limit: int = 64 * MIB,
+        cpu_limit: int | None = None,
     ) -> None:
         self.argv, self.channels = tuple(argv), tuple(channels)
-        self._stdio, self._pass_fds, self._file_limit = stdio, tuple(pass_fds), file_limit
+        self._stdio, self._pass_fds = stdio, tuple(pass_fds)
+        self._file_limit, self._cpu_limit = file_limit, cpu_limit
         self._child: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
         self._doomed = False
@@ -238,6 +240,7 @@ class Drain:
             stderr=stderr,
             pass_fds=self._pass_fds,
             file_limit=self._file_limit,
+            cpu_limit=self._cpu_limit,
         )
         for channel in self.channels:
             channel.theirs.close()

@@ -96,6 +96,7 @@ class Machine(Owned):
     """`with Machine(spec, workdir) as machine: ending = machine.wait_end(Deadline(10))`.
 
     command: what a person pastes to see the same on a terminal; argv: what was really run.
+    cpu_limit: seconds of CPU time that QEMU gets: the same whatever else the host is doing.
     symbolise: turns a program counter into a name, for the message of MachineSilent.
     """
 
@@ -109,6 +110,7 @@ class Machine(Owned):
         *,
         serial_limit: int = SERIAL_LIMIT,
         int_log_limit: int = INT_LOG_LIMIT,
+        cpu_limit: int | None = None,
         symbolise: Symbolise = hex,
     ) -> None:
         super().__init__()
@@ -120,7 +122,7 @@ class Machine(Owned):
         self.command = (*self._base, "-serial", "stdio")
         self.argv: tuple[str, ...] = ()
         self._serial_limit, self._int_log_limit = serial_limit, int_log_limit // BLOCK * BLOCK
-        self._symbolise = symbolise
+        self._cpu_limit, self._symbolise = cpu_limit, symbolise
 
     @property
     def pid(self) -> int:
@@ -179,6 +181,7 @@ class Machine(Owned):
             stdio=(subprocess.DEVNULL, self._stderr.theirs.fileno(), self._stderr.theirs.fileno()),
             pass_fds=[*fds, *([listener.fileno()] if listener else [])],
             file_limit=self._int_log_limit,
+            cpu_limit=self._cpu_limit,
         )
         self._owned.callback(self._drain.close)
         self._drain.start()
@@ -210,6 +213,9 @@ class Machine(Owned):
             return self._flooding(flooded.name, flooded.limit)
         if self._int_log_is_full():
             return self._flooding(str(self.int_log), self._int_log_limit)
+        if status == -signal.SIGXCPU:
+            used = f"{self._cpu_limit} s of CPU time are used up"
+            return self._error(MachineSilent, f"the machine did not end: {used}")
         if status:
             return self._error(MachineDied, f"QEMU {_ended_how(status)}")
         if b"terminating on signal" in self.stderr:  # QEMU exits 0 on SIGTERM

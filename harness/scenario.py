@@ -38,6 +38,8 @@ Trigger = Literal["boot", "serial", "gdb"]
 GLOBAL_KEYS = frozenset({"lab", "protect", "fault", "on-fault", "nonce", "hold"})
 DETERMINISTIC = "shift=0,sleep=off"
 BUDGET_SECONDS = 30.0
+# A boot takes 0.07 s of CPU time; a spinning one 0.33 s until a watchdog of 50 guest ms ends it.
+ENDLESS_CPU_SECONDS = 1
 
 _LAB = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[a-z][\w.-]*")
@@ -183,6 +185,11 @@ class Case:
     def aborts(self) -> int | None:
         """None for a control: what an unprotected machine does on its way is not promised."""
         return None if self.control else self.scenario.aborts
+
+    @property
+    def cpu_limit(self) -> int | None:
+        """Seconds of CPU time after which a machine that is not to end has not ended."""
+        return ENDLESS_CPU_SECONDS if self.verdict == NO_END else None
 
     @property
     def can_be_warm(self) -> bool:

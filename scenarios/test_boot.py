@@ -187,7 +187,6 @@ SCENARIOS = [
         args="act=4 watchdog=50",
         name="light-hang",
         verdict="hang by=watchdog",
-        budget=3,
         controls=(Control("protect=-watchdog", "no-end"),),
     ),
 ]

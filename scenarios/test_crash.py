@@ -25,7 +25,6 @@ SCENARIOS = [
         args="watchdog=50",
         verdict="hang by=watchdog",
         gdb_view=True,
-        budget=3,
         controls=(NO_WATCHDOG,),
     ),
     by_mmu("crash.null", "null-page"),

@@ -20,6 +20,7 @@ from harness.errors import KernelNotBuilt, MachineDied, MachineFlooding, Machine
 from harness.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 from harness.tests.gone import is_gone
+from harness.walk import KERNEL
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 ROOT = Path(__file__).parents[2]
@@ -235,9 +236,18 @@ class machine_left:  # noqa: N801 (reads as a statement)
 def test_a_late_start_is_refused(tmp_path: Path) -> None:
     """The owner died between fork and prctl: nobody would ever send the signal."""
     someone_else = os.getppid()
-    argv = owned(["/bin/echo", "started"], owner=someone_else, file_limit=1 << 20)
+    argv = owned(["/bin/echo", "started"], owner=someone_else, file_limit=1 << 20, cpu_limit=None)
     late = subprocess.run(argv, capture_output=True, check=False)
     assert (late.returncode, late.stdout) == (125, b"")
+
+
+def test_cpu_time_that_is_used_up(tmp_path: Path) -> None:
+    """It is CPU time: the same on a busy host, and a machine that sleeps uses none."""
+    spec = MachineSpec(ROOT / KERNEL, "lab=crash.hang protect=-watchdog")
+    with Machine(spec, tmp_path, cpu_limit=1) as machine:
+        with pytest.raises(MachineSilent, match="1 s of CPU time are used up"):
+            machine.wait_end(Deadline(60))
+        assert machine.serial.endswith(b" : spin for ever\n")
 
 
 def test_an_inherited_descriptor_does_not_hide_the_end(tmp_path: Path) -> None:
