@@ -16,6 +16,7 @@ from harness.scenario import Case
 from harness.symbols import build_id
 
 FILE = "capsule.json"
+SNAPSHOT = "snapshot.qcow2"  # beside it, where a warm boot failed: the moment it began (warm.py)
 
 
 def image_of(kernel: Path) -> str:

@@ -10,6 +10,7 @@ it promises), 1 when not, 2 for what stands in the way (HarnessError), 130 after
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from rich.console import Console as Terminal
 from rich.text import Text
 
 from harness import debug
-from harness.capsule import Capsule
+from harness.capsule import SNAPSHOT, Capsule
 from harness.deadline import Deadline
 from harness.debug import SERIAL_LIMIT, gdb_command, show_serial
 from harness.errors import HarnessError
@@ -174,8 +175,16 @@ def replay(folder: str) -> int:
         raise HarnessError(
             "no capsule was named", hint="make replay CAPSULE=build/artifacts/FAMILY.CASE"
         )
-    subject = debug.of_capsule(Capsule.load(Path(folder)), KERNEL)
+    subject = debug.of_capsule(Capsule.load(Path(folder)), KERNEL, _copied_snapshot(Path(folder)))
     return debug.open_in_gdb(subject, KERNEL, BUILD / "debug")
+
+
+def _copied_snapshot(folder: Path) -> Path | None:
+    """The capsule keeps its own as it is."""
+    if not (folder / SNAPSHOT).is_file():
+        return None
+    (BUILD / "debug").mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy(folder / SNAPSHOT, BUILD / "debug" / SNAPSHOT))
 
 
 # --- stub -------------------------------------------------------------------------------------

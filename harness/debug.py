@@ -30,7 +30,7 @@ from harness.errors import HarnessError
 from harness.gdb import PATIENCE
 from harness.machine import Machine, MachineSpec
 from harness.pane import in_tmux, serial_pane
-from harness.rewind import POWER_OFF, record
+from harness.rewind import POWER_OFF, frozen, record
 from harness.scenario import Case
 from harness.symbols import build_id
 from harness.tools import find_gdb
@@ -70,14 +70,21 @@ def of_case(case: Case, kernel: Path) -> Subject:
     return Subject(title, capsule.spec(kernel, gdb=True), commands, capsule.go)
 
 
-def of_capsule(capsule: Capsule, kernel: Path) -> Subject:
-    """What failed, at its fault; at the power-off if it never came to one."""
+def of_capsule(capsule: Capsule, kernel: Path, snapshot: Path | None = None) -> Subject:
+    """What failed, at its fault; at the power-off if it never came to one.
+
+    snapshot: where it begins, if not at reset; a copy, since QEMU writes to it.
+    """
     capsule.check(kernel)
     to_entry = (f"tbreak {capsule.entry}", "continue", *_pokes(capsule)) if capsule.pokes else ()
     stops = (f"break {FAULT_HOOK}", f"break {POWER_OFF}")
     title = f"{capsule.title}: {capsule.append}: to its fault"
     commands = (*to_entry, *stops, "continue", "backtrace")
-    return Subject(title, capsule.spec(kernel, gdb=True), commands, capsule.go)
+    spec = capsule.spec(kernel, gdb=True)
+    if snapshot:
+        title = f"{title}, from its snapshot"
+        spec = replace(spec, extra=(*spec.extra, *frozen(snapshot)))
+    return Subject(title, spec, commands, capsule.go)
 
 
 def _pokes(capsule: Capsule) -> Iterator[str]:

@@ -20,6 +20,7 @@ from harness.errors import HarnessError
 from harness.machine import Machine, MachineSpec
 
 SHIFT = "shift=3,sleep=off"
+FROZEN = "frozen"  # the snapshot in the folder of a case that failed warm
 RECORD, DISK = "record.rr", "record.qcow2"
 POWER_OFF = "psci_system_off"  # the last function of every boot: nothing is recorded behind it
 
@@ -75,6 +76,11 @@ def snapshot_drive(disk: Path) -> tuple[str, ...]:
         "-drive",
         f"if=none,format=qcow2,cache=unsafe,file={disk},id=snapshots,node-name=snapshots-node",
     )
+
+
+def frozen(disk: Path) -> tuple[str, ...]:
+    """QEMU's arguments to begin where WarmPool.freeze left off; QEMU writes to the file."""
+    return (*snapshot_drive(disk), "-loadvm", FROZEN)
 
 
 def write_qcow2(path: Path) -> None:

@@ -11,9 +11,10 @@ The case's folder, build/artifacts/<family>.<case>/, always gets
     gdb-transcript   registers        when GDB looked
     not-warm         why a case that was to be a warm one (warm.py) was booted cold
 
-and after a failure also golden.diff and qemu-int.log; when GDB had not looked, the case is booted
-once more for transcript and registers. A success removes qemu-int.log: its count stands in
-canonical.log, and it is the only file that can be large. What an earlier run left is removed first.
+and after a failure also golden.diff, qemu-int.log, and snapshot.qcow2 where the boot was warm (the
+moment it began); when GDB had not looked, the case is booted once more for transcript and
+registers. A success removes qemu-int.log: its count stands in canonical.log, and it is the only
+file that can be large. What an earlier run left is removed first.
 """
 
 import os
@@ -50,7 +51,14 @@ GOLDEN = Path("golden")
 
 _LOOK_SECONDS = 10.0  # of the second boot of a failure that GDB had not looked at
 _KEPT = ("command", "serial.log", "canonical.log", "reopen", capsule.FILE)
-_EVIDENCE = ("golden.diff", "qemu-int.log", "gdb-transcript", "registers", "not-warm")
+_EVIDENCE = (
+    "golden.diff",
+    "qemu-int.log",
+    "gdb-transcript",
+    "registers",
+    "not-warm",
+    capsule.SNAPSHOT,
+)
 # Where the CPU has PAN, GDB cannot read the stack of EL0 either. If it cannot read the code, too,
 # it goes by x30, and gets one frame further.
 HAS_PAN = "max"
@@ -84,6 +92,7 @@ class Walker:
         _offer(judgement)
         if not judgement.passed:
             run.look_again()
+            run.freeze()
             failure = Failure(judgement, run.append, evidence.serial, self.root, run.folder)
             raise ScenarioFailed(failure)
 
@@ -181,6 +190,14 @@ class Run:
             (self.folder / "qemu-int.log").unlink(missing_ok=True)
         elif judgement.comparison and not judgement.comparison.same:
             self._write("golden.diff", "\n".join(judgement.comparison.reasons()) + "\n")
+
+    def freeze(self) -> None:
+        """After a failure that was warm: the moment it began, for whoever replays the capsule."""
+        if not self.warm or not self.case.can_be_warm or (self.folder / "not-warm").exists():
+            return
+        spec, file = self.capsule.spec(self.kernel, gdb=False), self.folder / capsule.SNAPSHOT
+        with suppress(HarnessError):
+            self.warm.freeze(spec, file, Deadline(self.case.scenario.budget))
 
     def look_again(self) -> None:
         """After a failure that nobody looked at: the registers at its faults, from a second boot.

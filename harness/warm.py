@@ -18,6 +18,7 @@ the serial port; a reset before loading, after a power-off; `shutdown=pause`; th
 node name different. Not warm: several CPUs that spin (no icount), an initrd of one's own.
 """
 
+import shutil
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -158,9 +159,7 @@ class Snapshot(Owned):
         self.boots += 1
         serial, int_log = len(self.machine.serial), self._int_bytes()
         self.load(deadline)
-        self.stub.physical(physical, deadline)
-        for address, data in pokes.items():
-            self.stub.write(address, data, deadline)
+        self._poke(pokes, deadline, physical=physical)
         self.stub.run(deadline)
         self._check_power_off(deadline)
         with self.machine.int_log.open("rb") as log:
@@ -176,7 +175,13 @@ class Snapshot(Owned):
         assert self.machine.gdb_socket is not None
         self.stub = self._owned.enter_context(Rsp(self.machine.gdb_socket))
         self.stub.physical(False, Deadline(START_SECONDS))
+        self._disk = self._owned.enter_context(disk.open("rb"))
         disk.unlink()  # QEMU has it open: what a killed owner leaves behind is nothing
+
+    def _poke(self, pokes: Mapping[int, bytes], deadline: Deadline, *, physical: bool) -> None:
+        self.stub.physical(physical, deadline)
+        for address, data in pokes.items():
+            self.stub.write(address, data, deadline)
 
     def _check_power_off(self, deadline: Deadline) -> None:
         status = self.machine.qmp.execute("query-status", deadline)["status"]
@@ -202,6 +207,19 @@ class Warm(Snapshot):
         """From the snapshot to the power-off, with `line` as -append would have given it."""
         poke = {self._tree + self._args.offset: self._args.holding(line)}
         return self.again(poke, deadline, physical=True)
+
+    def freeze(self, line: str, file: Path, deadline: Deadline) -> None:
+        """Leave the moment before `line` is read as a qcow2 that any QEMU of this fingerprint can
+        go on from: rewind.frozen() has the arguments. Ends the machine, which writes the file out.
+        """
+        poke = {self._tree + self._args.offset: self._args.holding(line)}
+        self.load(deadline)
+        self._poke(poke, deadline, physical=True)
+        self._monitor(f"savevm {rewind.FROZEN}", deadline)
+        self.machine.qmp.execute("quit", deadline)
+        self.machine.wait_end(deadline)
+        with file.open("wb") as copy:
+            shutil.copyfileobj(self._disk, copy)
 
     def _start(self) -> None:
         super()._start()
@@ -233,6 +251,14 @@ class WarmPool(Owned):
         except BaseException:
             self._drop(warm)
             raise
+
+    def freeze(self, spec: MachineSpec, file: Path, deadline: Deadline) -> None:
+        """The beginning of the boot of spec.append, as a file: see Warm.freeze."""
+        warm = self._get(replace(spec, append=""))
+        try:
+            warm.freeze(spec.append, file, deadline)
+        finally:
+            self._drop(warm)
 
     def __iter__(self) -> Iterator[Warm]:
         """Those that live, the last used last."""

@@ -15,15 +15,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import debug
+from harness.capsule import SNAPSHOT, Capsule
 from harness.deadline import Deadline
 from harness.errors import HarnessError, RspError
+from harness.failure import ScenarioFailed
+from harness.gdb import GdbSession
 from harness.judge import Evidence
-from harness.machine import MachineSpec
+from harness.machine import Machine, MachineSpec
 from harness.rsp import Rsp
 from harness.scenario import Case, Scenario
 from harness.symbols import Symbols
 from harness.tests.test_machine import ROOT
-from harness.walk import KERNEL, Run
+from harness.tools import find_gdb
+from harness.walk import ARTIFACTS, FAULT_HOOK, KERNEL, Run, Walker
 from harness.warm import RAM_BASE, ROOM, BootArgs, Fingerprint, NotWarm, Snapshot, Warm, WarmPool
 
 IMAGE = ROOT / KERNEL
@@ -262,3 +267,38 @@ def test_a_case_that_somebody_touches_is_cold(trigger: str, change: dict[str, ob
     assert Case(ROW).can_be_warm
     row = replace(ROW, triggers=(trigger,), **change)  # type: ignore[arg-type]
     assert not Case(row, trigger).can_be_warm  # type: ignore[arg-type]
+
+
+# --- a case that fails ---------------------------------------------------------------------------
+
+WRONG = replace(ROW, lab="stack.guard_touch", args="", verdict="caught by=sentinel", name="wrong")
+
+
+def test_a_failure_leaves_the_moment_it_began(pool: WarmPool, tmp_path: Path) -> None:
+    """Its capsule goes on from there, by hand in GDB, to the same end; the file stays as it is."""
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "kernel.elf").symlink_to(IMAGE)
+    with pytest.raises(ScenarioFailed):
+        Walker(tmp_path, warm=pool)(Case(WRONG))
+    folder = tmp_path / ARTIFACTS / Case(WRONG).full_id
+    kept = shutil.copy(folder / SNAPSHOT, tmp_path)
+    subject = debug.of_capsule(Capsule.load(folder), IMAGE, Path(kept))
+    assert subject.title.endswith("from its snapshot")
+    with Machine(subject.spec, tmp_path / "again") as machine:
+        assert machine.gdb_socket is not None
+        transcript = tmp_path / "gdb.txt"
+        with GdbSession(find_gdb(), machine.gdb_socket, IMAGE, transcript) as gdb:
+            assert gdb.connect().function == "boot_main"
+            gdb.breakpoint(FAULT_HOOK)
+            gdb.cont()
+            assert gdb.wait_stop(soon()).function == FAULT_HOOK
+        serial = machine.wait_end(soon()).serial
+    assert serial == (folder / "serial.log").read_bytes()
+
+
+def test_a_cold_failure_has_no_snapshot(tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "kernel.elf").symlink_to(IMAGE)
+    with Doubtful() as pool, pytest.raises(ScenarioFailed):
+        Walker(tmp_path, warm=pool)(Case(WRONG))
+    assert not (tmp_path / ARTIFACTS / Case(WRONG).full_id / SNAPSHOT).exists()
