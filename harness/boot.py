@@ -5,14 +5,17 @@ scenario is walk.py's business.
 """
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.deadline import Deadline
+from harness.errors import HarnessError
 from harness.log import Log, parse
 from harness.machine import Machine, MachineSpec
 from harness.symbols import build_id
+from harness.warm import WarmPool
 
 BUDGET_SECONDS = 30.0
 
@@ -26,15 +29,32 @@ class Boot:
     int_log: bytes
 
 
-def boot(kernel: Path, line: str, folder: Path, *, nonce: str | None = None, **spec: Any) -> Boot:
+def boot(
+    kernel: Path,
+    line: str,
+    folder: Path,
+    *,
+    nonce: str | None = None,
+    warm: WarmPool | None = None,
+    **spec: Any,
+) -> Boot:
     """Boot `line`, a nonce added (a fixed one makes two boots equal in every byte).
 
-    spec: further fields of MachineSpec. Raises what Machine and log.parse raise.
+    warm: from a snapshot there, if nothing speaks against it: for a sweep. spec: further fields of
+    MachineSpec. Raises what Machine and log.parse raise.
     """
     nonce = nonce or secrets.token_hex(4)
     append = " ".join((line, f"nonce={nonce}")).strip()
-    machine = Machine(MachineSpec(kernel, append=append, **spec), folder)
+    serial, int_log = _boot(MachineSpec(kernel, append=append, **spec), folder, warm)
+    return Boot(parse(serial, build_id=build_id(kernel), nonce=nonce), serial, int_log)
+
+
+def _boot(spec: MachineSpec, folder: Path, warm: WarmPool | None) -> tuple[bytes, bytes]:
+    if warm:
+        with suppress(HarnessError):  # a cold boot tells what is the matter
+            done = warm.boot(spec, Deadline(BUDGET_SECONDS))
+            return done.serial, done.int_log
+    machine = Machine(spec, folder)
     with machine:
-        ending = machine.wait_end(Deadline(BUDGET_SECONDS))
-    log = parse(ending.serial, build_id=build_id(kernel), nonce=nonce)
-    return Boot(log, ending.serial, machine.int_log.read_bytes())
+        serial = machine.wait_end(Deadline(BUDGET_SECONDS)).serial
+    return serial, machine.int_log.read_bytes()

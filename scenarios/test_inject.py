@@ -16,6 +16,7 @@ from harness.log import Log, Record, parse_lines
 from harness.scenario import Case, Control, Scenario, Walk
 from harness.session import Open, Session
 from harness.walk import KERNEL
+from harness.warm import WarmPool
 
 ROOT = Path(__file__).parent.parent
 BOOT_SWEEP = "inject/boot.log"
@@ -119,11 +120,13 @@ def test_the_sweep_from_gdb_sees_the_same(
     assert sum(step.injected for step in through_gdb) > 1
 
 
-def swept_by_the_boot_line(op: str, sites: list[str], folder: Path) -> Iterator[Step]:
+def swept_by_the_boot_line(
+    op: str, sites: list[str], folder: Path, warm: WarmPool
+) -> Iterator[Step]:
     for site in sites:
         for nth in count(1):
             line = f"lab=inject.once op={op} fault={site},nth={nth},who=lab"
-            log = boot(ROOT / KERNEL, line, folder).log
+            log = boot(ROOT / KERNEL, line, folder, warm=warm).log
             assert log.verdict == "ok"
             injected = armed(log).fields["injected"] == "1"
             yield Step.of(site, nth, injected, steps(iter(log.records))[0])
@@ -136,10 +139,12 @@ def armed(log: Log) -> Record:
     return [r for r in log.select("inject") if not r.words][-1]
 
 
-def test_the_sweep_by_the_boot_line_sees_the_same(tmp_path: Path, sites: list[str]) -> None:
+def test_the_sweep_by_the_boot_line_sees_the_same(
+    tmp_path: Path, sites: list[str], warm: WarmPool
+) -> None:
     """Not the early heap: who=lab counts also what the lab makes for itself before."""
     chosen = [site for site in sites if site != "kmem.alloc"]
-    by_line = without_idle(swept_by_the_boot_line("thread", chosen, tmp_path))
+    by_line = without_idle(swept_by_the_boot_line("thread", chosen, tmp_path, warm))
     assert by_line == swept_by_the_kernel("thread", tmp_path)
 
 
@@ -171,11 +176,11 @@ def test_a_leak_of_the_kernel_is_a_panic(gdb: Open) -> None:
 # --- the boot itself ---------------------------------------------------------------------------
 
 
-def swept_boot(sites: list[str], folder: Path) -> Iterator[str]:
+def swept_boot(sites: list[str], folder: Path, warm: WarmPool) -> Iterator[str]:
     for site in sites:
         for nth in count(1):
             line = f"lab=inject.once op=block fault={site},nth={nth},who=boot"
-            log = boot(ROOT / KERNEL, line, folder).log
+            log = boot(ROOT / KERNEL, line, folder, warm=warm).log
             end = log.records[-1]
             if armed(log).fields["injected"] == "0":
                 assert log.verdict == "ok"
@@ -184,9 +189,11 @@ def swept_boot(sites: list[str], folder: Path) -> Iterator[str]:
             assert log.verdict == "panic"
 
 
-def test_every_call_of_the_boot_fails(sites: list[str], walk: Walk, tmp_path: Path) -> None:
+def test_every_call_of_the_boot_fails(
+    sites: list[str], walk: Walk, tmp_path: Path, warm: WarmPool
+) -> None:
     """With a reason in words, and never by way of a null pointer."""
-    walk.hold(BOOT_SWEEP, "lab=inject.once op=block", list(swept_boot(sites, tmp_path)))
+    walk.hold(BOOT_SWEEP, "lab=inject.once op=block", list(swept_boot(sites, tmp_path, warm)))
 
 
 def test_the_runs_in_the_document(tmp_path: Path) -> None:

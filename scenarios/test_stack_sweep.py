@@ -9,6 +9,7 @@ from harness.boot import boot
 from harness.log import Log
 from harness.scenario import Case, Control, Scenario, Walk
 from harness.walk import KERNEL
+from harness.warm import WarmPool
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,10 +53,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Log:
 
 @pytest.mark.parametrize("counts", range(1, 321, 10))
 def test_an_interrupt_in_the_overflow_changes_nothing(
-    counts: int, undisturbed: Log, tmp_path: Path
+    counts: int, undisturbed: Log, tmp_path: Path, warm: WarmPool
 ) -> None:
     """The tick is moved through the whole recursion: the same report, and one abort, each time."""
-    moved = boot(ROOT / KERNEL, f"lab=stack.recurse tick={counts}", tmp_path)
+    moved = boot(ROOT / KERNEL, f"lab=stack.recurse tick={counts}", tmp_path, warm=warm)
     assert intlog.count(moved.int_log).total == 1
     assert _told(moved.log) == _told(undisturbed)
 
