@@ -116,8 +116,8 @@ def suite(bench: Bench) -> dict[str, Any]:
     found: dict[str, Any] = {"boots": boots}
     for workers in (1, 2):
         task = bench.progress.add_task(f"all scenarios, -n {workers}", total=1)
-        argv = ["-m", "pytest", "-q", "scenarios", "-n", str(workers), "-k", "not test_warm"]
-        seconds = bench.timed(sys.executable, *argv)
+        argv = ["-m", "pytest", "-q", "-p", "harness.bench.inpytest", "--bench-cases"]
+        seconds = bench.timed(sys.executable, *argv, "scenarios", "-n", str(workers))
         bench.progress.advance(task)
         found[f"n{workers}"] = {
             "seconds": round(seconds, 1),

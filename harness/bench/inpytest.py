@@ -2,6 +2,7 @@
 long the floor took right after it.
 
     pytest -p harness.bench.inpytest --bench-floor build/floor.elf --bench-to FILE …
+    pytest -p harness.bench.inpytest --bench-cases …
 
 FILE gets one JSON object: the tests with their times, the floors, and the most memory that pytest
 itself ever had, in KiB.
@@ -19,11 +20,18 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bench")
     group.addoption("--bench-floor", type=Path, help="a kernel that powers off at once")
-    group.addoption("--bench-to", type=Path, required=True, metavar="FILE")
+    group.addoption("--bench-to", type=Path, metavar="FILE")
+    group.addoption("--bench-cases", action="store_true", help="only scenarios and their controls")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Clock(config), "bench-clock")
+    if config.getoption("bench_to"):
+        config.pluginmanager.register(Clock(config), "bench-clock")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("bench_cases"):
+        items[:] = [item for item in items if _kind(item) != "other"]
 
 
 class Clock:
