@@ -10,7 +10,8 @@
 #   ONLY           a pytest -k expression, for test and golden: ONLY='recurse and not gdb'
 #   FUZZ, SECONDS  one fuzzer instead of all, and how long each runs: FUZZ=cmdline SECONDS=60
 #   OLD            an older stack-report.json, for stack-report to compare with
-#   DOCS           a document whose tables stack-report rewrites: DOCS=docs/stack-report.md
+#   DOCS           a document whose tables stack-report or bench rewrites: DOCS=docs/stack-report.md
+#   PART, ROUNDS   what bench measures instead of everything, and how often: PART=scenario ROUNDS=51
 #   BUILD          where everything made goes (build)
 #   CROSS_COMPILE  the toolchain's prefix (Arm's own, where it is on PATH)
 
@@ -87,8 +88,8 @@ debug_options = $(if $(REVERSE),--reverse) $(if $(TUI),--tui)
 replay: ## a failed scenario in GDB, at its fault: make replay CAPSULE=build/artifacts/…
 	@$(PYTHON) -m harness.cli replay "$$CAPSULE"
 
-bench: build $(BUILD)/floor.elf ## what a scenario costs beside QEMU's floor; build/bench.json [ROUNDS=… PART=…]
-	@$(PYTHON) -m harness.bench $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(PART),--only '$(PART)')
+bench: build $(BUILD)/floor.elf ## what a scenario costs beside QEMU's floor; build/bench.json [ROUNDS=… PART=… DOCS=…]
+	@$(PYTHON) -m harness.bench $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(PART),--only '$(PART)') $(if $(DOCS),--docs '$(DOCS)')
 
 # The least that QEMU can be asked to do: the measure of all the rest.
 $(BUILD)/floor.elf: harness/tests/machines/floor.S

@@ -22,6 +22,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from harness.bench import rows
+from harness.bench.document import document
 from harness.bench.measure import Result, Row, Times, results, take_turns
 from harness.walk import BUILD, KERNEL
 
@@ -208,6 +209,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", choices=PARTS, action="append")
+    parser.add_argument("--docs", type=Path, help="a document whose tables are rewritten")
     chosen = parser.parse_args()
     if chosen.rounds < 2:
         parser.error("--rounds: at least 2, or there is no median")
@@ -225,6 +227,8 @@ def main() -> int:
             everything[name] = raw
     everything["load_after"] = os.getloadavg()[0]
     OUT.write_text(json.dumps(everything, indent=2) + "\n", "utf-8")
+    if chosen.docs:
+        chosen.docs.write_text(document(chosen.docs.read_text("utf-8"), everything), "utf-8")
     console.print(f"load {everything['load_before']:.1f} → {everything['load_after']:.1f}; {OUT}")
     return 0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.bench import rows
+from harness.bench.document import document
 from harness.bench.measure import Result, Row, Times, results, take_turns
 from harness.tests.conftest import Kernels
 from harness.tests.test_machine import ROOT
@@ -43,6 +44,24 @@ def test_a_ratio_is_of_two_medians() -> None:
 
 def test_one_run_is_its_own_spread() -> None:
     assert Result("it", Times((2.0,))).times.spread == (2.0, 2.0)
+
+
+PLACE = "<!-- bench: x: begin -->\nold\n<!-- bench: x: end -->\n"
+
+
+def test_the_document_has_what_was_measured() -> None:
+    it = Result("it", Times((1.0, 3.0)), 2.0, 1.5)
+    assert document(f"before\n{PLACE}after\n", {"x": [it.as_json()], "load_before": 1.0}) == (
+        "before\n<!-- bench: x: begin -->\n"
+        "|  | runs | median ms | quartiles ms | of the floor | target |\n"
+        "| --- | ---: | --- | --- | --- | --- |\n"
+        "| it | 2 | 2000.0 | 1500.0 – 2500.0 | 2.00 | ≤ 1.5 |\n"
+        "<!-- bench: x: end -->\nafter\n"
+    )
+    told = document(PLACE, {"x": {"n_2": {"seconds": 3}}})
+    assert "| n 2 | seconds 3 |" in told
+    with pytest.raises(ValueError, match="no place for y"):
+        document(PLACE, {"y": {}})
 
 
 @pytest.fixture
