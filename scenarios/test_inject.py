@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,8 @@ CLEAN = "nothing is wrong: what the check finds when it is on, and not when it i
 RULE = "what the rule lets fail is asked for, and nothing illegal comes of it"
 
 
-def once(name: str, args: str) -> Scenario:
-    return Scenario("inject.once", "ok", args, name=name, uncontrolled=RULE)
+def once(name: str, args: str, **machine: Any) -> Scenario:
+    return Scenario("inject.once", "ok", args, name=name, uncontrolled=RULE, **machine)
 
 
 SCENARIOS = [
@@ -34,6 +35,9 @@ SCENARIOS = [
     # From the nth on nothing works: whoever cleans up after a failure may not need what failed.
     Scenario("inject.sweep", "ok", "times=1000", name="from-there-on", uncontrolled=CLEAN),
     Scenario("inject.sweep", "ok", "op=cpu", name="cpu", cpus=2, uncontrolled=CLEAN),
+    Scenario(
+        "inject.sweep", "ok", "op=tagged", name="tagged", cpu="max", mte=True, uncontrolled=CLEAN
+    ),
     Scenario(
         "inject.sweep",
         "caught by=leak-check",
@@ -47,6 +51,8 @@ SCENARIOS = [
     once("prob", "fault=map.page,prob=30,seed=7,who=lab"),
     once("space", "op=stack fault=page.alloc,space=8K,who=lab"),
     once("who", "op=thread fault=pool.alloc,who=nobody"),
+    # The page that the unit of tags is tried on is given, and goes back; the next is not.
+    once("tagged-unit", "op=tagged fault=page.alloc,nth=2,who=lab", cpu="max", mte=True),
 ]
 
 
@@ -108,7 +114,7 @@ def swept_through_gdb(session: Session, sites: list[str]) -> Iterator[Step]:
                 break
 
 
-@pytest.mark.parametrize("op", ["chunk", "pool", "stack", "thread"])
+@pytest.mark.parametrize("op", ["chunk", "pool", "paged", "stack", "thread"])
 def test_the_sweep_from_gdb_sees_the_same(
     gdb: Open, op: str, sites: list[str], tmp_path: Path
 ) -> None:
@@ -141,6 +147,18 @@ def test_the_sweep_by_the_boot_line_sees_the_same(tmp_path: Path, sites: list[st
     chosen = [site for site in sites if site != "kmem.alloc"]
     by_line = without_idle(swept_by_the_boot_line("thread", chosen, tmp_path))
     assert by_line == swept_by_the_kernel("thread", tmp_path)
+
+
+def test_a_pool_that_maps_more_gives_it_back(tmp_path: Path) -> None:
+    """Without its protection a pool maps also what lies between its blocks: two pages a block."""
+    line = "lab=inject.sweep op=paged protect=-object-page"
+    log = boot(ROOT / KERNEL, line, tmp_path).log
+    assert log.verdict == "ok"
+    (swept,) = (r for r in log.select("inject") if r.words == ("swept",))
+    plain = swept_by_the_kernel("paged", tmp_path)
+    pages = sum(step.injected for step in plain if step.site == "page.alloc")
+    # Each of the others is taken, and mapped.
+    assert int(swept.fields["refused"]) == sum(step.injected for step in plain) + 2 * pages
 
 
 def test_every_site_is_made_to_fail(sites: list[str], tmp_path: Path) -> None:
@@ -187,6 +205,17 @@ def swept_boot(sites: list[str], folder: Path) -> Iterator[str]:
 def test_every_call_of_the_boot_fails(sites: list[str], walk: Walk, tmp_path: Path) -> None:
     """With a reason in words, and never by way of a null pointer."""
     walk.hold(BOOT_SWEEP, "lab=inject.once op=block", list(swept_boot(sites, tmp_path)))
+
+
+@pytest.mark.parametrize("lab", ["mem.traces", "pool.constant"])
+def test_who_needs_a_run_of_pages_says_so(lab: str, tmp_path: Path) -> None:
+    for nth in count(1):
+        log = boot(ROOT / KERNEL, f"lab={lab} fault=page.run,nth={nth},who=lab", tmp_path).log
+        if armed(log).fields["injected"] == "0":
+            assert log.verdict == "ok"
+            assert nth > 1
+            break
+        assert log.records[-1].fields["why"] == "no-memory"
 
 
 def test_the_runs_in_the_document(tmp_path: Path) -> None:

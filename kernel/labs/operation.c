@@ -1,10 +1,12 @@
 /* The operations that inject.sweep sweeps, and the count of all that they could leave behind. */
 #include "labs/operation.h"
 
+#include "arch/mte.h"
 #include "core/report.h"
-#include "mem/heap.h"
 #include "mem/bump.h"
+#include "mem/heap.h"
 #include "mem/page.h"
+#include "mem/pool_window.h"
 #include "mem/window.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
@@ -33,9 +35,9 @@ void operations_prepare(void)
 }
 
 const char *const census_names[NR_CENSUS] = {
-	[CENSUS_PAGES] = "pages",   [CENSUS_BLOCKS] = "blocks", [CENSUS_CHUNKS] = "chunks",
-	[CENSUS_WINDOW] = "window", [CENSUS_STACKS] = "stacks", [CENSUS_THREADS] = "threads",
-	[CENSUS_EARLY] = "early",
+	[CENSUS_PAGES] = "pages",   [CENSUS_BLOCKS] = "blocks",	    [CENSUS_CHUNKS] = "chunks",
+	[CENSUS_WINDOW] = "window", [CENSUS_STACKS] = "stacks",	    [CENSUS_THREADS] = "threads",
+	[CENSUS_EARLY] = "early",   [CENSUS_POOLS] = "pool-window",
 };
 
 static size_t count_stacks(void)
@@ -66,6 +68,7 @@ struct census take_census(void)
 		[CENSUS_STACKS] = count_stacks(),
 		[CENSUS_THREADS] = count_threads(),
 		[CENSUS_EARLY] = kmem_used(),
+		[CENSUS_POOLS] = pool_window_in_use(),
 	} };
 }
 
@@ -95,12 +98,31 @@ OPERATION(page, "a page is taken and given back")
 	return page && page_free(page);
 }
 
-/* A pool lives for ever, and so does its memory: only one that was refused gives anything back. */
-OPERATION(pool, "a pool is made")
+MAKING_OPERATION(run, "two pages in a row are taken")
+{
+	return page_alloc_run(2);
+}
+
+MAKING_OPERATION(pool, "a pool is made")
 {
 	static struct mem_pool made;
 
 	return pool_init(&made, "made", BLOCK, 16);
+}
+
+MAKING_OPERATION(paged, "a pool is made whose blocks have pages of their own")
+{
+	static struct mem_pool made;
+
+	return pool_init_mode(&made, "paged", BLOCK, 3, &pool_paged);
+}
+
+/* On a machine that keeps no tags there is nothing to make. */
+MAKING_OPERATION(tagged, "a pool is made whose memory has tags")
+{
+	static struct mem_pool made;
+
+	return !mte_present() || pool_init_mode(&made, "tagged", 2 * PAGE_SIZE, 2, &pool_tagged);
 }
 
 OPERATION(stack, "a stack of 16 KiB is made and given back")
