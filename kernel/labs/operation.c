@@ -29,9 +29,8 @@ void operations_prepare(void)
 {
 	void *memory = kmem_alloc_aligned(HEAP, HEAP_ALIGN);
 
-	if (!memory || !pool_init(&pool, "swept", BLOCK, 4))
+	if (!pool_init(&pool, "swept", BLOCK, 4) || !heap_init(&heap, memory, HEAP))
 		panic("no-memory-for-operations");
-	heap_init(&heap, memory, HEAP);
 }
 
 const char *const census_names[NR_CENSUS] = {
