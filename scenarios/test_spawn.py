@@ -95,12 +95,15 @@ SCENARIOS = [
     Scenario("spawn.storm", verdict="ok", uncontrolled=NOTHING_BROKEN),
     Scenario("spawn.orphans", verdict="ok", uncontrolled=NOTHING_BROKEN),
     Scenario("spawn.oom", verdict="ok", uncontrolled=NOTHING_BROKEN),
-    Scenario(
-        "spawn.oom",
-        args="leak=1",
-        name="oom-leak",
-        verdict="caught by=leak-check",
-        controls=(Control("protect=-leak-check", "survived"),),
+    *(
+        Scenario(
+            "spawn.oom",
+            args=f"leak={leak}",
+            name=f"oom-leak{of}",
+            verdict="caught by=leak-check",
+            controls=(Control("protect=-leak-check", "survived"),),
+        )
+        for leak, of in ((1, ""), (2, "-handle"))
     ),
     Scenario("spawn.hog", verdict="ok", uncontrolled=NOTHING_BROKEN),
     Scenario(
