@@ -12,10 +12,11 @@ from harness.fuzz import Mutant, Run
 
 # How many inputs a short run has: what finds every mutant below, with some to spare.
 RUNS = {"bump": 8000, "cmdline": 4000, "fdt": 3000, "heap": 8000, "inject": 4000, "page": 2000}
-RUNS |= {"cpio": 12000, "elf": 30000, "pool": 2000}
+RUNS |= {"cpio": 12000, "elf": 30000, "pool": 2000, "tags": 4000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
 CMDLINE, BUMP, GUARD = "core/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
+TAGGED = "mem/pool_tagged.c"
 INJECT = "core/inject_rule.c"
 CPIO, ELF = "proc/cpio.c", "proc/elf.c"
 
@@ -111,6 +112,25 @@ MUTANTS = (
     ),
     Mutant("pool.head", GUARD, "if (other != (uint8_t *)s.words)", "if (0)"),
     Mutant("pool.tail", GUARD, "(uint8_t *)s.words, s.end, word)", "s.end, s.end, word)"),
+    Mutant("tags.before", TAGGED, "if (block > pool->base)", "if (0)"),
+    Mutant("tags.behind", TAGGED, "pool_index(pool, block) + 1 < pool->capacity", "0"),
+    Mutant("tags.last", TAGGED, "block) + 1 < pool->capacity", "block) < pool->capacity"),
+    Mutant("tags.same", TAGGED, "NO_BLOCKS_TAGS | 1U << mte_tag_at(block)", "NO_BLOCKS_TAGS"),
+    Mutant("tags.nobody", TAGGED, "NO_BLOCKS_TAGS | 1U", "1U"),
+    Mutant("tags.zone", TAGGED, "mte_set_tags(block - pool->before,", "mte_set_tags(block,"),
+    Mutant("tags.unit", TAGGED, "ALIGN_UP(pool->block, unit())", "pool->block"),
+    Mutant(
+        "tags.dense", TAGGED, "ALIGN_UP(pool->block, unit())", "ALIGN_UP(pool->block, PAGE_SIZE)"
+    ),
+    Mutant("tags.pages", TAGGED, "ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE", "bytes / PAGE_SIZE"),
+    Mutant("tags.kept", TAGGED, "\t\tpool_window_give_back(window, pages);\n", ""),
+    Mutant("tags.tried", TAGGED, "\t\tpool_window_give_back(page, 1);\n", ""),
+    Mutant(
+        "tags.wrap",
+        TAGGED,
+        "__builtin_mul_overflow(pool->stride, pool->capacity, &bytes)",
+        "(bytes = pool->stride * pool->capacity, 0)",
+    ),
 )
 
 

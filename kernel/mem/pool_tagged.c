@@ -44,17 +44,18 @@ static uintptr_t back_pages(size_t pages)
 	return window;
 }
 
-/* Tried out once; 0: there is no page to try it on. */
+static size_t known_unit; /* 0: not yet tried out */
+
+/* 0: there is no page to try it out on. */
 static size_t unit(void)
 {
-	static size_t known;
-	uintptr_t page = known ? 0 : back_pages(1);
+	uintptr_t page = known_unit ? 0 : back_pages(1);
 
 	if (page) {
-		known = mte_unit(page);
+		known_unit = mte_unit(page);
 		pool_window_give_back(page, 1);
 	}
-	return known;
+	return known_unit;
 }
 
 static bool tagged_make(struct mem_pool *pool)
