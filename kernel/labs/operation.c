@@ -8,6 +8,7 @@
 #include "mem/page.h"
 #include "mem/pool_window.h"
 #include "mem/window.h"
+#include "proc/process.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
 
@@ -142,6 +143,25 @@ OPERATION(guarded, "a stack of 8 KiB with guards of 16 KiB is made and given bac
 		return false;
 	window_stack_free(&s);
 	return true;
+}
+
+/* A space that still has pages then is not destroyed: that would hide what process_map() forgot. */
+OPERATION(region, "a process maps three pages, and unmaps them")
+{
+	static struct process p;
+	static struct region rows[2];
+	int64_t base;
+
+	process_prepare(&p, 1, "swept", rows, ARRAY_SIZE(rows));
+	p.regions.rows = rows;
+	if (!space_create(&p.space, p.pid))
+		return false;
+	base = process_map(&p, 3 * PAGE_SIZE);
+	if (base > 0)
+		process_unmap(&p, (uintptr_t)base);
+	if (!p.space.pages)
+		space_destroy(&p.space);
+	return base > 0;
 }
 
 static void nothing(__attribute__((unused)) void *unused)
