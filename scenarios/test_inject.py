@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,8 +27,8 @@ CLEAN = "nothing is wrong: what the check finds when it is on, and not when it i
 RULE = "what the rule lets fail is asked for, and nothing illegal comes of it"
 
 
-def once(name: str, args: str) -> Scenario:
-    return Scenario("inject.once", "ok", args, name=name, uncontrolled=RULE)
+def once(name: str, args: str, **machine: Any) -> Scenario:
+    return Scenario("inject.once", "ok", args, name=name, uncontrolled=RULE, **machine)
 
 
 SCENARIOS = [
@@ -35,6 +36,9 @@ SCENARIOS = [
     # From the nth on nothing works: whoever cleans up after a failure may not need what failed.
     Scenario("inject.sweep", "ok", "times=1000", name="from-there-on", uncontrolled=CLEAN),
     Scenario("inject.sweep", "ok", "op=cpu", name="cpu", cpus=2, uncontrolled=CLEAN),
+    Scenario(
+        "inject.sweep", "ok", "op=tagged", name="tagged", cpu="max", mte=True, uncontrolled=CLEAN
+    ),
     Scenario(
         "inject.sweep",
         "caught by=leak-check",
@@ -48,6 +52,8 @@ SCENARIOS = [
     once("prob", "fault=map.page,prob=30,seed=7,who=lab"),
     once("space", "op=stack fault=page.alloc,space=8K,who=lab"),
     once("who", "op=thread fault=pool.alloc,who=nobody"),
+    # The page that the unit of tags is tried on is given, and goes back; the next is not.
+    once("tagged-unit", "op=tagged fault=page.alloc,nth=2,who=lab", cpu="max", mte=True),
 ]
 
 
@@ -109,7 +115,7 @@ def swept_through_gdb(session: Session, sites: list[str]) -> Iterator[Step]:
                 break
 
 
-@pytest.mark.parametrize("op", ["chunk", "pool", "stack", "thread"])
+@pytest.mark.parametrize("op", ["chunk", "pool", "paged", "stack", "thread"])
 def test_the_sweep_from_gdb_sees_the_same(
     gdb: Open, op: str, sites: list[str], tmp_path: Path
 ) -> None:
@@ -146,6 +152,18 @@ def test_the_sweep_by_the_boot_line_sees_the_same(
     chosen = [site for site in sites if site != "kmem.alloc"]
     by_line = without_idle(swept_by_the_boot_line("thread", chosen, tmp_path, warm))
     assert by_line == swept_by_the_kernel("thread", tmp_path)
+
+
+def test_a_pool_that_maps_more_gives_it_back(tmp_path: Path) -> None:
+    """Without its protection a pool maps also what lies between its blocks: two pages a block."""
+    line = "lab=inject.sweep op=paged protect=-object-page"
+    log = boot(ROOT / KERNEL, line, tmp_path).log
+    assert log.verdict == "ok"
+    (swept,) = (r for r in log.select("inject") if r.words == ("swept",))
+    plain = swept_by_the_kernel("paged", tmp_path)
+    pages = sum(step.injected for step in plain if step.site == "page.alloc")
+    # Each of the others is taken, and mapped.
+    assert int(swept.fields["refused"]) == sum(step.injected for step in plain) + 2 * pages
 
 
 def test_every_site_is_made_to_fail(sites: list[str], tmp_path: Path) -> None:
@@ -194,6 +212,27 @@ def test_every_call_of_the_boot_fails(
 ) -> None:
     """With a reason in words, and never by way of a null pointer."""
     walk.hold(BOOT_SWEEP, "lab=inject.once op=block", list(swept_boot(sites, tmp_path, warm)))
+
+
+@pytest.mark.parametrize(
+    ("lab", "site"),
+    [
+        ("inject.once", "kmem.alloc"),
+        ("mem.traces", "kmem.alloc"),
+        ("mem.traces", "page.run"),
+        ("pool.constant", "kmem.alloc"),
+        ("pool.constant", "page.run"),
+        ("pool.exhaust", "thread.create"),
+        ("spawn.hog", "kmem.alloc"),
+        ("stack.canaries", "thread.create"),
+    ],
+)
+def test_a_lab_that_is_refused_something_says_so(lab: str, site: str, tmp_path: Path) -> None:
+    """By name, and goes on by way of no null pointer; or it can do without."""
+    verdict = boot(ROOT / KERNEL, f"lab={lab}", tmp_path).log.verdict
+    for nth in range(1, 8):
+        log = boot(ROOT / KERNEL, f"lab={lab} fault={site},nth={nth},who=lab", tmp_path).log
+        assert log.verdict == verdict or log.records[-1].fields["why"].startswith("no-")
 
 
 def test_the_runs_in_the_document(tmp_path: Path) -> None:

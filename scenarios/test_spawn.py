@@ -6,33 +6,38 @@ OWN_FAULT = "the CPU itself refuses it at EL0: there is no switch for that"
 CHAIN_ONLY = "VA 0 is mapped nowhere; what these rows hold is the chain across IPC"
 NOTHING_BROKEN = "nothing is broken here; that all comes back is what the lab checks"
 
-# Without these checks the kernel itself would break, so there is no switch for them; the others
-# only keep a program honest.
-STRUCTURE = (
-    "truncated",
+# What only keeps a program honest: without it the program runs, or dies alone.
+POLICY = (
     "magic",
     "class",
     "byte-order",
     "type",
+    "machine",
     "no-segments",
-    "headers-outside",
-    "file-outside",
-    "memory-huge",
     "memory-short",
-    "kernel-half",
     "misaligned",
+    "overlap",
+    "write-execute",
+    "entry-outside",
 )
-POLICY = ("machine", "overlap", "write-execute", "entry-outside")
+# What keeps the kernel whole has no switch. What each is for, and what shows it.
+STRUCTURE = {
+    "truncated": "the kernel would read behind the file's end: elf.truncated in test_host.py",
+    "headers-outside": "the kernel would read behind what it has of the file: elf.headers there",
+    "file-outside": "the kernel would ask for what the fs server then refuses: elf.file there",
+    "memory-huge": "the next check would refuse this one, too: no program has room for it",
+    "kernel-half": "the kernel would ask for a page outside of EL0's half: elf.half there",
+}
 
 
-def bad_elf(how: str, *controls: Control) -> Scenario:
+def bad_elf(how: str, *controls: Control, uncontrolled: str = "") -> Scenario:
     return Scenario(
         "spawn.bad_elf",
         args=f"how={how}",
         name=f"bad_elf-{how}",
         verdict="caught by=elf-check",
         controls=controls,
-        uncontrolled="" if controls else "without this check the kernel itself would break",
+        uncontrolled=uncontrolled,
     )
 
 
@@ -90,12 +95,15 @@ SCENARIOS = [
     Scenario("spawn.storm", verdict="ok", uncontrolled=NOTHING_BROKEN),
     Scenario("spawn.orphans", verdict="ok", uncontrolled=NOTHING_BROKEN),
     Scenario("spawn.oom", verdict="ok", uncontrolled=NOTHING_BROKEN),
-    Scenario(
-        "spawn.oom",
-        args="leak=1",
-        name="oom-leak",
-        verdict="caught by=leak-check",
-        controls=(Control("protect=-leak-check", "survived"),),
+    *(
+        Scenario(
+            "spawn.oom",
+            args=f"leak={leak}",
+            name=f"oom-leak{of}",
+            verdict="caught by=leak-check",
+            controls=(Control("protect=-leak-check", "survived"),),
+        )
+        for leak, of in ((1, ""), (2, "-handle"))
     ),
     Scenario("spawn.hog", verdict="ok", uncontrolled=NOTHING_BROKEN),
     Scenario(
@@ -133,7 +141,7 @@ SCENARIOS = [
         verdict="survived",
         uncontrolled="this is the control of user_pointer-table-max: a CPU that has no PAN",
     ),
-    *(bad_elf(how) for how in STRUCTURE),
+    *(bad_elf(how, uncontrolled=why) for how, why in STRUCTURE.items()),
     *(bad_elf(how, Control("protect=-elf-check", "survived")) for how in POLICY),
     Scenario(
         "spawn.ipc_deep",

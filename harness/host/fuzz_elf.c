@@ -29,9 +29,7 @@ static bool apart(const struct elf_segment *a, const struct elf_segment *b)
 static void check_one(const struct elf_segment *s, size_t size)
 {
 	require(s->memory, "a segment has memory");
-	require(s->file <= s->memory, "and no more of the file than that");
 	require(s->offset <= size && s->file <= size - s->offset, "all of it in the file");
-	require(s->address % PAGE_SIZE == 0, "it begins at a page");
 	require(s->address >= ELF_LOWEST, "above the null pages");
 	require(s->memory <= ELF_MAX_MEMORY, "is no larger than any may be");
 	require(s->address < ELF_END && end_of(s) <= ELF_END, "and ends where programs end");
@@ -41,10 +39,16 @@ static void check_strict(const struct elf_plan *plan, const uint8_t *head)
 {
 	bool entry = false;
 
+	require(memcmp(head, "\177ELF\2\1\1", 7) == 0,
+		"it is what it says, of this class and order");
+	require(head[16] == 2 && head[17] == 0, "an executable");
 	require(head[18] == 183 && head[19] == 0, "the machine is AArch64");
+	require(plan->count, "there are some segments");
 	for (unsigned int i = 0; i < plan->count; i++) {
 		const struct elf_segment *s = &plan->segments[i];
 
+		require(s->file <= s->memory, "none has more of the file than memory");
+		require(s->address % PAGE_SIZE == 0, "each begins at a page");
 		require((s->flags & 3) != 3, "none is writable and executable");
 		entry |= s->flags & 1 && plan->entry >= s->address &&
 			 plan->entry < s->address + s->file;
@@ -62,7 +66,7 @@ static void examine(const uint8_t *file, size_t size, bool strict)
 	size_t pages = 0;
 
 	if (!elf_examine(&plan, head, head_size, size, strict)) {
-		require(plan.count && plan.count <= ELF_MAX_SEGMENTS, "there are some segments");
+		require(plan.count <= ELF_MAX_SEGMENTS, "there are no more segments than may be");
 		for (unsigned int i = 0; i < plan.count; i++) {
 			check_one(&plan.segments[i], size);
 			pages += (plan.segments[i].memory + PAGE_SIZE - 1) / PAGE_SIZE;
@@ -96,6 +100,10 @@ static void look_up(const uint8_t *file, size_t size)
 /* A program with one to ten segments. Mostly right, so that the later checks are come to. */
 static size_t build(uint8_t *file, struct choices *c)
 {
+	/* What a file says that it is. */
+	static const size_t said[] = { 0, offsetof(struct elf_header, class),
+				       offsetof(struct elf_header, data),
+				       offsetof(struct elf_header, type) };
 	struct elf_header h = { .magic = { 0x7f, 'E', 'L', 'F' },
 				.class = 2,
 				.data = 1,
@@ -116,6 +124,8 @@ static size_t build(uint8_t *file, struct choices *c)
 	if (!choose(c, 12))
 		h.program_header_count = choose(c, 256);
 	memcpy(file, &h, sizeof(h));
+	if (!choose(c, 4))
+		file[said[choose(c, ARRAY_SIZE(said))]] = choose(c, 4);
 	for (unsigned int i = 0; i < count; i++) {
 		struct program_header p = {
 			.type = choose(c, 8) ? 1 : 4,
@@ -153,6 +163,7 @@ static void symbols(struct choices *c)
 	size_t size = sizeof(f) - choose(c, 17);
 
 	f.h.type = 2;
+	f.h.machine = 183;
 	f.h.file_version = 1;
 	f.h.entry = choose(c, 64);
 	f.h.section_headers = offsetof(typeof(f), sections);

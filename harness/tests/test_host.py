@@ -12,10 +12,11 @@ from harness.fuzz import Mutant, Run
 
 # How many inputs a short run has: what finds every mutant below, with some to spare.
 RUNS = {"bump": 8000, "cmdline": 4000, "fdt": 3000, "heap": 8000, "inject": 4000, "page": 2000}
-RUNS |= {"cpio": 12000, "elf": 30000, "pool": 2000}
+RUNS |= {"cpio": 12000, "elf": 30000, "pool": 2000, "tags": 4000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
 CMDLINE, BUMP, GUARD = "core/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
+TAGGED = "mem/pool_tagged.c"
 INJECT = "core/inject_rule.c"
 CPIO, ELF = "proc/cpio.c", "proc/elf.c"
 
@@ -32,17 +33,23 @@ MUTANTS = (
     Mutant("cpio.digit", CPIO, "c <= 'f'", "c <= 'g'"),
     Mutant("cpio.regular", CPIO, "!e.regular || index--", "index--"),
     Mutant("cpio.pad", CPIO, "ALIGN_UP(data + e->file.size, 4UL)", "(data + e->file.size)"),
+    Mutant("elf.truncated", ELF, "head_size < sizeof(*h)", "0"),
+    Mutant("elf.half", ELF, "|| !inside(p->address, p->memory, ELF_END)", ""),
     Mutant("elf.headers", ELF, "* sizeof(struct program_header), head_size", "* 0, head_size"),
     Mutant("elf.file", ELF, "if (!inside(p->offset, p->file, size))", "if (p->offset > size)"),
     Mutant("elf.short", ELF, "p->file > p->memory", "0"),
     Mutant("elf.page", ELF, "p->address % PAGE_SIZE", "p->address % 8"),
     Mutant("elf.low", ELF, "p->address < ELF_LOWEST || ", ""),
+    Mutant("elf.magic", ELF, 'memcmp(h->magic, "\\177ELF", sizeof(h->magic)) != 0', "0"),
+    Mutant("elf.class", ELF, "h->class != CLASS_64", "0"),
+    Mutant("elf.order", ELF, "h->data != DATA_LITTLE", "0"),
+    Mutant("elf.type", ELF, "h->type != TYPE_EXECUTABLE", "0"),
     Mutant("elf.write-execute", ELF, "strict && p->flags & ELF_WRITE", "0 && p->flags & ELF_WRITE"),
     Mutant("elf.overlap", ELF, "other->address < pages_end(s)", "other->address < s->address"),
     Mutant("elf.many", ELF, "plan->count == ELF_MAX_SEGMENTS", "0"),
     Mutant("elf.total", ELF, "return total > ELF_MAX_MEMORY;", "return false;"),
     Mutant("elf.entry", ELF, "plan->entry - s->address < s->file", "true"),
-    Mutant("elf.machine", ELF, "strict && h->machine != MACHINE_AARCH64", "0"),
+    Mutant("elf.machine", ELF, "h->machine != MACHINE_AARCH64", "0"),
     Mutant("elf.section", ELF, "return inside(s->offset, s->size, size);", "return true;"),
     Mutant("elf.string", ELF, "!name_ends(image + names->offset, names, s.name)", "0"),
     Mutant("fdt.total", FDT, "total > limit || ", ""),
@@ -105,6 +112,25 @@ MUTANTS = (
     ),
     Mutant("pool.head", GUARD, "if (other != (uint8_t *)s.words)", "if (0)"),
     Mutant("pool.tail", GUARD, "(uint8_t *)s.words, s.end, word)", "s.end, s.end, word)"),
+    Mutant("tags.before", TAGGED, "if (block > pool->base)", "if (0)"),
+    Mutant("tags.behind", TAGGED, "pool_index(pool, block) + 1 < pool->capacity", "0"),
+    Mutant("tags.last", TAGGED, "block) + 1 < pool->capacity", "block) < pool->capacity"),
+    Mutant("tags.same", TAGGED, "NO_BLOCKS_TAGS | 1U << mte_tag_at(block)", "NO_BLOCKS_TAGS"),
+    Mutant("tags.nobody", TAGGED, "NO_BLOCKS_TAGS | 1U", "1U"),
+    Mutant("tags.zone", TAGGED, "mte_set_tags(block - pool->before,", "mte_set_tags(block,"),
+    Mutant("tags.unit", TAGGED, "ALIGN_UP(pool->block, unit())", "pool->block"),
+    Mutant(
+        "tags.dense", TAGGED, "ALIGN_UP(pool->block, unit())", "ALIGN_UP(pool->block, PAGE_SIZE)"
+    ),
+    Mutant("tags.pages", TAGGED, "ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE", "bytes / PAGE_SIZE"),
+    Mutant("tags.kept", TAGGED, "\t\tpool_window_give_back(window, pages);\n", ""),
+    Mutant("tags.tried", TAGGED, "\t\tpool_window_give_back(page, 1);\n", ""),
+    Mutant(
+        "tags.wrap",
+        TAGGED,
+        "__builtin_mul_overflow(pool->stride, pool->capacity, &bytes)",
+        "(bytes = pool->stride * pool->capacity, 0)",
+    ),
 )
 
 

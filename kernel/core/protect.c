@@ -60,7 +60,7 @@ static const struct {
 	[PROTECT_USERACCESS] = { "useraccess",
 				 "what a system call is pointed at is looked up as EL0 sees it" },
 	[PROTECT_ELF_CHECK] = { "elf-check",
-				"a program's machine, W^X, overlaps and entry are checked" },
+				"a program's kind, segments, W^X and entry are checked" },
 };
 
 bool protect_off[NR_PROTECTIONS];

@@ -55,7 +55,8 @@ LAB(bump, exhaust, "the early heap itself runs dry, by halves", NO_PARAMS)
 		for (; kmem_alloc_aligned(size, 1); calls++)
 			taken += size;
 	}
-	report("[bump-lab] exhausted one_more=%s", kmem_alloc_aligned(1, 1) ? "given" : "refused");
-	if (!taken || taken > 1 * MiB || kmem_alloc_aligned(1, 1))
+	report("[bump-lab] exhausted left=%lu one_more=%s", 1 * MiB - kmem_used(),
+	       kmem_alloc_aligned(1, 1) ? "given" : "refused");
+	if (!taken || kmem_used() != 1 * MiB || kmem_alloc_aligned(1, 1))
 		end("survived");
 }

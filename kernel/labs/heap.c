@@ -13,7 +13,7 @@ static void make_heap(size_t size)
 {
 	void *memory = kmem_alloc_aligned(size, HEAP_ALIGN);
 
-	if (!memory || !heap_init(&heap, memory, size))
+	if (!heap_init(&heap, memory, size))
 		panic("no-memory-for-heap");
 }
 

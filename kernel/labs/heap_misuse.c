@@ -12,7 +12,7 @@ static struct heap heap;
 
 static void make_heap(struct heap *h, void *memory, size_t size)
 {
-	if (!memory || !heap_init(h, memory, size))
+	if (!heap_init(h, memory, size))
 		panic("no-memory-for-heap");
 }
 

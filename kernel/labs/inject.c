@@ -30,16 +30,19 @@ struct step {
 	size_t differ; /* counts, by the census */
 };
 
-/* The early heap is never given back, so what was done may keep some of it; what was refused, none. */
-static bool may_keep(const struct step *s, const struct ledger_entry *e)
+/*
+ * The early heap is never given back, so what was done may keep some of it; and what makes something for
+ * ever, all that it took. What was refused, nothing.
+ */
+static bool may_keep(const struct step *s, bool for_good)
 {
-	return s->done && e->site->for_good;
+	return s->done && (for_good || s->operation->makes);
 }
 
 static void report_leaks(struct step *s)
 {
 	for (const struct ledger_entry *e = ledger_next(NULL); e; e = ledger_next(e)) {
-		if (may_keep(s, e))
+		if (may_keep(s, e->site->for_good))
 			continue;
 		s->leaked++;
 		report("[inject] leak site=%s bytes=%lu at=%pR from=%pR", e->site->name, e->bytes,
@@ -54,7 +57,7 @@ static void report_census(struct step *s, const struct census *before)
 	for (int i = 0; i < NR_CENSUS; i++) {
 		long grew = (long)(now.counts[i] - before->counts[i]);
 
-		if (!grew || (s->done && i == CENSUS_EARLY))
+		if (!grew || may_keep(s, i == CENSUS_EARLY))
 			continue;
 		s->differ++;
 		report("[inject] census of=%s grew=%ld", census_names[i], grew);

@@ -1,11 +1,14 @@
 /* The operations that inject.sweep sweeps, and the count of all that they could leave behind. */
 #include "labs/operation.h"
 
+#include "arch/mte.h"
 #include "core/report.h"
-#include "mem/heap.h"
 #include "mem/bump.h"
+#include "mem/heap.h"
 #include "mem/page.h"
+#include "mem/pool_window.h"
 #include "mem/window.h"
+#include "proc/process.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
 
@@ -27,15 +30,14 @@ void operations_prepare(void)
 {
 	void *memory = kmem_alloc_aligned(HEAP, HEAP_ALIGN);
 
-	if (!memory || !pool_init(&pool, "swept", BLOCK, 4))
+	if (!pool_init(&pool, "swept", BLOCK, 4) || !heap_init(&heap, memory, HEAP))
 		panic("no-memory-for-operations");
-	heap_init(&heap, memory, HEAP);
 }
 
 const char *const census_names[NR_CENSUS] = {
-	[CENSUS_PAGES] = "pages",   [CENSUS_BLOCKS] = "blocks", [CENSUS_CHUNKS] = "chunks",
-	[CENSUS_WINDOW] = "window", [CENSUS_STACKS] = "stacks", [CENSUS_THREADS] = "threads",
-	[CENSUS_EARLY] = "early",
+	[CENSUS_PAGES] = "pages",   [CENSUS_BLOCKS] = "blocks",	    [CENSUS_CHUNKS] = "chunks",
+	[CENSUS_WINDOW] = "window", [CENSUS_STACKS] = "stacks",	    [CENSUS_THREADS] = "threads",
+	[CENSUS_EARLY] = "early",   [CENSUS_POOLS] = "pool-window",
 };
 
 static size_t count_stacks(void)
@@ -66,6 +68,7 @@ struct census take_census(void)
 		[CENSUS_STACKS] = count_stacks(),
 		[CENSUS_THREADS] = count_threads(),
 		[CENSUS_EARLY] = kmem_used(),
+		[CENSUS_POOLS] = pool_window_in_use(),
 	} };
 }
 
@@ -95,12 +98,31 @@ OPERATION(page, "a page is taken and given back")
 	return page && page_free(page);
 }
 
-/* A pool lives for ever, and so does its memory: only one that was refused gives anything back. */
-OPERATION(pool, "a pool is made")
+MAKING_OPERATION(run, "two pages in a row are taken")
+{
+	return page_alloc_run(2);
+}
+
+MAKING_OPERATION(pool, "a pool is made")
 {
 	static struct mem_pool made;
 
 	return pool_init(&made, "made", BLOCK, 16);
+}
+
+MAKING_OPERATION(paged, "a pool is made whose blocks have pages of their own")
+{
+	static struct mem_pool made;
+
+	return pool_init_mode(&made, "paged", BLOCK, 3, &pool_paged);
+}
+
+/* On a machine that keeps no tags there is nothing to make. */
+MAKING_OPERATION(tagged, "a pool is made whose memory has tags")
+{
+	static struct mem_pool made;
+
+	return !mte_present() || pool_init_mode(&made, "tagged", 2 * PAGE_SIZE, 2, &pool_tagged);
 }
 
 OPERATION(stack, "a stack of 16 KiB is made and given back")
@@ -121,6 +143,25 @@ OPERATION(guarded, "a stack of 8 KiB with guards of 16 KiB is made and given bac
 		return false;
 	window_stack_free(&s);
 	return true;
+}
+
+/* A space that still has pages then is not destroyed: that would hide what process_map() forgot. */
+OPERATION(region, "a process maps three pages, and unmaps them")
+{
+	static struct process p;
+	static struct region rows[2];
+	int64_t base;
+
+	process_prepare(&p, 1, "swept", rows, ARRAY_SIZE(rows));
+	p.regions.rows = rows;
+	if (!space_create(&p.space, p.pid))
+		return false;
+	base = process_map(&p, 3 * PAGE_SIZE);
+	if (base > 0)
+		process_unmap(&p, (uintptr_t)base);
+	if (!p.space.pages)
+		space_destroy(&p.space);
+	return base > 0;
 }
 
 static void nothing(__attribute__((unused)) void *unused)

@@ -12,7 +12,8 @@
  *     }
  *
  * True: it was done, and what it gave has been given back. False: it was refused; then nothing may be
- * held. `inject.sweep op=stack` makes each call that it makes at each site fail in turn.
+ * held. What is made to live for ever has no way back: MAKING_OPERATION, held once it is done. `inject.sweep
+ * op=stack` makes each call that it makes at each site fail in turn.
  */
 #ifndef LABS_OPERATION_H
 #define LABS_OPERATION_H
@@ -24,15 +25,18 @@ struct operation {
 	const char *sentence;
 	bool (*run)(void);
 	bool planted; /* broken on purpose: its leak is what the sweep is tested with */
+	bool makes;   /* what lives for ever */
 };
 
-#define OPERATION(label, sentence_) OPERATION_IN(label, sentence_, false)
-#define PLANTED_OPERATION(label, sentence_) OPERATION_IN(label, sentence_, true)
+#define OPERATION(label, sentence_) OPERATION_IN(label, sentence_)
+#define PLANTED_OPERATION(label, sentence_) OPERATION_IN(label, sentence_, .planted = true)
+#define MAKING_OPERATION(label, sentence_) OPERATION_IN(label, sentence_, .makes = true)
 
-#define OPERATION_IN(label, sentence_, planted_)                                                   \
+#define OPERATION_IN(label, sentence_, ...)                                                        \
 	static bool operation_##label(void);                                                       \
-	static const struct operation operation_##label##_entry = { #label, (sentence_),           \
-								    operation_##label, planted_ }; \
+	static const struct operation operation_##label##_entry = {                                \
+		.name = #label, .sentence = (sentence_), .run = operation_##label, ##__VA_ARGS__   \
+	};                                                                                         \
 	static const struct operation *const operation_##label##_row                               \
 		__attribute__((used, section(".operations." #label))) =                            \
 			&operation_##label##_entry;                                                \
@@ -50,6 +54,7 @@ enum {
 	CENSUS_STACKS,
 	CENSUS_THREADS,
 	CENSUS_EARLY,
+	CENSUS_POOLS,
 	NR_CENSUS
 };
 struct census {

@@ -61,6 +61,8 @@ static void exhaust_threads(void)
 	size_t before = thread_pool.in_use;
 	size_t n = park_threads(threads);
 
+	if (!n)
+		panic("no-thread");
 	pool_report(&thread_pool);
 	WRITE_ONCE(threads_may_end, true);
 	thread_join(threads[--n], NULL);

@@ -139,8 +139,13 @@ LAB(stack, canaries, "no two threads have the same canary", NO_PARAMS)
 {
 	unsigned int distinct;
 
-	for (int i = 0; i < CANARY_THREADS; i++)
-		thread_join(thread_create("victim", note_canary, &canaries[i], PAGE_SIZE), NULL);
+	for (int i = 0; i < CANARY_THREADS; i++) {
+		struct thread *t = thread_create("victim", note_canary, &canaries[i], PAGE_SIZE);
+
+		if (!t)
+			panic("no-victim");
+		thread_join(t, NULL);
+	}
 	distinct = count_distinct(canaries, CANARY_THREADS);
 	report("[stack-lab] canaries threads=%d distinct=%u raw=0x%lx", CANARY_THREADS, distinct,
 	       canaries[0]);

@@ -98,7 +98,8 @@ bool heap_init(struct heap *h, void *memory, size_t size)
 	size_t words = (size / HEAP_ALIGN + 63) / 64;
 
 	*h = (struct heap){ .base = (uintptr_t)memory, .size = size };
-	h->starts = kmem_alloc_aligned(words * sizeof(*h->starts), sizeof(*h->starts));
+	if (memory)
+		h->starts = kmem_alloc_aligned(words * sizeof(*h->starts), sizeof(*h->starts));
 	if (!h->starts)
 		return false;
 	for (size_t i = 0; i < words; i++)

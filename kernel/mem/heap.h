@@ -23,8 +23,8 @@ struct heap {
 };
 
 /*
- * memory is HEAP_ALIGN-aligned; size a multiple of it, and more than one header. False: the early heap
- * has not the size / 128 bytes that say where blocks begin.
+ * memory is HEAP_ALIGN-aligned; size a multiple of it, and more than one header. False: memory is NULL, or
+ * the early heap has not the size / 128 bytes that say where blocks begin.
  */
 bool heap_init(struct heap *h, void *memory, size_t size);
 

@@ -8,6 +8,7 @@
 #include "core/upcall.h"
 
 INJECT_SITE(page, alloc, page_alloc, 0, "no page is left")
+INJECT_SITE(page, run, page_alloc_run, 0, "there are not as many neighbours")
 
 #define NO_PAGE UINT32_MAX
 
@@ -104,16 +105,22 @@ void *page_alloc(void)
 
 void *page_alloc_run(size_t n)
 {
-	uint64_t flags = irq_save();
-	uint32_t index = fresh;
-	bool room = n <= count.total - fresh;
+	uint64_t flags;
+	uint32_t index;
+	void *run;
 
-	for (; room && fresh < index + n; fresh++)
+	if (inject(&page_run_site, n * PAGE_SIZE))
+		return NULL;
+	flags = irq_save();
+	index = fresh;
+	run = n <= count.total - fresh ? (void *)address_of(index) : NULL;
+	for (; run && fresh < index + n; fresh++)
 		pages[fresh] = (struct page){ .state = PAGE_USED };
-	if (room)
+	if (run)
 		count.in_use += n;
 	irq_restore(flags);
-	return room ? (void *)address_of(index) : NULL;
+	ledger_took(&page_run_site, run, n * PAGE_SIZE);
+	return run;
 }
 
 /* The page that holds this address, NULL if it is none that was ever given out. */

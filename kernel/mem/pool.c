@@ -84,6 +84,7 @@ static void delist(const struct mem_pool *pool)
 bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t capacity,
 		    const struct pool_mode *mode)
 {
+	size_t record = sizeof(*pool->blocks) + (mode ? mode->record : 0);
 	uintptr_t next = 0;
 	size_t records;
 
@@ -94,13 +95,13 @@ bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t
 				   .capacity = capacity,
 				   .mode = mode };
 	/* Rounded up, a block of no bytes is none, and one of nearly all bytes too. */
-	if (!pool->block || __builtin_mul_overflow(capacity, sizeof(*pool->blocks), &records))
-		return false;
-	if (!(mode ? mode->make(pool) : make_plain(pool)))
+	if (!pool->block || __builtin_mul_overflow(capacity, record, &records))
 		return false;
 	pool->blocks = kmem_alloc_aligned(records, sizeof(uintptr_t));
-	if (!pool->blocks) {
-		kmem_give_back((void *)(pool->base - pool->before));
+	if (!pool->blocks)
+		return false;
+	if (!(mode ? mode->make(pool) : make_plain(pool))) {
+		kmem_give_back(pool->blocks);
 		return false;
 	}
 	pool->span = capacity ? (capacity - 1) * pool->stride + pool->block : 0;

@@ -67,7 +67,8 @@ struct pool_finding {
  */
 struct pool_mode {
 	bool tagged; /* what an owner holds has a tag in its top byte (FEAT_MTE), all ones in an address */
-	/* Memory for capacity blocks: sets base, before, behind and stride. False: it does not fit. */
+	size_t record; /* bytes a block that it keeps behind pool->blocks */
+	/* Memory for capacity blocks: sets base, before, behind and stride. False: it does not fit; nothing is kept. */
 	bool (*make)(struct mem_pool *pool);
 	/* Where the pool itself reaches a block, whatever its owner may. */
 	void *(*shadow)(const struct mem_pool *pool, uintptr_t block);
@@ -95,7 +96,7 @@ struct mem_pool {
 	size_t errors;
 	struct pool_finding last;
 	const struct pool_mode *mode; /* NULL: on the early heap */
-	uintptr_t *pages;	      /* pool_paged's shadows; else NULL */
+	uintptr_t *pages;	      /* pool_paged's shadows, behind blocks; else NULL */
 	struct mem_pool *next;	      /* in all_pools */
 };
 
@@ -105,7 +106,10 @@ extern struct mem_pool *all_pools;
 /* What the keys of all later pools come from: the same number, the same keys. */
 void pool_seed(uint64_t seed);
 
-/* Make a pool of `capacity` blocks of at least `size` bytes on the early heap. False: it does not fit. */
+/*
+ * Make a pool of `capacity` blocks of at least `size` bytes on the early heap, or as its mode has them. False:
+ * it does not fit, and nothing is kept.
+ */
 bool pool_init(struct mem_pool *pool, const char *name, size_t size, size_t capacity);
 bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t capacity,
 		    const struct pool_mode *mode);

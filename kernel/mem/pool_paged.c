@@ -7,7 +7,6 @@
  * should not be.
  */
 #include "core/protect.h"
-#include "mem/bump.h"
 #include "mem/page.h"
 #include "mem/pool.h"
 #include "mem/pool_window.h"
@@ -36,24 +35,35 @@ static bool back_block(struct mem_pool *pool, size_t index)
 	return protected(PROTECT_OBJECT_PAGE) || pool_window_back(va + PAGE_SIZE, MAP_DATA);
 }
 
+/* Of the first `blocks` the pages, and of all whatever else is mapped, and the addresses. */
+static void give_all_back(const struct mem_pool *pool, size_t blocks)
+{
+	for (size_t i = 0; i < blocks; i++) {
+		mmu_unmap(page_of(pool_block(pool, i)), PAGE_SIZE);
+		page_free((void *)page_of(pool->pages[i]));
+	}
+	pool_window_give_back(page_of(pool->base), 2 * pool->capacity);
+}
+
 static bool paged_make(struct mem_pool *pool)
 {
 	uintptr_t window;
-	size_t bytes;
 
 	if (pool->block > PAGE_SIZE || pool->capacity > POOL_WINDOW_PAGES)
 		return false;
-	bytes = pool->capacity * sizeof(*pool->pages);
-	pool->pages = kmem_alloc_aligned(bytes, sizeof(*pool->pages));
 	window = pool_window_take(2 * pool->capacity);
-	if (!pool->pages || !window)
+	if (!window)
 		return false;
+	pool->pages = (uintptr_t *)(pool->blocks + pool->capacity);
 	pool->before = PAGE_SIZE - pool->block;
 	pool->stride = 2 * PAGE_SIZE;
 	pool->base = window + pool->before;
-	for (size_t i = 0; i < pool->capacity; i++)
-		if (!back_block(pool, i))
-			return false;
+	for (size_t i = 0; i < pool->capacity; i++) {
+		if (back_block(pool, i))
+			continue;
+		give_all_back(pool, i);
+		return false;
+	}
 	return true;
 }
 
@@ -78,6 +88,7 @@ static void paged_withdraw(__attribute__((unused)) struct mem_pool *pool, uintpt
 }
 
 const struct pool_mode pool_paged = {
+	.record = sizeof(uintptr_t),
 	.make = paged_make,
 	.shadow = paged_shadow,
 	.give = paged_give,

@@ -35,21 +35,27 @@ static uintptr_t back_pages(size_t pages)
 {
 	uintptr_t window = pool_window_take(pages);
 
-	for (size_t i = 0; window && i < pages; i++)
-		if (!pool_window_back(window + i * PAGE_SIZE, MAP_TAGGED))
-			return 0;
+	for (size_t i = 0; window && i < pages; i++) {
+		if (pool_window_back(window + i * PAGE_SIZE, MAP_TAGGED))
+			continue;
+		pool_window_give_back(window, pages);
+		return 0;
+	}
 	return window;
 }
 
-/* Once: the page that is tried on is not given back. */
+static size_t known_unit; /* 0: not yet tried out */
+
+/* 0: there is no page to try it out on. */
 static size_t unit(void)
 {
-	static size_t known;
-	uintptr_t page = known ? 0 : back_pages(1);
+	uintptr_t page = known_unit ? 0 : back_pages(1);
 
-	if (page)
-		known = mte_unit(page);
-	return known;
+	if (page) {
+		known_unit = mte_unit(page);
+		pool_window_give_back(page, 1);
+	}
+	return known_unit;
 }
 
 static bool tagged_make(struct mem_pool *pool)

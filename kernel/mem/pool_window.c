@@ -1,11 +1,14 @@
 /* See pool_window.h. */
 #include "mem/pool_window.h"
 
+#include "core/ledger.h"
 #include "core/upcall.h"
 #include "mem/page.h"
 #include "mem/pool.h"
 
 #define TAG_BITS (0xffUL << 56)
+
+INJECT_SITE(pool, window, pool_window_take, 0, "no addresses for a pool are left")
 
 static size_t taken = 1; /* pages; the first is never mapped */
 
@@ -13,10 +16,48 @@ uintptr_t pool_window_take(size_t pages)
 {
 	uintptr_t va = POOL_WINDOW + taken * PAGE_SIZE;
 
-	if (pages >= POOL_WINDOW_PAGES - taken)
+	if (inject(&pool_window_site, pages * PAGE_SIZE) || pages >= POOL_WINDOW_PAGES - taken)
 		return 0;
 	taken += pages + 1;
+	ledger_took(&pool_window_site, (void *)va, pages * PAGE_SIZE);
 	return va;
+}
+
+static void unmap(uintptr_t va)
+{
+	uintptr_t pa = mmu_page_of(va);
+
+	if (!pa)
+		return;
+	mmu_unmap(va, PAGE_SIZE);
+	page_free(phys_to_virt(pa));
+}
+
+void pool_window_give_back(uintptr_t va, size_t pages)
+{
+	for (size_t i = 0; i < pages; i++)
+		unmap(va + i * PAGE_SIZE);
+	if (va + (pages + 1) * PAGE_SIZE != POOL_WINDOW + taken * PAGE_SIZE)
+		return;
+	ledger_gave(&pool_window_site, (void *)va);
+	taken -= pages + 1;
+}
+
+size_t pool_window_in_use(void)
+{
+	return taken;
+}
+
+static int map_block(uintptr_t va, uintptr_t pa, enum map_kind kind);
+
+INJECT_SITE(pool, map, map_block, -1, "no translation table is left for a pool")
+
+/* noinline: its calls are counted, and GDB makes them fail, at its first instruction. */
+__attribute__((noinline)) static int map_block(uintptr_t va, uintptr_t pa, enum map_kind kind)
+{
+	if (inject(&pool_map_site, PAGE_SIZE))
+		return -1;
+	return mmu_map(va, pa, PAGE_SIZE, kind);
 }
 
 uintptr_t pool_window_back(uintptr_t va, enum map_kind kind)
@@ -25,7 +66,7 @@ uintptr_t pool_window_back(uintptr_t va, enum map_kind kind)
 
 	if (!page)
 		return 0;
-	if (mmu_map(va, virt_to_phys(page), PAGE_SIZE, kind) == 0)
+	if (map_block(va, virt_to_phys(page), kind) == 0)
 		return (uintptr_t)page;
 	page_free(page);
 	return 0;

@@ -53,6 +53,8 @@ static const char *read_header(struct elf_header *h, const void *head, size_t he
 	if (head_size < sizeof(*h))
 		return "truncated";
 	memcpy(h, head, sizeof(*h));
+	if (!strict)
+		return NULL;
 	if (memcmp(h->magic, "\177ELF", sizeof(h->magic)) != 0)
 		return "not-elf";
 	if (h->class != CLASS_64)
@@ -61,16 +63,16 @@ static const char *read_header(struct elf_header *h, const void *head, size_t he
 		return "wrong-byte-order";
 	if (h->version != VERSION || h->file_version != VERSION)
 		return "wrong-version";
-	if (strict && h->machine != MACHINE_AARCH64)
+	if (h->machine != MACHINE_AARCH64)
 		return "wrong-machine";
 	if (h->type != TYPE_EXECUTABLE)
 		return "not-executable";
 	return NULL;
 }
 
-static const char *check_table(const struct elf_header *h, size_t head_size)
+static const char *check_table(const struct elf_header *h, size_t head_size, bool strict)
 {
-	if (!h->program_header_count)
+	if (strict && !h->program_header_count)
 		return "no-segments";
 	if (h->program_header_size != sizeof(struct program_header))
 		return "wrong-header-size";
@@ -89,9 +91,9 @@ static const char *check_segment(const struct program_header *p, size_t size, bo
 {
 	if (!inside(p->offset, p->file, size))
 		return "segment-outside-file";
-	if (p->file > p->memory)
+	if (strict && p->file > p->memory)
 		return "file-larger-than-memory";
-	if (p->address % PAGE_SIZE)
+	if (strict && p->address % PAGE_SIZE)
 		return "segment-misaligned";
 	if (p->memory > ELF_MAX_MEMORY)
 		return "segment-too-large";
@@ -160,7 +162,7 @@ const char *elf_examine(struct elf_plan *plan, const void *head, size_t head_siz
 
 	*plan = (struct elf_plan){ .count = 0 };
 	if (!why)
-		why = check_table(&h, head_size);
+		why = check_table(&h, head_size, strict);
 	for (unsigned int i = 0; !why && i < h.program_header_count; i++) {
 		struct program_header p;
 
@@ -171,7 +173,7 @@ const char *elf_examine(struct elf_plan *plan, const void *head, size_t head_siz
 	if (why)
 		return why;
 	plan->entry = h.entry;
-	if (!plan->count)
+	if (strict && !plan->count)
 		return "no-segments";
 	return strict && !entry_in_text(plan) ? "entry-outside-text" : NULL;
 }
@@ -218,7 +220,7 @@ bool elf_symbol(struct elf_symbol *found, const void *image, size_t size, uintpt
 	struct section_header symbols;
 	struct section_header names;
 
-	if (read_header(&h, image, size, false))
+	if (read_header(&h, image, size, true))
 		return false;
 	for (unsigned int i = 0; read_section(&symbols, image, size, &h, i); i++)
 		if (symbols.type == SECTION_SYMBOLS &&

@@ -33,8 +33,9 @@ struct elf_plan {
 
 /*
  * What is to be loaded of a file of `size` bytes whose first `head_size` are at `head`. NULL, or what is
- * wrong in one word. Without `strict` the rules that only keep a program honest are not asked (machine,
- * overlap, W^X, entry); those that keep the kernel whole always are.
+ * wrong in one word. Without `strict` the rules that only keep a program honest are not asked: what the file
+ * says it is, no segments, more file than memory, alignment, overlap, W^X, entry. Those that keep the kernel
+ * whole always are: no read outside of what there is, no page outside of where programs may lie.
  */
 const char *elf_examine(struct elf_plan *plan, const void *head, size_t head_size, size_t size,
 			bool strict);

@@ -30,10 +30,11 @@ void process_init(size_t block, size_t stack)
 	void *memory = kmem_alloc_aligned(REGION_HEAP_BYTES, HEAP_ALIGN);
 
 	kernel_stack = stack;
-	if (!memory || !pool_init(&process_pool, "processes", block, MAX_PROCESSES) ||
+	if (!pool_init(&process_pool, "processes", block, MAX_PROCESSES) ||
 	    !pool_init(&process_threads, "process-threads", sizeof(struct thread), MAX_PROCESSES))
 		panic("no-process-pools");
-	heap_init(&region_heap, memory, REGION_HEAP_BYTES);
+	if (!heap_init(&region_heap, memory, REGION_HEAP_BYTES))
+		panic("no-region-heap");
 	user_tables_init(protected(PROTECT_PAN));
 	user_tables_on = true;
 }

@@ -14,7 +14,7 @@ struct endpoint init_endpoint = { .name = "init" };
 struct endpoint gate_endpoint = { .name = "gate" };
 void (*spawn_probe)(void);
 uint64_t spawn_instructions;
-bool spawn_forgets;
+enum spawn_forgets spawn_forgets;
 
 void spawn_request(struct message *m, uint32_t parent, const char *name, uint64_t argument)
 {

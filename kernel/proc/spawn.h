@@ -46,8 +46,13 @@ struct service {
 };
 void find_services(struct service *table);
 
-/* A bug to be found by spawn.oom: what could not be started is not given back. */
-extern bool spawn_forgets;
+/* Bugs to be found by spawn.oom: what a launch that was refused does not give back. */
+extern enum spawn_forgets {
+	FORGETS_NOTHING,
+	FORGETS_PROCESS, /* the slot and what is in it */
+	FORGETS_HANDLE,	 /* that it was to stand behind, in whoever asked for it */
+	NR_SPAWN_FORGETS
+} spawn_forgets;
 
 /* What a launch carries down the chain. */
 struct launch {

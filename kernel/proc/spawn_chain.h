@@ -112,7 +112,7 @@ __attribute__((always_inline)) static inline int64_t fill_slot(const struct laun
 		status = process_start(&slot->process);
 	if (!status)
 		return pid;
-	if (!spawn_forgets)
+	if (spawn_forgets != FORGETS_PROCESS)
 		process_drop(&slot->process);
 	return status;
 }

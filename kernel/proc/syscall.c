@@ -68,10 +68,10 @@ static int64_t sys_spawn(struct process *p, uint64_t name, uint64_t argument)
 	}
 	m->length = (uint32_t)strlen((char *)m->data);
 	status = ipc_call(&init_endpoint, m);
-	if (status)
-		p->handles[handle].kind = HANDLE_FREE;
-	else
+	if (!status)
 		p->handles[handle].pid = (uint32_t)m->words[0];
+	else if (spawn_forgets != FORGETS_HANDLE)
+		p->handles[handle].kind = HANDLE_FREE;
 	return status ? status : handle;
 }
 

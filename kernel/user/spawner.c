@@ -1,7 +1,7 @@
 /*
  * Spawns itself, `argument` deep, and exits with how many there were. With SPAWNER_LEAVES: spawns one hello
  * that waits at the gate, and exits before it. With SPAWNER_RETRIES: spawns one more, a second time where it
- * was refused once, and has it behind the first free handle, or else a handle was lost.
+ * was refused once, and has it behind the first free handle, or else a handle was lost: ERROR_HANDLE.
  */
 #include "user/user.h"
 
@@ -16,14 +16,16 @@ static int64_t spawn_again(void)
 {
 	int64_t refused = 0;
 	int64_t child = spawn("spawner", 1);
+	int64_t below;
 
 	if (child < 0) {
 		refused = 1;
 		child = spawn("spawner", 1);
 	}
-	if (child != NR_BOOT_HANDLES)
-		return ERROR_HANDLE;
-	return wait(child) + 1 + refused;
+	if (child < 0)
+		return child;
+	below = wait(child);
+	return child == NR_BOOT_HANDLES ? below + 1 + refused : ERROR_HANDLE;
 }
 
 int64_t program(uint64_t argument)

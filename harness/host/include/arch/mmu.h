@@ -5,6 +5,9 @@
 #include <sanitizer/asan_interface.h>
 
 #include "arch/types.h"
+#include "arch/virt.h"
+
+enum map_kind { MAP_DATA, MAP_TAGGED };
 
 #define MMU_BLOCK_SIZE (2 * MiB)
 
