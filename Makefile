@@ -198,7 +198,8 @@ clean: ## remove what was made (not .venv)
 	@rm -rf -- '$(BUILD)'
 
 help: ## this list
-	@echo 'make TARGET:'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo 'variables: LAB, SCENARIO, REVERSE, TUI, CAPSULE, ONLY, OLD, DOCS, FUZZ, SECONDS, BUILD, CROSS_COMPILE'
-	@echo '           (see the top of the Makefile)'
+	@awk -F ':.*## ' 'BEGIN { print "make TARGET:" } \
+		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 } \
+		END { print "variables: LAB, SCENARIO, REVERSE, TUI, CAPSULE, ONLY, OLD, DOCS, FUZZ, SECONDS,"; \
+			print "           BUILD, CROSS_COMPILE (see the top of the Makefile)" }' \
+		$(firstword $(MAKEFILE_LIST))
