@@ -60,6 +60,7 @@ PYTHON = {
     "harness.chains": Row(9),
     "harness.initrd": Row(1),
     "harness.lint": Row(1),
+    "harness.lock": Row(1),
     "harness.log": Row(1, pure=True),
     "harness.mi": Row(1, pure=True),
     "harness.owned": Row(1, pure=True),
