@@ -107,6 +107,7 @@ PYTHON = {
     "harness.cli": Row(9),
     "harness.growth": Row(9),
     "harness.memorydocs": Row(9),
+    "harness.soak": Row(9),
     "harness.suite": Row(9),
     "harness.traces": Row(9),
     "harness.bootstacks": Row(10),
