@@ -23,7 +23,7 @@ from harness.stackreport.marks import Mark
 from harness.stackreport.notes import Note, Notes
 from harness.stackreport.rows import Report
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KERNEL = ROOT / "build/kernel.elf"
 NOTES = ROOT / "kernel/stack-notes.toml"
 DOCS = ROOT / "docs/stack-report.md"
