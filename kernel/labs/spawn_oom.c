@@ -115,7 +115,7 @@ static unsigned int sweep(struct inject_site *site)
 }
 
 #define OOM_PARAMS(P)                                                                              \
-	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")          \
+	SYSTEM_STACK_PARAM(P)                                                                      \
 	P(leak, 0, 0, 1, "1: the loader forgets the process that it could not load")
 
 LAB(spawn, oom, "each call on the way to a process fails in turn; nothing is left behind",
