@@ -7,7 +7,8 @@
 #   SCENARIO       what debug opens instead, by pytest's name: SCENARIO=recurse-gdb
 #   REVERSE, TUI   debug: record first, so that GDB can go back; GDB's own text interface
 #   CAPSULE        the folder of a failed scenario, for replay
-#   ONLY           a pytest -k expression, for test and golden: ONLY='recurse and not gdb'
+#   ONLY           a pytest -k expression, for test, golden, soak: ONLY='recurse and not gdb'
+#   TIMES          how often soak runs each scenario (50)
 #   FUZZ, SECONDS  one fuzzer instead of all, and how long each runs: FUZZ=cmdline SECONDS=60
 #   OLD            an older stack-report.json, for stack-report to compare with
 #   DOCS           a document whose tables stack-report or bench rewrites: DOCS=docs/stack-report.md
@@ -24,7 +25,7 @@ CROSS_COMPILE := $(if $(shell command -v aarch64-none-elf-gcc),aarch64-none-elf-
 endif
 
 # For harness/: through the environment, so that no shell ever splits or expands them.
-export BUILD CROSS_COMPILE LAB ONLY SCENARIO CAPSULE
+export BUILD CROSS_COMPILE LAB ONLY SCENARIO CAPSULE TIMES
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -59,7 +60,7 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: bench build demo test fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs spawn-chains lint format setup clean help
+.PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs spawn-chains lint format setup clean help
 
 build: kernel ## the kernel image, build/kernel.elf (the default)
 
@@ -69,6 +70,9 @@ demo: build ## overflow a stack in QEMU; the log, GDB's view of it, the verdict
 test: build lint ## every check: lint, harness tests, all scenarios against goldens [ONLY=…]
 	$(call say,TEST,$(or $(ONLY),everything))
 	@$(PYTHON) -m pytest -n $(JOBS) $(if $(ONLY),-k "$$ONLY")
+
+soak: build ## every scenario TIMES times, until one fails [ONLY=… TIMES=50]
+	@$(PYTHON) -m harness.soak "$$ONLY" "$${TIMES:-50}" $(JOBS)
 
 fuzz: ## the parsers and allocators on this machine, at length, with ASan and UBSan [FUZZ=… SECONDS=…]
 	@$(PYTHON) -m harness.fuzz "$(FUZZ)" "$(or $(SECONDS),60)"
@@ -207,7 +211,8 @@ clean: ## remove what was made (not .venv)
 	@rm -rf -- '$(BUILD)'
 
 help: ## this list
-	@echo 'make TARGET:'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo 'variables: LAB, SCENARIO, REVERSE, TUI, CAPSULE, ONLY, OLD, DOCS, FUZZ, SECONDS, BUILD, CROSS_COMPILE'
-	@echo '           (see the top of the Makefile)'
+	@awk -F ':.*## ' 'BEGIN { print "make TARGET:" } \
+		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 } \
+		END { print "variables: LAB, SCENARIO, REVERSE, TUI, CAPSULE, ONLY, TIMES, OLD, DOCS, FUZZ,"; \
+			print "           SECONDS, BUILD, CROSS_COMPILE (see the top of the Makefile)" }' \
+		$(firstword $(MAKEFILE_LIST))

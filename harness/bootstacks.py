@@ -18,7 +18,7 @@ from statistics import median
 from harness import suite
 from harness.compare import split_band
 from harness.deadline import Deadline
-from harness.errors import GoldenError, HarnessError
+from harness.errors import GoldenError, HarnessError, status_of
 from harness.golden import Golden, load
 from harness.log import Record
 from harness.machine import Machine, MachineSpec
@@ -253,15 +253,13 @@ def _wall(root: Path, cpus: int, lab: str, folder: Path) -> float:
 
 def main(arguments: Sequence[str]) -> int:
     root = Path.cwd()
-    try:
+
+    def lines() -> Iterable[str]:
         if arguments[:1] == ["--time"]:
-            sys.stdout.writelines(f"{row}\n" for row in measure(root, int(arguments[1])))
-        else:
-            sys.stdout.write(document(root, suite.catalogue(root)))
-    except HarnessError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+            return (f"{row}\n" for row in measure(root, int(arguments[1])))
+        return [document(root, suite.catalogue(root))]
+
+    return status_of(lambda: sys.stdout.writelines(lines()))
 
 
 if __name__ == "__main__":

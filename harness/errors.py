@@ -22,8 +22,9 @@ what to type next. A test that *fails* is not one of these: they say that no ver
 reached. This module imports nothing of the harness, so that everything may import it.
 """
 
+import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 LAST_LINES = 12
@@ -49,6 +50,16 @@ class HarnessError(Exception):
         self.hint = hint
         shown = [f"  {label}:\n{textwrap.indent(text, '    ')}" for label, text in evidence if text]
         super().__init__("\n".join([problem, *shown, *([f"  next: {hint}"] if hint else [])]))
+
+
+def status_of(work: Callable[[], object]) -> int:
+    """Of a front end that only does this: 0; or 2, and what stood in the way is said."""
+    try:
+        work()
+    except HarnessError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
 
 
 class ToolMissing(HarnessError):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from harness.errors import GoldenError, HarnessError
+from harness.errors import GoldenError, HarnessError, status_of
 from harness.golden import Golden, load, write_atomic
 from harness.log import Record, verdict_text
 
@@ -210,13 +210,8 @@ def document(text: str, root: Path) -> str:
 
 def main() -> int:
     root = Path.cwd()
-    try:
-        made = document((root / DOCUMENT).read_text("utf-8"), root)
-    except HarnessError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    write_atomic(root / DOCUMENT, made)
-    return 0
+    page = root / DOCUMENT
+    return status_of(lambda: write_atomic(page, document(page.read_text("utf-8"), root)))
 
 
 if __name__ == "__main__":

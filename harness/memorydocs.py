@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from harness.errors import GoldenError, HarnessError
+from harness.errors import GoldenError, HarnessError, status_of
 from harness.golden import load
 from harness.log import Record
 from harness.walk import GOLDEN
@@ -139,13 +139,8 @@ def _is_number(cell: str) -> bool:
 
 
 def main() -> int:
-    try:
-        text = document(DOCUMENT.read_text("utf-8"), Path.cwd())
-    except HarnessError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    DOCUMENT.write_text(text, "utf-8")
-    return 0
+    before = DOCUMENT.read_text("utf-8")
+    return status_of(lambda: DOCUMENT.write_text(document(before, Path.cwd()), "utf-8"))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness import lock
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Messages(config), "highwater-messages")
+    if not (hasattr(config, "workerinput") or config.getoption("collectonly")):
+        config.pluginmanager.register(lock, "highwater-lock")
     if config.getoption("golden_orphans"):
         config.pluginmanager.register(Orphans(config), "highwater-orphans")
 

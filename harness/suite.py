@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from harness.boot import boot
-from harness.errors import GoldenError, HarnessError
+from harness.errors import GoldenError, HarnessError, status_of
 from harness.golden import load
 from harness.log import Record
 from harness.scenario import Scenario
@@ -266,12 +266,7 @@ def catalogue(root: Path) -> dict[str, str]:
 
 def main() -> int:
     root = Path.cwd()
-    try:
-        sys.stdout.write(document(root, catalogue(root)))
-    except HarnessError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+    return status_of(lambda: sys.stdout.write(document(root, catalogue(root))))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness import tools
 from harness.deadline import Deadline
-from harness.errors import GdbError, HarnessError
+from harness.errors import GdbError, HarnessError, status_of
 from harness.gdb import GdbSession
 from harness.gdbchild import Stop
 from harness.machine import Machine, MachineSpec
@@ -191,12 +191,7 @@ def _array(recording: Recording, events: list[tuple[int, int]]) -> str:
 
 
 def main() -> int:
-    try:
-        TABLE.write_text(generate(Path.cwd() / KERNEL), encoding="utf-8")
-    except HarnessError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+    return status_of(lambda: TABLE.write_text(generate(Path.cwd() / KERNEL), encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -152,6 +152,18 @@ SCENARIOS = [
         cpus=4,
         controls=(Control("heed=0", "caught by=roll-call"),),
     ),
+    # It is there, and the firmware has started it: for somebody else.
+    Scenario(
+        "boot.smp",
+        args="taken=3",
+        name="smp-taken",
+        verdict="caught by=psci",
+        cpus=8,
+        controls=(
+            Control("heed=0", "caught by=roll-call"),
+            Control("taken=0", "ok"),
+        ),
+    ),
     Scenario(
         "boot.light",
         verdict="ok",

@@ -1,4 +1,4 @@
-"""Bad input is refused by name: kernel/core/cmdline.c and the keys of kernel/core/lab.c.
+"""Bad input is refused by name: cmdline.c, and the keys of boot_line.c and param.c (kernel/core).
 
 Each row is a boot line, the `why` and the `key` of its [end] bad-args, and a piece of the advice.
 """

@@ -1,6 +1,12 @@
 """Grow labs: stacks that grow in place, page by page or all at once, and where that is refused."""
 
+from pathlib import Path
+
+from harness.boot import boot
 from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
+from harness.walk import KERNEL
+
+ROOT = Path(__file__).parent.parent
 
 NO_GROWTH = Control("protect=-growth", "caught by=guard-page")
 NO_GUARD = (
@@ -106,6 +112,41 @@ SCENARIOS = [
         aborts=1,
         controls=(Control("protect=-grow-sp", "survived"),),
     ),
+    # On CPU 1, which has made nothing of it.
+    *(
+        Scenario(
+            "grow.other",
+            args=f"how={how}",
+            name=f"other-{how}",
+            verdict="ok",
+            cpus=2,
+            aborts=aborts,
+            gdb_view=NO_FAULT if aborts else None,
+            controls=(NO_GROWTH,),
+        )
+        for how, aborts in (("demand", 8), ("copy", 0))
+    ),
+    Scenario(
+        "grow.other",
+        args="overflow=yes",
+        name="other-overflow",
+        verdict="caught by=guard-page",
+        cpus=2,
+        aborts=16,
+        controls=NO_GUARD,
+    ),
+    Scenario(
+        "grow.other",
+        args="overflow=yes on-fault=kill",
+        name="other-kill",
+        verdict="contained by=guard-page",
+        cpus=2,
+        aborts=16,
+        controls=(
+            Control("protect=-guard", "contained by=sentinel"),
+            Control("overflow=no", "ok"),
+        ),
+    ),
     # One frame of 9 KiB: probed it grows the stack page by page; unprobed it leaves a hole, or
     # lands in the neighbour.
     Scenario(
@@ -126,3 +167,8 @@ SCENARIOS = [
 
 def test_grow(case: Case, walk: Walk) -> None:
     walk(case)
+
+
+def test_the_other_cpu_must_be_there(tmp_path: Path) -> None:
+    end = boot(ROOT / KERNEL, "lab=grow.other", tmp_path).log.records[-1]
+    assert (end.words, end.fields["why"]) == (("bad-args",), "no-cpu")

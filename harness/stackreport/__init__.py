@@ -3,12 +3,14 @@
     python -m harness.stackreport --elf build/kernel.elf --notes kernel/stack-notes.toml
 
     image.py      the ELF: functions, code, kept relocations, the compiler's own call graph
+    effects.py    one instruction: what it does to SP and to registers that hold one
     code.py       one function: SP walked through its instructions, depth at each call site
     notes.py      what no tool can know: hooks' targets, recursion depths, stacks; each with a why
     bounds.py     the deepest chain below an entry point, with the status of the number
     marks.py      what was measured: [stack] records of golden logs
-    report.py     all of it put together and held against each other
-    text.py, picture.py, diff.py   the report for people, as HTML, and against an older one
+    findings.py   where compiler and machine code disagree
+    report.py     all of it put together and held against each other; rows.py is what comes of it
+    text.py, picture.py, asjson.py, diff.py   for people, as HTML, as JSON, against an older one
 
 A number never stands without its status: `≤ 960` is proven, `≥ 832 (indirect call in …)` is what
 was found before something that cannot be followed, `unbounded (recursion in …)` has no limit.

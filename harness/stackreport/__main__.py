@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.stackreport import diff, image, marks, notes, picture, report, text
+from harness.stackreport import asjson, diff, image, marks, notes, picture, report, text
+from harness.stackreport.rows import Report
 
 BEGIN, END = "<!-- report: begin -->\n", "<!-- report: end -->\n"
 
@@ -40,14 +41,14 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _make(options: argparse.Namespace) -> report.Report:
+def _make(options: argparse.Namespace) -> Report:
     noted = notes.parse(options.notes.read_text("utf-8") if options.notes else "")
     measured = marks.read(options.marks) if options.marks else []
     return report.make(image.load(options.elf), noted, measured, options.entry)
 
 
-def _write(options: argparse.Namespace, made: report.Report) -> None:
-    as_json = report.to_json(made)
+def _write(options: argparse.Namespace, made: Report) -> None:
+    as_json = asjson.to_json(made)
     # Before anything is written: the old report may be the file that is written.
     old = json.loads(options.diff.read_text("utf-8")) if options.diff else None
     if options.json:

@@ -12,12 +12,13 @@ alloca and variable-length arrays), `switched` (SP loaded from elsewhere: anothe
 on, depth 0), `jumps` (computed, to where?). Pure: no files.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import capstone
-from capstone import arm64_const as arm
+
+from harness.stackreport.effects import State, Value, comparison, effects, interesting, restores
 
 CALLEE_SAVED = frozenset(f"x{n}" for n in range(19, 30))
 CONDITIONAL = frozenset({"cbz", "cbnz", "tbz", "tbnz"})
@@ -48,32 +49,6 @@ class Walk:
     switched: bool = False
     jumps: tuple[int, ...] = ()  # addresses of computed jumps that stay unresolved
     problems: tuple[str, ...] = ()
-
-
-class Value(NamedTuple):
-    """What a register holds: entry SP - number (`sp`), the number itself (`number`), or an SP that
-    is an unknown amount below entry SP - number (`dynamic`)."""
-
-    kind: str
-    number: int
-
-
-@dataclass(frozen=True)
-class State:
-    depth: int = 0
-    dynamic: bool = False
-    registers: Mapping[str, Value] = field(default_factory=dict)
-
-    def join(self, other: "State") -> "State":
-        """Two paths meet. Where they do not agree about SP, it depends on the run: dynamic."""
-        common = {
-            name: value
-            for name, value in self.registers.items()
-            if other.registers.get(name) == value
-        }
-        if self.depth == other.depth:
-            return State(self.depth, self.dynamic or other.dynamic, common)
-        return State(min(self.depth, other.depth), True, common)
 
 
 class Code:
@@ -165,7 +140,7 @@ class _Walker:
                 return
             flow = self._flow(instruction, state, compared)
             if flow is None:
-                compared = _comparison(instruction, state, compared)
+                compared = comparison(instruction, state, compared)
                 if compared and compared.kind == "dynamic":  # a probe loop of unknown length begins
                     state = replace(state, dynamic=True)
                     self._dynamic = True
@@ -250,12 +225,12 @@ class _Walker:
     # --- effects on SP and on the registers that are followed
 
     def _step(self, instruction: Any, state: State) -> State:
-        if "sp" not in instruction.op_str and not _interesting(instruction, state):
+        if "sp" not in instruction.op_str and not interesting(instruction, state):
             return state
         operands = instruction.operands
         registers = dict(state.registers)
         depth, dynamic = state.depth, state.dynamic
-        for register, value in _effects(instruction, operands, state):
+        for register, value in effects(instruction, operands, state):
             if register != "sp":
                 _set(registers, register, value)
             elif value is None or value.kind != "sp":
@@ -263,7 +238,7 @@ class _Walker:
                 depth = depth if dynamic else 0
             else:
                 depth = value.number
-                dynamic = dynamic and not _restores(instruction)
+                dynamic = dynamic and not restores(instruction)
         self._frame = max(self._frame, depth)
         return State(depth, dynamic, registers)
 
@@ -292,19 +267,9 @@ def _target(instruction: Any) -> int:
     return int(instruction.op_str.rpartition("#")[2], 16)
 
 
-def _interesting(instruction: Any, state: State) -> bool:
-    """Does it write a register that is followed, or make a constant that may be subtracted
-    later?"""
-    if instruction.mnemonic in ("mov", "movz", "movk"):
-        return True
-    text = instruction.op_str
-    return any(_wide(part) in state.registers for part in text.split(", ", 2)[:2])
-
-
-def _wide(name: str) -> str:
-    """One name for one register: capstone calls x29 fp, and w3 is the lower half of x3."""
-    name = {"fp": "x29", "lr": "x30"}.get(name, name)
-    return f"x{name[1:]}" if name[:1] == "w" and name[1:].isdigit() else name
+def _ends_probing(instruction: Any, target: int, compared: Value | None) -> bool:
+    """A probe loop ends when SP has come down to what it is compared with."""
+    return compared is not None and instruction.mnemonic == "b.ne" and target <= instruction.address
 
 
 def _set(registers: dict[str, Value], name: str, value: Value | None) -> None:
@@ -312,121 +277,3 @@ def _set(registers: dict[str, Value], name: str, value: Value | None) -> None:
         registers.pop(name, None)
     else:
         registers[name] = value
-
-
-def _comparison(instruction: Any, state: State, before: Value | None) -> Value | None:
-    """What SP was last compared with, if that is a known place of this frame."""
-    if instruction.mnemonic == "cmp":
-        left, _, right = instruction.op_str.partition(", ")
-        known = state.registers.get(right)
-        return known if left == "sp" and known and known.kind != "number" else None
-    return before
-
-
-def _ends_probing(instruction: Any, target: int, compared: Value | None) -> bool:
-    """A probe loop ends when SP has come down to what it is compared with."""
-    return compared is not None and instruction.mnemonic == "b.ne" and target <= instruction.address
-
-
-def _restores(instruction: Any) -> bool:
-    """`mov sp, x29` and its like end what alloca began; an addition to SP does not."""
-    operands = instruction.operands
-    return instruction.mnemonic in ("mov", "add", "sub") and (
-        len(operands) < 2 or operands[1].reg != arm.ARM64_REG_SP
-    )
-
-
-Effect = tuple[str, Value | None]
-
-
-def _effects(instruction: Any, operands: Any, state: State) -> Iterator[Effect]:
-    """(register, new value or None for unknown) of everything it writes that may matter."""
-    if instruction.mnemonic in _ARITHMETIC:
-        destination = _wide(instruction.reg_name(operands[0].reg))
-        value = _ARITHMETIC[instruction.mnemonic](instruction, operands, state)
-        yield destination, value
-        return
-    memory = next((o for o in operands if o.type == arm.ARM64_OP_MEM), None)
-    if memory is None:
-        if operands and operands[0].type == arm.ARM64_OP_REG and _writes_first(instruction):
-            yield _wide(instruction.reg_name(operands[0].reg)), None
-        return
-    if instruction.mnemonic.startswith("ld"):
-        for operand in operands:
-            if operand.type == arm.ARM64_OP_REG:
-                yield _wide(instruction.reg_name(operand.reg)), None
-    if instruction.writeback:
-        yield from _writeback(instruction, operands, memory, state)
-
-
-def _writes_first(instruction: Any) -> bool:
-    return instruction.mnemonic not in ("cmp", "cmn", "tst", "msr", "ccmp", "ccmn")
-
-
-def _writeback(instruction: Any, operands: Any, memory: Any, state: State) -> Iterator[Effect]:
-    base = _wide(instruction.reg_name(memory.mem.base))
-    last = operands[-1]
-    by = last.imm if last.type == arm.ARM64_OP_IMM else memory.mem.disp
-    if last.type == arm.ARM64_OP_REG:  # st1 {…}, [sp], x9
-        yield base, None
-        return
-    old = _value(base, state)
-    yield base, _moved(old, by) if old else None
-
-
-def _value(name: str, state: State) -> Value | None:
-    if name == "sp":
-        return None if state.dynamic else Value("sp", state.depth)
-    if name in ("xzr", "wzr"):
-        return Value("number", 0)
-    return state.registers.get(_wide(name))
-
-
-def _moved(value: Value, by: int) -> Value:
-    return Value(value.kind, value.number + by if value.kind == "number" else value.number - by)
-
-
-def _operand(instruction: Any, operand: Any, state: State) -> Value | None:
-    if operand.type == arm.ARM64_OP_IMM:
-        shift = operand.shift.value if operand.shift.type == arm.ARM64_SFT_LSL else 0
-        return Value("number", operand.imm << shift)
-    plain = not operand.shift.type and operand.ext in (0, arm.ARM64_EXT_UXTX)
-    if operand.type == arm.ARM64_OP_REG and plain:
-        return _value(instruction.reg_name(operand.reg), state)
-    return None
-
-
-def _add(instruction: Any, operands: Any, state: State) -> Value | None:
-    return _sum(instruction, operands, state, 1)
-
-
-def _sub(instruction: Any, operands: Any, state: State) -> Value | None:
-    return _sum(instruction, operands, state, -1)
-
-
-def _sum(instruction: Any, operands: Any, state: State, sign: int) -> Value | None:
-    left = _operand(instruction, operands[1], state)
-    right = _operand(instruction, operands[2], state)
-    if state.dynamic and operands[0].reg == operands[1].reg == arm.ARM64_REG_SP:
-        return Value("sp", state.depth)  # part of what is dynamic: its note bounds both
-    if left and right and right.kind == "number":
-        return _moved(left, sign * right.number)
-    if left and left.kind != "number" and not right:
-        return Value("dynamic", left.number)
-    return None
-
-
-def _mov(instruction: Any, operands: Any, state: State) -> Value | None:
-    return _operand(instruction, operands[1], state)
-
-
-def _movk(instruction: Any, operands: Any, state: State) -> Value | None:
-    old = _value(instruction.reg_name(operands[0].reg), state)
-    part = operands[1]
-    if old is None or old.kind != "number":
-        return None
-    shift = part.shift.value
-    return Value("number", old.number & ~(0xFFFF << shift) | part.imm << shift)
-
-
-_ARITHMETIC = {"add": _add, "sub": _sub, "mov": _mov, "movz": _mov, "movk": _movk}

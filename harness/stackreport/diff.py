@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.stackreport.report import SCHEMA
+from harness.stackreport.asjson import SCHEMA
 
 
 class OldReportError(HarnessError):
@@ -13,7 +13,7 @@ class OldReportError(HarnessError):
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """One line a change; none when nothing that is reported changed. Both as report.to_json()
+    """One line a change; none when nothing that is reported changed. Both as asjson.to_json()
     makes."""
     if not isinstance(old, dict) or old.get("schema") != SCHEMA:
         raise OldReportError(f"the old report has not schema {SCHEMA}", hint="make stack-report")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from html import escape
 
 from harness.stackreport.bounds import Step
-from harness.stackreport.report import Report, StackRow
+from harness.stackreport.rows import Report, StackRow
 from harness.stackreport.text import chain, short
 
 WIDTH = 1000

@@ -1,104 +1,22 @@
 """The whole report of one image: functions, stacks, entry points, and everything that contradicts.
 
 `problems` fail a build: a stack that its bound does not fit, a measurement above the bound, a stack
-whose bound is not proven, a note that nothing needs. `findings` are where the compiler and the
-machine code disagree; one that no note explains is a problem too. Pure: what it needs is passed in.
+whose bound is not proven, a note that nothing needs. `findings` (findings.py) are where the
+compiler and the machine code disagree; one that no note explains is a problem too. Pure: what it
+needs is passed in.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from harness.stackreport.bounds import Bound, Graph, Program, Step, deepest, stacked
+from harness.stackreport.bounds import Bound, Graph, Program, deepest, stacked
 from harness.stackreport.code import Code
-from harness.stackreport.image import INDIRECT, Image
+from harness.stackreport.findings import disagreements
+from harness.stackreport.image import Image
 from harness.stackreport.marks import Mark
 from harness.stackreport.notes import Note, Notes, NotesError, matches
-
-SCHEMA = 1
-GUARD = "__stack_chk_fail"
-FRAME = "exception frame"
-
-
-@dataclass(frozen=True)
-class FunctionRow:
-    """`compiler` is the compiler's own number, None for assembly."""
-
-    name: str
-    unit: str
-    frame: int
-    dynamic: bool
-    compiler: int | None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One way in: `levels` of it at most at once, each on `reserved` bytes of an exception
-    frame."""
-
-    name: str
-    bound: Bound
-    levels: int = 1
-    reserved: int = 0
-    exception: bool = False
-
-    @property
-    def total(self) -> Bound:
-        step = Step(FRAME, self.reserved)
-        one = self.bound.above(step) if self.reserved else self.bound
-        return stacked([one] * self.levels)
-
-
-@dataclass(frozen=True)
-class StackRow:
-    name: str
-    size: int
-    bound: Bound
-    entries: tuple[Entry, ...]
-    budget: int | None = None
-    budget_bound: Bound | None = None
-    unbounded: str = ""  # the note's reason why no bound is asked for
-    direct: frozenset[str] = frozenset()  # what the entry itself calls by name
-    marks: tuple[Mark, ...] = ()  # the measurements that are held against the bound
-
-    @property
-    def mark(self) -> Mark | None:
-        return max(self.marks, key=lambda m: m.deepest, default=None)
-
-    def mark_of(self, entry: Entry) -> Mark | None:
-        """The deepest measurement of one of its entries, where a log tells which it was."""
-        mine = (mark for mark in self.marks if mark.start == entry.name)
-        return max(mine, key=lambda m: m.deepest, default=None)
-
-    @property
-    def margin(self) -> int | None:
-        return self.size - self.bound.bytes if self.size and self.bound.proven else None
-
-    @property
-    def tightness(self) -> float | None:
-        return tightness(self.bound, self.mark)
-
-
-def tightness(bound: Bound, mark: Mark | None) -> float | None:
-    """How much of the bound was ever measured; 1.0 says that the bound is exact."""
-    if not mark or not bound.proven or not bound.bytes:
-        return None
-    return mark.deepest / bound.bytes
-
-
-@dataclass(frozen=True)
-class Report:
-    elf: str
-    build_id: str
-    taken: int | None  # functions whose address is taken; None: no relocations were kept
-    functions: tuple[FunctionRow, ...]
-    stacks: tuple[StackRow, ...]
-    findings: tuple[str, ...]
-    problems: tuple[str, ...]
-
-    def largest(self, top: int) -> list[FunctionRow]:
-        return sorted(self.functions, key=lambda f: (-f.frame, f.name))[:top]
+from harness.stackreport.rows import Entry, FunctionRow, Report, StackRow
 
 
 def make(
@@ -115,7 +33,7 @@ def make(
     stacks = [_stack(program, note) for note in notes.of("stack")]
     stacks = [_measured(stack, notes, marks) for stack in stacks]
     asked = [_asked(program, name) for name in entries]
-    findings = list(_findings(program))
+    findings = list(disagreements(program))
     problems = [
         *(f"no note explains: {text}" for text, note in findings if not note),
         *(text for stack in stacks for text in _stack_problems(stack)),
@@ -336,121 +254,3 @@ def _names_taken(image: Image, pattern: str) -> bool:
     if image.taken is None:
         return True
     return any(matches(pattern, name, image.functions[name].unit) for name in image.taken)
-
-
-# --- the compiler against the machine code ------------------------------------------------------
-
-
-def _findings(program: Program) -> Iterator[tuple[str, Note | None]]:
-    """(what disagrees, the note that explains it)."""
-    image, notes = program.image, program.notes
-    for name in sorted(program.walks):
-        unit = image.functions[name].unit
-        for text in _disagreements(program, name):
-            note = notes.find("differs", "function", name, unit)
-            note = note or notes.find("dynamic", "function", name, unit)
-            if note and note.kind == "differs":
-                notes.use(note)
-            yield f"{name}: {text}", note
-
-
-def _disagreements(program: Program, name: str) -> Iterator[str]:
-    image, walk = program.image, program.walks[name]
-    view = image.compiler.get(name)
-    listed = image.stack_sizes.get(image.functions[name].start)
-    if listed is not None and listed != walk.frame:
-        yield f".stack_sizes says {listed} bytes, the machine code takes {walk.frame}"
-    if view is None:
-        return
-    if view.bytes != walk.frame:
-        yield f"the compiler says {view.bytes} bytes, the machine code takes {walk.frame}"
-    if walk.dynamic != view.qualifier.startswith("dynamic"):
-        moved = "moves SP by amounts only known at run time" if walk.dynamic else "does not"
-        yield f"the compiler says {view.qualifier}, the machine code {moved}"
-    made = _callees(program, name)
-    listed_calls = view.calls if made & {GUARD} else view.calls - {GUARD}
-    if more := made - listed_calls:
-        yield f"calls {', '.join(sorted(more))}, which the compiler does not list"
-    if fewer := listed_calls - made:
-        yield f"does not call {', '.join(sorted(fewer))}, which the compiler lists"
-
-
-def _callees(program: Program, name: str) -> frozenset[str]:
-    """As the compiler names them. A function that never returns loses its canary's check."""
-    found = set()
-    for call in program.walks[name].calls:
-        function = program.image.at(call.target) if call.target is not None else None
-        is_table = call.address in program.walks[name].jumps
-        if function:
-            found.add(function.name)
-        elif call.target is None and not is_table:
-            found.add(INDIRECT)
-    return frozenset(found)
-
-
-# --- as JSON ------------------------------------------------------------------------------------
-
-
-def to_json(report: Report) -> dict[str, Any]:
-    """docs/stack-report.md documents it; `schema` changes when a reader would have to."""
-    return {
-        "schema": SCHEMA,
-        "elf": report.elf,
-        "build_id": report.build_id,
-        "address_taken": report.taken,
-        "functions": [
-            {
-                "name": f.name,
-                "unit": f.unit,
-                "frame": f.frame,
-                "dynamic": f.dynamic,
-                "compiler": f.compiler,
-            }
-            for f in sorted(report.functions, key=lambda f: f.name)
-        ],
-        "stacks": [_stack_json(stack) for stack in report.stacks],
-        "findings": list(report.findings),
-        "problems": list(report.problems),
-    }
-
-
-def _stack_json(stack: StackRow) -> dict[str, Any]:
-    mark = stack.mark
-    return {
-        "name": stack.name,
-        "size": stack.size,
-        "bound": _bound_json(stack.bound),
-        "margin": stack.margin,
-        "unbounded": stack.unbounded or None,
-        "budget": stack.budget
-        and stack.budget_bound
-        and {"bytes": stack.budget, "bound": _bound_json(stack.budget_bound)},
-        "watermark": mark
-        and {"used": mark.used, "lowest_sp": mark.lowest or None, "log": mark.log},
-        "tightness": _rounded(stack.tightness),
-        "entries": [
-            {
-                "function": e.name,
-                "exception": e.exception,
-                "levels": e.levels,
-                "reserved": e.reserved,
-                "bound": _bound_json(e.bound),
-                "tightness": _rounded(tightness(e.total, stack.mark_of(e))),
-            }
-            for e in stack.entries
-        ],
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
-
-
-def _bound_json(bound: Bound) -> dict[str, Any]:
-    return {
-        "status": bound.status,
-        "bytes": None if bound.status == "unbounded" else bound.bytes,
-        "text": str(bound),
-        "reasons": sorted(bound.reasons),
-        "chain": [{"function": s.function, "bytes": s.bytes} for s in bound.chain],
-    }

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from harness.stackreport.bounds import Bound, Step
 from harness.stackreport.marks import Mark
-from harness.stackreport.report import Entry, Report, StackRow, tightness
+from harness.stackreport.rows import Entry, Report, StackRow, tightness
 
 NOTHING = "-"
 

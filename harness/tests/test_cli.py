@@ -1,6 +1,9 @@
 """harness.cli: the parts that need no kernel, and a run of the smallest one."""
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from harness import cli
 from harness.errors import HarnessError
 from harness.tests.conftest import Kernels
 
+ROOT = Path(__file__).parents[2]
 CATALOGUE = b"""\
 [list] lab stack.recurse : overflow a stack
 [list] param stack.recurse stack default=16384 min=4096 max=65536 : size
@@ -73,3 +77,24 @@ def test_a_machine_that_powers_off_without_an_end_is_no_success(
     shown = capfd.readouterr()
     assert shown.out
     assert "without an [end] line" in shown.err
+
+
+@pytest.mark.parametrize("command", [("list",), ("run", "stack.recurse"), ("demo",)], ids=" ".join)
+def test_a_reader_that_has_seen_enough_is_no_error(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    """make list | head, with a head that is always the faster one."""
+    (tmp_path / "kernel.elf").symlink_to(ROOT / "build/kernel.elf")
+    nobody_reads, output = os.pipe()
+    os.close(nobody_reads)
+    with os.fdopen(output, "wb") as broken:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness.cli", *command],
+            cwd=ROOT,
+            env={**os.environ, "BUILD": str(tmp_path)},
+            stdin=subprocess.DEVNULL,
+            stdout=broken,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")

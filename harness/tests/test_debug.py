@@ -1,64 +1,22 @@
-"""`make debug` and `make replay` as a person uses them: on a pty, typing commands, reading answers.
-
-And what a capsule keeps, refuses, and brings back.
-"""
+"""`make debug` as a person uses it: on a pty, typing commands, reading answers."""
 
 import io
-import json
-import os
 import re
-import shlex
-import shutil
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
 
-import pexpect
 import pytest
 
 from harness import debug
 from harness.boot import boot
-from harness.capsule import FILE, Capsule, WrongImage
 from harness.deadline import Deadline
 from harness.errors import HarnessError
-from harness.failure import ScenarioFailed
 from harness.machine import Machine, MachineSpec
-from harness.scenario import Case, Scenario
-from harness.symbols import build_id
 from harness.tests.conftest import Kernels
-from harness.walk import ARTIFACTS, KERNEL, Run, Walker
-
-ROOT = Path(__file__).parents[2]
-SECONDS = 20
-CLI = (sys.executable, "-m", "harness.cli")
-PROMPT = r"\(gdb\) (\x1b\[\?2004h)?"  # not at the end: the serial port may print behind it
-
-Failed = Callable[[str], tuple[Path, str]]
-
-
-@contextmanager
-def terminal(
-    *arguments: str, build: Path, program: tuple[str, ...] = CLI
-) -> Iterator["pexpect.spawn[str]"]:
-    """`python -m harness.cli …` on a pty of 200 columns. It is gone afterwards in any case."""
-    environment = {**os.environ, "BUILD": str(build), "TERM": "dumb", "DEBUGINFOD_URLS": ""}
-    environment.pop("TMUX", None)  # whoever runs the tests keeps an unsplit window
-    child = pexpect.spawn(
-        program[0],
-        [*program[1:], *arguments],
-        cwd=str(ROOT),
-        env=environment,
-        encoding="utf-8",
-        timeout=SECONDS,
-        dimensions=(50, 200),
-    )
-    child.delaybeforesend = None
-    try:
-        yield child
-    finally:
-        child.close(force=True)
+from harness.tests.samples import SCENARIO
+from harness.tests.terminal import PROMPT, ROOT, SECONDS, ask, leave, terminal
+from harness.walk import KERNEL
 
 
 @pytest.fixture
@@ -66,39 +24,6 @@ def build(tmp_path: Path) -> Path:
     """A build folder of this test's own, with the kernel in it."""
     (tmp_path / "kernel.elf").symlink_to(ROOT / KERNEL)
     return tmp_path
-
-
-def ask(child: "pexpect.spawn[str]", command: str) -> str:
-    """Type a command at the prompt; its answer, up to the next prompt."""
-    child.sendline(command)
-    child.expect(PROMPT)
-    return str(child.before)
-
-
-def leave(child: "pexpect.spawn[str]", mark: str) -> None:
-    """Quit GDB; neither socket nor process is left behind."""
-    (socket,) = re.findall(r"remote (/\S+)", ask(child, "info connections"))
-    folder = Path(socket).parent
-    assert folder.stat().st_mode & 0o777 == 0o700, "the stub is its owner's alone"
-    assert processes_with(mark)
-    child.sendline("quit")
-    child.expect(pexpect.EOF)
-    child.wait()
-    assert child.exitstatus == 0
-    assert not folder.exists()
-    assert not processes_with(mark)
-
-
-def processes_with(mark: str) -> list[str]:
-    """Command lines that hold this word."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # it ended meanwhile
-            found.append(file.read_text(errors="replace"))
-    return [line for line in found if mark in line]
-
-
-# --- on a pty ----------------------------------------------------------------------------------
 
 
 def test_debug_a_lab(build: Path) -> None:
@@ -232,152 +157,28 @@ def test_what_is_printed_again_is_shown_once() -> None:
 
 # --- which case --------------------------------------------------------------------------------
 
+(CASE,) = (case for case in SCENARIO.cases() if case.trigger == "gdb")
+
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("brok", "no scenario's case is called .*\n.*stack.broken-gdb"), ("nosuch", "no scenario")],
+    [("recu", "no scenario's case is called .*\n.*stack.recurse-gdb"), ("nosuch", "no scenario")],
 )
 def test_a_case_that_is_not_there(name: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(debug, "_collected", lambda: [("a::b[broken-gdb]", CASES["gdb"])])
+    monkeypatch.setattr(debug, "_collected", lambda: [("a::b[recurse-gdb]", CASE)])
     with pytest.raises(HarnessError) as refused:
         debug.find_case(name)
     assert re.search(why, str(refused.value))
 
 
 def test_a_name_that_several_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    twice = [("a", CASES["gdb"]), ("b", CASES["gdb"])]
+    twice = [("a", CASE), ("b", CASE)]
     monkeypatch.setattr(debug, "_collected", lambda: twice)
     with pytest.raises(HarnessError, match="the name of several"):
-        debug.find_case("broken-gdb")
+        debug.find_case("recurse-gdb")
 
 
 def test_what_gdb_writes_cannot_be_recorded() -> None:
-    subject = debug.of_case(CASES["gdb"], ROOT / KERNEL)
+    subject = debug.of_case(CASE, ROOT / KERNEL)
     with pytest.raises(HarnessError, match="cannot be recorded"), debug.recorded(subject):
         pass
-
-
-# --- capsules ----------------------------------------------------------------------------------
-
-BROKEN = Scenario(
-    "stack.guard_touch",
-    verdict="caught by=sentinel",  # it is caught by the guard page
-    aborts=1,
-    name="broken",
-    triggers=("boot", "serial", "gdb"),
-    poke={"stack": 8192},
-    cpu="max,pauth-impdef=on",
-    memory_mib=64,
-    uncontrolled="a scenario that fails, for its capsule",
-)
-CASES: dict[str, Case] = {case.trigger: case for case in BROKEN.cases()}
-
-
-@pytest.fixture
-def failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Failed:
-    """failed(trigger): the folder that a failing case left, and the message."""
-    (tmp_path / "build").mkdir()
-    (tmp_path / "build" / "kernel.elf").symlink_to(ROOT / KERNEL)
-
-    def failed(trigger: str) -> tuple[Path, str]:
-        case = CASES[trigger]
-        with pytest.raises(ScenarioFailed) as failure:
-            Walker(tmp_path)(case)
-        return tmp_path / ARTIFACTS / case.full_id, str(failure.value)
-
-    return failed
-
-
-@pytest.mark.parametrize("trigger", ["boot", "serial", "gdb"])
-def test_a_failure_leaves_a_capsule_that_lands_at_the_fault(
-    failed: Failed, trigger: str, tmp_path: Path
-) -> None:
-    folder, message = failed(trigger)
-    relative = folder.relative_to(tmp_path)
-    assert message.splitlines()[-1] == f"reopen    make replay CAPSULE={relative}"
-    there = {path.name for path in folder.iterdir()}
-    assert there >= {"capsule.json", "command", "serial.log", "registers", "gdb-transcript"}
-    with terminal("replay", str(folder), build=tmp_path / "build") as child:
-        child.expect_exact("touch_below")  # in the backtrace of the fault
-        child.expect(PROMPT)
-        assert "thread:victim-0x1" in ask(child, "hw fault")
-        assert "stack = 8192" in ask(child, "print stack_guard_touch_args")
-
-
-def test_a_capsule_says_exactly_what_ran(failed: Failed) -> None:
-    folder, _ = failed("boot")
-    capsule = json.loads((folder / "capsule.json").read_text())
-    assert capsule["build_id"] == build_id(ROOT / KERNEL)
-    typed = shlex.split((folder / "command").read_text())
-    assert typed[typed.index("-append") + 1] == capsule["append"]
-    assert typed[typed.index("-cpu") + 1] == BROKEN.cpu
-    nonce = capsule["append"].partition("nonce=")[2]
-    assert f" nonce={nonce} " in (folder / "serial.log").read_text()
-    registers = dict(line.split() for line in (folder / "registers").read_text().splitlines())
-    assert {"x0", "x30", "sp", "pc", "cpsr"} <= registers.keys()
-    assert "touch_below" in (folder / "gdb-transcript").read_text()
-
-
-def test_a_capsule_that_was_carried_away_lands_at_the_fault(failed: Failed, tmp_path: Path) -> None:
-    """Sent to a colleague: a copy, the original gone; by the command that the failure printed."""
-    folder, _ = failed("serial")
-    carried = tmp_path / "elsewhere" / "a capsule"
-    shutil.copytree(folder, carried)
-    shutil.rmtree(folder)
-    arguments = ["replay", f"CAPSULE={carried}", f"BUILD={tmp_path / 'build'}"]
-    with terminal(*arguments, build=tmp_path / "build", program=("make",)) as child:
-        child.expect_exact("touch_below")
-        child.expect(PROMPT)
-        assert "thread:victim-0x1" in ask(child, "hw fault")
-        nonce = Capsule.load(carried).append.partition("nonce=")[2]
-        leave(child, f"nonce={nonce}")
-
-
-def test_a_replay_on_another_image_is_refused(failed: Failed, tmp_path: Path) -> None:
-    """Not a byte of code differs, only the build-id."""
-    folder, _ = failed("boot")
-    image = (ROOT / KERNEL).read_bytes()
-    ours = bytes.fromhex(build_id(ROOT / KERNEL))
-    assert image.count(ours) == 1
-    kernel = tmp_path / "build" / "kernel.elf"
-    kernel.unlink()
-    kernel.write_bytes(image.replace(ours, bytes(20)))
-    with terminal("replay", str(folder), build=tmp_path / "build") as child:
-        child.expect_exact(f"its build-id is {'0' * 40}, the capsule's {ours.hex()}")
-        child.expect_exact("git checkout")
-        child.expect(pexpect.EOF)
-        child.wait()
-        assert child.exitstatus == 2
-
-
-def test_another_image_is_refused(tmp_path: Path) -> None:
-    capsule = Capsule.of_case(CASES["boot"], "lab=stack.guard_touch", "0" * 40)
-    capsule.save(tmp_path)
-    with pytest.raises(WrongImage) as refused:
-        debug.of_capsule(Capsule.load(tmp_path), ROOT / KERNEL)
-    ours = build_id(ROOT / KERNEL)
-    assert f"its build-id is {ours}, the capsule's {'0' * 40}" in str(refused.value)
-
-
-def test_a_capsule_is_read_as_it_was_written(tmp_path: Path) -> None:
-    for trigger, case in CASES.items():
-        capsule = Capsule.of_case(case, f"lab=x {trigger}", "ab")
-        capsule.save(tmp_path)
-        assert Capsule.load(tmp_path) == capsule
-
-
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"pokes": []}', '{"pokes": [], "cup": 1}'])
-def test_what_is_no_capsule(tmp_path: Path, text: str) -> None:
-    (tmp_path / FILE).write_text(text)
-    with pytest.raises(HarnessError, match="is no capsule"):
-        Capsule.load(tmp_path)
-
-
-def test_no_capsule_there(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="there is no capsule in"):
-        Capsule.load(tmp_path)
-
-
-def test_the_capsule_is_the_machine_that_the_test_ran(tmp_path: Path) -> None:
-    spec = Run(CASES["boot"], ROOT / KERNEL, tmp_path).capsule.spec(ROOT / KERNEL, gdb=False)
-    assert (spec.cpu, spec.memory_mib, spec.icount) == (BROKEN.cpu, 64, BROKEN.icount)

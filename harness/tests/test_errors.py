@@ -95,3 +95,12 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
         if isinstance(error, type) and issubclass(error, Exception) and error.__base__
     }
     assert drawn == found
+
+
+def test_a_front_end_says_what_stood_in_its_way(capsys: pytest.CaptureFixture[str]) -> None:
+    def stuck() -> None:
+        raise errors.HarnessError("no way", hint="go round")
+
+    assert errors.status_of(stuck) == 2
+    assert capsys.readouterr() == ("", "no way\n  next: go round\n")
+    assert errors.status_of(lambda: None) == 0

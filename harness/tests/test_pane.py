@@ -20,7 +20,7 @@ import pytest
 from harness import pane
 from harness.errors import HarnessError
 from harness.tests.gone import is_gone
-from harness.tests.test_debug import ROOT, SECONDS, processes_with
+from harness.tests.terminal import ROOT, SECONDS, processes_with
 from harness.walk import KERNEL
 
 GDBS, SERIALS = "%0", "%1"

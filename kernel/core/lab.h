@@ -43,6 +43,10 @@ struct lab {
 	uint64_t *values;   /* <family>_<name>_args: one uint64_t a parameter, in their order */
 };
 
+/* All there are, by name (kernel.ld). */
+extern const struct lab *const __labs_start[];
+extern const struct lab *const __labs_end[];
+
 /* Names for 0, 1 and so on: LAB_WORDS(adjust_word, "none", "frames") makes what .name wants. */
 #define LAB_WORDS(function, ...)                                                                   \
 	static const char *function(uint64_t value)                                                \

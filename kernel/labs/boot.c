@@ -141,7 +141,7 @@ static void leave_boot_stack(struct thread *t)
 	crew_guard_boot_stack(cpu);
 	if (!stack_contains(&cpu->boot_stack, (uintptr_t)&local))
 		crew.astray = true;
-	if (cpu->index && cpu->index == crew.silent)
+	if (cpu->index && (cpu->index == crew.silent || cpu->index == crew.taken))
 		crew_park();
 	if (!cpu->index) {
 		escaped = &local;
@@ -218,6 +218,7 @@ LAB_LIGHT(boot, tiny, "every CPU starts on 1 KiB, maps stacks of its own and mov
 	P(overflow, 0, 0, 4, "the last CPU: 1 boot, 2 permanent, 3 exception, 4 emergency stack")  \
 	CREW_PAST_PARAM(P)                                                                         \
 	P(silent, 0, 0, NR_CPUS - 1, "a CPU that starts and never says so; 0: none")               \
+	P(taken, 0, 0, NR_CPUS - 1, "a CPU that the loader has started and keeps; 0: none")        \
 	P(absent, 0, 0, 1, "1: the firmware is asked for one more CPU than there are")             \
 	P(heed, 1, 0, 1, "0: do not look at what the firmware answers")                            \
 	P(deadline, DEADLINE_MS, 0, 10000, "guest ms to wait for all together; 0: for ever")
@@ -232,6 +233,7 @@ LAB_LIGHT(boot, smp, "every CPU comes up, moves to its own stacks and is called 
 		.overflow = a->overflow,
 		.past = a->past,
 		.silent = a->silent,
+		.taken = a->taken,
 		.absent = a->absent,
 		.heed = a->heed,
 		.deadline = a->deadline,

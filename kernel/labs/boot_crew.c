@@ -77,6 +77,14 @@ static void prepare_all(void)
 		panic("boot-cpu-not-in-tree");
 }
 
+/* The loader's own use of a CPU. The firmware has it down as started: whoever asks again is refused. */
+static void take_one(void)
+{
+	for (unsigned int i = 1; i < member_count; i++)
+		if (members[i].cpu->index == crew.taken)
+			psci_cpu_on(members[i].id, light_start, members[i].cpu->first);
+}
+
 void crew_boot(void)
 {
 	if (crew.boot_stack & (crew.boot_stack - 1))
@@ -91,6 +99,7 @@ void crew_boot(void)
 	light_entry.size = crew.boot_stack;
 	light_entry.vectors = (uintptr_t)(protected(PROTECT_LIGHT) ? light_vectors : early_vectors);
 	light_entry.main = crew.begin;
+	take_one();
 	cycles_start();
 	began = cycles();
 	light_enter(members[0].cpu->first);

@@ -23,6 +23,7 @@ struct crew {
 	uint64_t overflow;	  /* enum overflow: what that one does … */
 	uint64_t past;		  /* … and how far below the stack it would turn back, bytes */
 	uint64_t silent;	  /* index of a CPU that starts and says nothing, 0: none */
+	uint64_t taken;		  /* index of a CPU that the loader starts and parks, 0: none */
 	uint64_t absent;	  /* 1: ask the firmware for a CPU that is not there */
 	uint64_t heed;		  /* 0: do not look at what the firmware answers */
 	uint64_t deadline;	  /* guest ms that CPU 0 waits for the others, 0: for ever */

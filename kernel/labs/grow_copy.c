@@ -3,6 +3,7 @@
  * puts on a stack; then each of the ways in which it cannot: what is kept elsewhere, what only looks like an
  * address, what is signed, and handlers.
  */
+#include "arch/sysreg.h"
 #include "arch/timer.h"
 #include "core/fault.h"
 #include "core/lab.h"
@@ -177,8 +178,9 @@ static void handler_grower(__attribute__((unused)) void *unused)
 	report("[grow-lab] a handler calls what asks for a larger stack");
 	tick_hook = deep_in_handler;
 	timer_fire_in(64);
+	/* Asleep, so that it is always the same instruction which is interrupted. */
 	while (READ_ONCE(tick_hook))
-		;
+		wfi();
 	report("[grow-lab] the handler came back");
 }
 

@@ -183,7 +183,7 @@ OPERATION(cpu, "another CPU is started, runs a thread, and is off again")
 	if (smp_cpus < 2)
 		return true;
 	t = smp_start(1, nothing, NULL);
-	return t && smp_join(t) == THREAD_EXITED;
+	return t && smp_join(t, NULL) == THREAD_EXITED;
 }
 
 /* The classic: when the second allocation fails, the first is forgotten. */

@@ -6,30 +6,14 @@
 #include "proc/abi.h"
 #include "proc/spawn.h"
 
-#define ROUNDS 2
-
-#define STACK_PARAM(P)                                                                             \
-	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")
-
 #define HELLO_PARAMS(P)                                                                            \
-	STACK_PARAM(P)                                                                             \
+	SYSTEM_STACK_PARAM(P)                                                                      \
 	P(code, 42, 0, 255, "what the program exits with")
 
 LAB(spawn, hello, "a program at EL0 says hello, exits, and leaves nothing behind", HELLO_PARAMS)
 {
-	struct system_count before;
-
 	system_start(a->stack);
-	before = system_counts();
-	for (int round = 1; round <= ROUNDS; round++) {
-		int64_t code = system_run("hello", a->code, NULL);
-
-		report("[spawn] exited program=hello code=%ld", code);
-		if (code != (int64_t)a->code)
-			panic("wrong-exit-code");
-		system_expect_census(&before);
-	}
-	system_report_stacks();
+	system_expect_exit("hello", a->code, (int64_t)a->code);
 }
 
 /* enum crash of user/crasher.c. */
@@ -45,7 +29,7 @@ static const char *crash_name(uint64_t value)
 }
 
 #define CRASHER_PARAMS(P)                                                                          \
-	STACK_PARAM(P)                                                                             \
+	SYSTEM_STACK_PARAM(P)                                                                      \
 	P(how, CRASH_NULL, 0, 5, "what it dies of", .name = crash_name)
 
 LAB(spawn, crasher, "a program that breaks: it alone is killed", CRASHER_PARAMS)
@@ -55,7 +39,7 @@ LAB(spawn, crasher, "a program that breaks: it alone is killed", CRASHER_PARAMS)
 }
 
 #define USER_OVERFLOW_PARAMS(P)                                                                    \
-	STACK_PARAM(P)                                                                             \
+	SYSTEM_STACK_PARAM(P)                                                                      \
 	P(calls, 230, 1, 65535, "calls deep, 80 bytes each; the user stack has 16 KiB")
 
 LAB(spawn, user_overflow, "a program recurses through the bottom of its user stack",

@@ -29,7 +29,7 @@ static int64_t follow_pointer(uint64_t table)
 }
 
 #define POINTER_PARAMS(P)                                                                          \
-	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")          \
+	SYSTEM_STACK_PARAM(P)                                                                      \
 	P(table, 0, 0, 1, "1: the process's table is in TTBR0: only the CPU's own PAN is left")
 
 LAB(spawn, user_pointer, "a system call goes by a user's address unchecked", POINTER_PARAMS)

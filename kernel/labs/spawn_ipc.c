@@ -19,7 +19,7 @@ static void fault_in_server(void)
 }
 
 #define IPC_DEEP_PARAMS(P)                                                                         \
-	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")          \
+	SYSTEM_STACK_PARAM(P)                                                                      \
 	P(depth, 3, 2, 16, "programs in each other; the last one's launch breaks the server")
 
 LAB(spawn, ipc_deep, "the fs server breaks while it serves init, which serves a process",

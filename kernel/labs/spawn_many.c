@@ -12,28 +12,14 @@
 #define ORPHAN_CODE 5
 #define LEAVER_CODE 7
 
-#define STACK_PARAM(P)                                                                             \
-	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")
-
 #define DEPTH_PARAMS(P)                                                                            \
-	STACK_PARAM(P)                                                                             \
+	SYSTEM_STACK_PARAM(P)                                                                      \
 	P(depth, 8, 1, 63, "programs in each other")
 
 LAB(spawn, depth, "programs that start programs, and wait for them", DEPTH_PARAMS)
 {
-	struct system_count before;
-
 	system_start(a->stack);
-	before = system_counts();
-	for (int round = 1; round <= ROUNDS; round++) {
-		int64_t code = system_run("spawner", a->depth, NULL);
-
-		report("[spawn] exited program=spawner code=%ld", code);
-		if (code != (int64_t)a->depth)
-			panic("wrong-exit-code");
-		system_expect_census(&before);
-	}
-	system_report_stacks();
+	system_expect_exit("spawner", a->depth, (int64_t)a->depth);
 }
 
 /* Whoever is at the gate may go on. The kernel's side of HANDLE_GATE. */
@@ -66,7 +52,7 @@ static void reap(const uint32_t *pids)
 			panic("wrong-exit-code");
 }
 
-LAB(spawn, storm, "all slots filled, one more refused, all reaped; twice", STACK_PARAM)
+LAB(spawn, storm, "all slots filled, one more refused, all reaped; twice", SYSTEM_STACK_PARAM)
 {
 	static uint32_t pids[MAX_PROCESSES];
 	struct system_count before;
@@ -92,7 +78,7 @@ LAB(spawn, storm, "all slots filled, one more refused, all reaped; twice", STACK
 	system_report_stacks();
 }
 
-LAB(spawn, orphans, "a parent ends before its child; init reaps the child", STACK_PARAM)
+LAB(spawn, orphans, "a parent ends before its child; init reaps the child", SYSTEM_STACK_PARAM)
 {
 	struct system_count before;
 
@@ -115,24 +101,14 @@ LAB(spawn, orphans, "a parent ends before its child; init reaps the child", STAC
 }
 
 #define HOG_PARAMS(P)                                                                              \
-	STACK_PARAM(P)                                                                             \
+	SYSTEM_STACK_PARAM(P)                                                                      \
 	P(bytes, 4 * KiB, 1, 1 * MiB, "of each region")                                            \
 	P(regions, 256, 0, 256, "how many it must get before it is refused; 0: RAM runs out first")
 
 LAB(spawn, hog, "a program maps regions until it is refused; all come back", HOG_PARAMS)
 {
 	int64_t expected = a->regions ? (int64_t)a->regions : ERROR_MEMORY;
-	struct system_count before;
 
 	system_start(a->stack);
-	before = system_counts();
-	for (int round = 1; round <= ROUNDS; round++) {
-		int64_t code = system_run("hog", a->bytes, NULL);
-
-		report("[spawn] exited program=hog code=%ld", code);
-		if (code != expected)
-			panic("wrong-number-of-regions");
-		system_expect_census(&before);
-	}
-	system_report_stacks();
+	system_expect_exit("hog", a->bytes, expected);
 }

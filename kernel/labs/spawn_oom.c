@@ -119,7 +119,7 @@ static unsigned int sweep(struct inject_site *site)
 }
 
 #define OOM_PARAMS(P)                                                                              \
-	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")          \
+	SYSTEM_STACK_PARAM(P)                                                                      \
 	P(leak, FORGETS_NOTHING, FORGETS_NOTHING, NR_SPAWN_FORGETS - 1,                            \
 	  "what was refused is forgotten; 1: the process; 2: the handle that was for it")
 

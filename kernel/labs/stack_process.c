@@ -26,7 +26,7 @@ static int64_t dive(uint64_t past)
 }
 
 #define PROCESS_KERNEL_PARAMS(P)                                                                   \
-	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")          \
+	SYSTEM_STACK_PARAM(P)                                                                      \
 	P(past, 2 * KiB, 0, 3 * KiB, "bytes below it where the recursion would stop")
 
 LAB(stack, process_kernel, "overflow a process's kernel stack inside a system call",

@@ -110,6 +110,21 @@ void system_report_stacks(void)
 		panic("kernel-stacks-too-tight");
 }
 
+void system_expect_exit(const char *name, uint64_t argument, int64_t expected)
+{
+	struct system_count before = system_counts();
+
+	for (int round = 1; round <= ROUNDS; round++) {
+		int64_t code = system_run(name, argument, NULL);
+
+		report("[spawn] exited program=%s code=%ld", name, code);
+		if (code != expected)
+			panic("wrong-exit-code");
+		system_expect_census(&before);
+	}
+	system_report_stacks();
+}
+
 struct ending system_kill(const char *name, uint64_t argument)
 {
 	struct system_count before = system_counts();

@@ -8,11 +8,21 @@
 void system_start(size_t stack);
 void system_start_chain(size_t block, size_t stack, void (*init)(void *));
 
+/* What the stacks are to have: the first parameter of every lab that starts them. */
+#define SYSTEM_STACK_PARAM(P)                                                                      \
+	P(stack, 8 * KiB, 8 * KiB, 64 * KiB, "bytes of each kernel stack, of init's too")
+
 /* Ask init for a program: its pid, or an error (negative). */
 int64_t system_launch(const char *name, uint64_t argument);
 
 /* The same, and wait: its exit code, or ERROR_KILLED and *detector (may be NULL). Ends the boot if refused. */
 int64_t system_run(const char *name, uint64_t argument, const char **detector);
+
+/*
+ * Run a program twice, which must exit with `expected` and leave nothing behind; then
+ * system_report_stacks().
+ */
+void system_expect_exit(const char *name, uint64_t argument, int64_t expected);
 
 /*
  * Run a program that must be killed, twice, and prove each time that it alone was: another program runs, and

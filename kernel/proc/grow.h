@@ -59,6 +59,10 @@ struct growth {
 struct thread *grow_thread(const char *name, void (*function)(void *), void *argument,
 			   const struct grow_spec *spec);
 
+/* The same in no queue yet: for another CPU (smp_run). */
+struct thread *grow_make(const char *name, void (*function)(void *), void *argument,
+			 const struct grow_spec *spec);
+
 /* The stack of an ended thread: false, and nothing done, if it is none that grows. */
 bool grow_release(struct thread *t);
 

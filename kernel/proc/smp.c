@@ -77,34 +77,36 @@ __attribute__((noinline)) static int switch_on(unsigned int index, const struct 
 	return inject(&cpu_on_site, 0) ? -3 : psci_cpu_on(mpidr_of(index), secondary_start, t);
 }
 
+bool smp_run(unsigned int index, struct thread *t)
+{
+	struct cpu *cpu = index && index < smp_cpus ? smp_cpu(index) : NULL;
+
+	if (!cpu || cpu->irq_stack_top || !make_stacks(cpu))
+		return false;
+	smp_bind(cpu, t);
+	if (switch_on(index, t) == 0)
+		return true;
+	free_stacks(cpu);
+	return false;
+}
+
 struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument)
 {
 	char name[THREAD_NAME_MAX] = "";
 	struct text text = { .buffer = name, .size = sizeof(name) - 1 };
-	struct cpu *cpu;
 	struct thread *t;
 
-	if (!index || index >= smp_cpus)
-		return NULL;
-	cpu = smp_cpu(index);
-	if (!cpu || cpu->irq_stack_top)
-		return NULL;
 	text_format(&text, "cpu%u", index);
 	t = thread_make(name, function, argument, THREAD_STACK_DEFAULT, PAGE_SIZE);
-	if (!t)
-		return NULL;
-	if (make_stacks(cpu)) {
-		smp_bind(cpu, t);
-		if (switch_on(index, t) == 0)
-			return t;
-		free_stacks(cpu);
-	}
-	thread_free(t);
+	if (t && smp_run(index, t))
+		return t;
+	if (t)
+		thread_free(t);
 	return NULL;
 }
 
 /* It has no run queue to wake us from, and is not off at once: look once a tick. */
-enum thread_state smp_join(struct thread *t)
+enum thread_state smp_join(struct thread *t, const char **detector)
 {
 	struct cpu *cpu = t->cpu;
 	enum thread_state how;
@@ -112,6 +114,8 @@ enum thread_state smp_join(struct thread *t)
 	while (READ_ONCE(t->state) == THREAD_RUNNING || !psci_cpu_is_off(mpidr_of(cpu->index)))
 		thread_sleep(1);
 	how = t->state;
+	if (detector)
+		*detector = t->killed_by;
 	free_stacks(cpu);
 	thread_free(t);
 	return how;

@@ -15,8 +15,14 @@
  */
 struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument);
 
-/* Wait until that thread has ended and its CPU is off; all that both had is given back. */
-enum thread_state smp_join(struct thread *t);
+/* The same with a thread that was made, and is in no queue. False: it is still its maker's. */
+bool smp_run(unsigned int index, struct thread *t);
+
+/*
+ * Wait until that thread has ended and its CPU is off; all that both had is given back. detector, unless
+ * NULL: who had it killed.
+ */
+enum thread_state smp_join(struct thread *t, const char **detector);
 
 /* How many CPUs the device tree names, and the affinity of each (mpidr.h); main.c sets both. */
 extern unsigned int smp_cpus;

@@ -21,8 +21,9 @@ from harness.stackreport.code import Code
 from harness.stackreport.image import Image, load
 from harness.stackreport.marks import Mark
 from harness.stackreport.notes import Note, Notes
+from harness.stackreport.rows import Report
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KERNEL = ROOT / "build/kernel.elf"
 NOTES = ROOT / "kernel/stack-notes.toml"
 DOCS = ROOT / "docs/stack-report.md"
@@ -77,7 +78,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> list[Mark]:
 
 
 @pytest.fixture(scope="module")
-def made(image: Image, codes: dict[str, Code], golden: list[Mark]) -> report.Report:
+def made(image: Image, codes: dict[str, Code], golden: list[Mark]) -> Report:
     return report.make(image, _notes(), golden, codes=codes)
 
 
@@ -94,7 +95,7 @@ def _without_marks(problems: tuple[str, ...]) -> list[str]:
 # --- bounds, measurements, notes
 
 
-def test_every_stack_holds_and_no_golden_contradicts(made: report.Report) -> None:
+def test_every_stack_holds_and_no_golden_contradicts(made: Report) -> None:
     assert not _without_marks(made.problems), "\n".join(made.problems)
     for stack in made.stacks:
         assert stack.unbounded or (stack.bound.proven and stack.bound.bytes <= stack.size)
@@ -110,7 +111,7 @@ def test_no_live_run_contradicts_and_how_tight_the_bounds_are(
     assert not loose, f"bounds whose tightness left its band: {loose}"
 
 
-def test_the_labs_victims_are_the_only_ones_without_a_bound(made: report.Report) -> None:
+def test_the_labs_victims_are_the_only_ones_without_a_bound(made: Report) -> None:
     assert {s.name for s in made.stacks if s.unbounded} == {
         "thread:victim",
         "thread:cpu*",
@@ -118,7 +119,7 @@ def test_the_labs_victims_are_the_only_ones_without_a_bound(made: report.Report)
     }
 
 
-def test_no_frame_steps_over_a_guard_but_in_labs(made: report.Report) -> None:
+def test_no_frame_steps_over_a_guard_but_in_labs(made: Report) -> None:
     outside = [f for f in made.functions if not f.unit.startswith("kernel/labs/")]
     assert max(f.frame for f in outside) <= PAGE
     assert not [f.name for f in outside if f.dynamic]
@@ -188,7 +189,7 @@ def _backtraces() -> Iterator[list[tuple[str, int, str, str]]]:
             yield rows
 
 
-def test_every_frame_of_every_golden_backtrace_is_the_one_computed(made: report.Report) -> None:
+def test_every_frame_of_every_golden_backtrace_is_the_one_computed(made: Report) -> None:
     """Between two frame records lies the callee's whole frame. An interrupted prologue, a chain
     that a lab broke, and assembly say nothing about that."""
     frames = {f.name: f for f in made.functions if f.compiler is not None}
@@ -299,9 +300,9 @@ def test_a_tool_that_forgets_calls_is_noticed(
 
 
 def test_a_tool_that_misses_sp_is_noticed(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.stackreport import code
+    from harness.stackreport import effects
 
-    monkeypatch.setattr(code, "_writeback", lambda *_: iter(()))
+    monkeypatch.setattr(effects, "_writeback", lambda *_: iter(()))
     made = report.make(image, _notes())
     assert any("the compiler says" in problem for problem in made.problems)
 
@@ -317,12 +318,12 @@ def test_a_tool_that_takes_end_for_returning_is_noticed(
 # --- the compiler's side
 
 
-def test_compiler_and_machine_code_agree(image: Image, made: report.Report) -> None:
+def test_compiler_and_machine_code_agree(image: Image, made: Report) -> None:
     assert len(image.compiler) > 250
     assert [line.partition(":")[0] for line in made.findings] == ["promise", "write_paint"]
 
 
-def test_stack_sizes_say_what_was_computed(image: Image, made: report.Report) -> None:
+def test_stack_sizes_say_what_was_computed(image: Image, made: Report) -> None:
     """What `llvm-readelf --stack-sizes` reads: every function of C with a fixed frame."""
     sizes = {image.functions[f.name].start: f for f in made.functions if f.compiler is not None}
     static = {start for start, f in sizes.items() if image.compiler[f.name].qualifier == "static"}
@@ -349,7 +350,7 @@ def _same_name(image: Image, name: str) -> list[int]:
 # --- the documents
 
 
-def test_the_report_in_docs_is_of_this_kernel(made: report.Report) -> None:
+def test_the_report_in_docs_is_of_this_kernel(made: Report) -> None:
     document = DOCS.read_text("utf-8")
     assert BEGIN in document
     assert END in document

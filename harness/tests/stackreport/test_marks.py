@@ -1,0 +1,36 @@
+"""Measurements against bounds."""
+
+from harness.stackreport import marks, notes, report
+from harness.stackreport.image import Image
+
+GOLDEN = """\
+[bt] #0 recurse+0x0 frame=0~25% stack=thread:victim
+[bt] #1 a_victim+0x40 frame=32~25% stack=thread:victim
+[bt] #2 thread_start+0x8 frame=0~25% stack=thread:victim
+[bt] end why=entry frames=3 depth=96
+[stack] thread:victim used=96~25% size=4096 guard=ok lowest_sp=112~25%
+[stack] t used=90~25% size=4096 margin=1 guard=ok
+"""
+
+
+def test_a_mark_knows_where_its_thread_began() -> None:
+    first, second = marks.parse(GOLDEN, "x.log")
+    assert (first.start, first.used, first.lowest, first.deepest) == ("a_victim", 96, 112, 112)
+    assert (second.start, second.deepest, second.size) == ("", 90, 4096)
+
+
+def test_a_measurement_above_the_bound_is_a_problem(image: Image) -> None:
+    noted = '[[stack]]\nname = "t"\nsize = 4096\nentry = "plain"\nwhy = "test"'
+    for used, expected in ((96, 0), (112, 1)):
+        line = f"[stack] t used={used} size=4096 guard=ok"
+        made = report.make(image, notes.parse(noted), list(marks.parse(line, "x.log")))
+        found = [problem for problem in made.problems if "more than the bound" in problem]
+        assert len(found) == expected
+    (stack,) = made.stacks
+    assert stack.tightness == 112 / 96
+
+
+def test_a_measurement_of_no_known_stack_is_a_problem(image: Image) -> None:
+    line = "[stack] other used=1 size=4096 guard=ok"
+    made = report.make(image, notes.parse(""), list(marks.parse(line, "x.log")))
+    assert made.problems == ("x.log: other used=1 lowest_sp=0: no [[stack]] note has that name",)

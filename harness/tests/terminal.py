@@ -1,0 +1,68 @@
+"""`make debug` and `make replay` on a pty: typing commands at GDB's prompt, reading its answers."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pexpect
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 20
+CLI = (sys.executable, "-m", "harness.cli")
+PROMPT = r"\(gdb\) (\x1b\[\?2004h)?"  # not at the end: the serial port may print behind it
+
+
+@contextmanager
+def terminal(
+    *arguments: str, build: Path, program: tuple[str, ...] = CLI
+) -> Iterator["pexpect.spawn[str]"]:
+    """`python -m harness.cli …` on a pty of 200 columns. It is gone afterwards in any case."""
+    environment = {**os.environ, "BUILD": str(build), "TERM": "dumb", "DEBUGINFOD_URLS": ""}
+    environment.pop("TMUX", None)  # whoever runs the tests keeps an unsplit window
+    child = pexpect.spawn(
+        program[0],
+        [*program[1:], *arguments],
+        cwd=str(ROOT),
+        env=environment,
+        encoding="utf-8",
+        timeout=SECONDS,
+        dimensions=(50, 200),
+    )
+    child.delaybeforesend = None
+    try:
+        yield child
+    finally:
+        child.close(force=True)
+
+
+def ask(child: "pexpect.spawn[str]", command: str) -> str:
+    """Type a command at the prompt; its answer, up to the next prompt."""
+    child.sendline(command)
+    child.expect(PROMPT)
+    return str(child.before)
+
+
+def leave(child: "pexpect.spawn[str]", mark: str) -> None:
+    """Quit GDB; neither socket nor process is left behind."""
+    (socket,) = re.findall(r"remote (/\S+)", ask(child, "info connections"))
+    folder = Path(socket).parent
+    assert folder.stat().st_mode & 0o777 == 0o700, "the stub is its owner's alone"
+    assert processes_with(mark)
+    child.sendline("quit")
+    child.expect(pexpect.EOF)
+    child.wait()
+    assert child.exitstatus == 0
+    assert not folder.exists()
+    assert not processes_with(mark)
+
+
+def processes_with(mark: str) -> list[str]:
+    """Command lines that hold this word."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended meanwhile
+            found.append(file.read_text(errors="replace"))
+    return [line for line in found if mark in line]

@@ -1,0 +1,20 @@
+/* What the boot line has said, for lab.c, which acts by it. Who reads it from main.c: lab_boot_line(). */
+#ifndef CORE_BOOT_LINE_H
+#define CORE_BOOT_LINE_H
+
+#include "core/lab.h"
+
+enum hold { HOLD_NONE, HOLD_SERIAL, HOLD_GDB };
+extern const char *const hold_names[];
+
+extern struct boot_line {
+	const struct lab *lab; /* NULL: the catalogue is asked for */
+	bool list;
+	enum hold hold;
+	uint64_t watchdog_ms; /* guest time */
+} boot_line;
+
+/* The words behind `go` on the serial line: more of the lab's parameters. */
+void boot_line_go(const char *line);
+
+#endif
