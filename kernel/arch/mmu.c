@@ -88,8 +88,11 @@ static uint64_t *entry_at(uintptr_t table, uintptr_t va, unsigned int level)
 	return (uint64_t *)(table + linear) + (va >> LEVEL_SHIFT(level)) % ENTRIES;
 }
 
-/* The entry for va at `level`, its tables made on the way; NULL when they ran out. */
-static uint64_t *entry_make(uintptr_t va, unsigned int level)
+/*
+ * The entry for va at `level`, its tables made on the way; NULL when they ran out. noinline: who knows that
+ * they are there does not ask, and a copy in such a place would end in a trap for that.
+ */
+__attribute__((noinline)) static uint64_t *entry_make(uintptr_t va, unsigned int level)
 {
 	uintptr_t table = root;
 

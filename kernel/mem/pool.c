@@ -313,12 +313,13 @@ void *pool_alloc(struct mem_pool *pool)
 static enum pool_error misuse(const struct mem_pool *pool, const void *block)
 {
 	uintptr_t address = address_of(pool, block);
+	const struct pool_block *record = record_of(pool, address);
 
 	if (!pool_owns(pool, block))
 		return pool_find(block) ? POOL_WRONG_POOL : POOL_FOREIGN;
 	if ((address - pool->base) % pool->stride)
 		return POOL_MISALIGNED;
-	return record_of(pool, address)->state == BLOCK_USED ? POOL_OK : POOL_DOUBLE_FREE;
+	return record && record->state == BLOCK_USED ? POOL_OK : POOL_DOUBLE_FREE;
 }
 
 __attribute__((noinline)) static enum pool_error refuse_free(struct mem_pool *pool,
