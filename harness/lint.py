@@ -89,6 +89,7 @@ PYTHON = {
     "harness.failure": Row(6, pure=True),
     "harness.walk": Row(7),
     "harness.debug": Row(8),
+    "harness.tables": Row(8),
     "harness.session": Row(7),
     "harness.plugin": Row(8),
     # The static stack report: a ladder of its own, beside the machine's.
@@ -104,6 +105,7 @@ PYTHON = {
     "harness.stackreport.__main__": Row(7),
     "conftest": Row(9),
     "harness.cli": Row(9),
+    "harness.costs": Row(9),
     "harness.growth": Row(9),
     "harness.memorydocs": Row(9),
     "harness.suite": Row(9),
