@@ -60,7 +60,7 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs spawn-chains lint format setup clean help
+.PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains lint format setup clean help
 
 build: kernel ## the kernel image, build/kernel.elf (the default)
 
@@ -125,6 +125,9 @@ traces: build ## record the kernel's own allocations again, by GDB: kernel/labs/
 
 memory-docs: ## the tables of docs/memory-labs.md, from the goldens
 	@$(PYTHON) -m harness.memorydocs
+
+costs: build ## the tables of what the guest's jobs cost in docs/performance.md
+	@$(PYTHON) -m harness.costs
 
 boot-stacks: build ## docs/boot-stacks.md, from the boot labs' rows and goldens
 	@$(PYTHON) -m harness.bootstacks > $(BUILD)/boot-stacks.md && mv $(BUILD)/boot-stacks.md docs/boot-stacks.md

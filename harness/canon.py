@@ -23,6 +23,7 @@ DROPPED = frozenset(
         (("boot",), "highwater"),
         (("boot",), "args"),
         (("boot",), "protect"),
+        (("cost",), "boot"),
         (("lab",), "holding"),
         (("lab",), "what"),
     }
@@ -31,7 +32,7 @@ DROPPED_KEYS = frozenset({"raw"})
 COMPILER_DECIDED = frozenset(
     "frame used depth lowest_sp beyond times frames margin gap before behind partner"
     " instructions again setup per_call per_growth amortised growths shrinks pages_used peak"
-    " held_bytes words pointers records resigned init".split()
+    " held_bytes words pointers records resigned init ratio_pct with without adds".split()
 ) | {  # instructions that a call retires (kernel/labs/cost.h)
     f"{call}_{which}"
     for call in ("alloc", "free", "again")

@@ -93,6 +93,7 @@ PYTHON = {
     "harness.boot": Row(8),
     "harness.walk": Row(8),
     "harness.debug": Row(9),
+    "harness.tables": Row(9),
     "harness.session": Row(7),
     "harness.plugin": Row(9),
     # The static stack report: a ladder of its own, beside the machine's.
@@ -118,8 +119,9 @@ PYTHON = {
     "harness.bench.__main__": Row(12),
     "conftest": Row(10),
     "harness.cli": Row(10),
+    "harness.costs": Row(10),
     "harness.growth": Row(9),
-    "harness.memorydocs": Row(9),
+    "harness.memorydocs": Row(10),
     "harness.soak": Row(9),
     "harness.suite": Row(9),
     "harness.traces": Row(9),

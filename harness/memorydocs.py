@@ -2,55 +2,24 @@
 
     .venv/bin/python -m harness.memorydocs          (make memory-docs)
 
-A table stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`; the text around them is
-written by hand. tests/test_memorydocs.py holds the committed document against the goldens.
+tables.py says where a table stands. tests/test_memorydocs.py holds the committed document against
+the goldens.
 """
 
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import GoldenError, HarnessError, status_of
-from harness.golden import load
 from harness.log import Record
-from harness.walk import GOLDEN
+from harness.tables import Document, Row, fields, records
 
-DOCUMENT = Path("docs/memory-labs.md")
 COMMAND = "make memory-docs"
-
-Row = Sequence[str]
-
-
-def document(text: str, root: Path) -> str:
-    """The text with every table rewritten; a table that has no place, or a place without one, is
-    an error.
-    """
-    for name, table in TABLES.items():
-        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-        if text.count(begin) != 1 or text.count(end) != 1:
-            raise HarnessError(
-                f"{DOCUMENT} has no place for the table {name}",
-                hint=f"write there {begin.strip()} and {end}",
-            )
-        before, rest = text.split(begin)
-        text = before + begin + markdown(list(table(root))) + end + rest.split(end)[1]
-    if unknown := set(re.findall(r"<!-- (\S+): begin -->", text)) - set(TABLES):
-        raise HarnessError(f"{DOCUMENT}: no such table: {', '.join(sorted(unknown))}")
-    return text
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The first row is the head. Numbers stand to the right."""
-    head, *body = rows
-    columns = zip(*body, strict=True)
-    numbers = ["---:" if any(map(_is_number, column)) else "---" for column in columns]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (head, numbers, *body))
+AREA = "mem-lab"
 
 
 def traces(root: Path) -> Iterator[Row]:
     yield ("trace", "events", "frees", "largest request")
-    for record in records(root, "mem/traces.log"):
+    for record in records(root, "mem/traces.log", AREA):
         if "events" in record.fields:
             yield fields(record, "name events frees largest")
 
@@ -60,7 +29,7 @@ def played(root: Path) -> Iterator[Row]:
         *("trace", "allocator", "asked", "failed", "most live", "span", "wasted"),
         *("alloc p99", "alloc worst", "free p99", "free worst"),
     )
-    for record in records(root, "mem/traces.log"):
+    for record in records(root, "mem/traces.log", AREA):
         if "span" in record.fields:
             yield (
                 *fields(record, "trace by asked failed live span wasted alloc_p99 alloc_worst"),
@@ -73,7 +42,7 @@ def played(root: Path) -> Iterator[Row]:
 
 def constant(root: Path) -> Iterator[Row]:
     yield ("", "blocks", "alloc", "free", "alloc again")
-    for record in records(root, "pool/constant.log"):
+    for record in records(root, "pool/constant.log", AREA):
         if "blocks" in record.fields:
             yield (
                 *fields(record, "by blocks"),
@@ -83,7 +52,7 @@ def constant(root: Path) -> Iterator[Row]:
 
 def switches(root: Path) -> Iterator[Row]:
     yield ("`protect=`", "alloc", "free", "alloc again")
-    for record in records(root, "mem/switches.log"):
+    for record in records(root, "mem/switches.log", AREA):
         name = record.words[0]
         shown = "(everything on)" if name == "all-on" else f"`{name}`"
         yield (shown, *fields(record, "alloc_max free_max again_max"))
@@ -91,8 +60,8 @@ def switches(root: Path) -> Iterator[Row]:
 
 def fragmentation(root: Path) -> Iterator[Row]:
     yield ("lab", "percent", "permille", "of")
-    (pool,) = (r for r in records(root, "pool/frag.log") if "internal_frag_pct" in r.fields)
-    (heap,) = (r for r in records(root, "heap/frag.log") if "external_frag_pct" in r.fields)
+    (pool,) = (r for r in records(root, "pool/frag.log", AREA) if "internal_frag_pct" in r.fields)
+    (heap,) = (r for r in records(root, "heap/frag.log", AREA) if "external_frag_pct" in r.fields)
     asked, provided = fields(pool, "requested provided")
     largest, total = fields(heap, "largest_free total_free")
     yield (
@@ -107,26 +76,16 @@ def fragmentation(root: Path) -> Iterator[Row]:
     )
 
 
-TABLES: dict[str, Callable[[Path], Iterator[Row]]] = {
-    "fragmentation": fragmentation,
-    "traces": traces,
-    "played": played,
-    "constant": constant,
-    "switches": switches,
-}
-
-
-def records(root: Path, name: str) -> tuple[Record, ...]:
-    """Those of the labs' own areas."""
-    golden = load(root / GOLDEN / name)
-    if golden is None:
-        raise GoldenError("golden missing", path=GOLDEN / name, hint="make golden")
-    return tuple(record for record in golden.records if record.area[0] == "mem-lab")
-
-
-def fields(record: Record, keys: str) -> tuple[str, ...]:
-    """Values without their bands."""
-    return tuple(record.fields[key].split("~")[0] for key in keys.split())
+DOCUMENT = Document(
+    Path("docs/memory-labs.md"),
+    {
+        "fragmentation": fragmentation,
+        "traces": traces,
+        "played": played,
+        "constant": constant,
+        "switches": switches,
+    },
+)
 
 
 def _range(record: Record, call: str) -> str:
@@ -134,14 +93,5 @@ def _range(record: Record, call: str) -> str:
     return least if least == most else f"{least} to {most}"
 
 
-def _is_number(cell: str) -> bool:
-    return cell.replace(" to ", "").isdigit()
-
-
-def main() -> int:
-    before = DOCUMENT.read_text("utf-8")
-    return status_of(lambda: DOCUMENT.write_text(document(before, Path.cwd()), "utf-8"))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(DOCUMENT.main())

@@ -187,6 +187,7 @@ static void free_wrongly(struct model *m, struct choices *c)
 	} else if (how == 3) {
 		refused(m, first - 1 - choose(c, 16), POOL_FOREIGN);
 		refused(m, first + m->pool.span + choose(c, 16), POOL_FOREIGN);
+		refused(m, first + m->pool.capacity * m->pool.stride, POOL_FOREIGN);
 	}
 }
 
@@ -267,9 +268,14 @@ static void misuse_any(struct model *m, struct choices *c)
 static void overflow_for_good(struct model *m, struct choices *c)
 {
 	uint8_t *block = m->live[choose(c, (unsigned int)m->count)];
+	bool behind = choose(c, 2);
 
-	flip(block + m->pool.size + choose(c, (unsigned int)m->pool.behind), c);
-	require(pool_free(&m->pool, block) == POOL_OVERFLOW, "a smashed zone is found at the free");
+	if (behind)
+		flip(block + m->pool.size + choose(c, (unsigned int)m->pool.behind), c);
+	else
+		flip(block - 1 - choose(c, (unsigned int)m->pool.before), c);
+	require(pool_free(&m->pool, block) == (behind ? POOL_OVERFLOW : POOL_UNDERFLOW),
+		"a smashed zone is found at the free");
 	require(pool_free(&m->pool, block) == POOL_DOUBLE_FREE, "and the block was given back");
 	require(pool_check(&m->pool) == 0, "and nobody looks at it any more");
 }

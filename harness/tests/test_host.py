@@ -12,7 +12,7 @@ from harness.fuzz import Mutant, Run
 
 # How many inputs a short run has: what finds every mutant below, with some to spare.
 RUNS = {"bump": 8000, "cmdline": 4000, "fdt": 3000, "heap": 8000, "inject": 4000, "page": 2000}
-RUNS |= {"cpio": 12000, "elf": 30000, "pool": 2000, "tags": 4000}
+RUNS |= {"cpio": 12000, "elf": 30000, "pool": 6000, "tags": 4000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
 CMDLINE, BUMP, GUARD = "core/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
@@ -110,6 +110,24 @@ MUTANTS = (
     Mutant(
         "pool.slack", GUARD, "first_other(memory + pool->size,", "first_other(memory + pool->block,"
     ),
+    Mutant("pool.inverse", POOL, "right < 64; right *= 2", "right < 24; right *= 2"),
+    Mutant("pool.record", POOL, "index < pool->capacity", "index <= pool->capacity"),
+    Mutant("pool.pairs", POOL, "(pair[0] == word) & (pair[1] == word)", "pair[0] == word"),
+    Mutant(
+        "pool.quick-before", POOL, "pairs_are(block - pool->before, block, POISON_REDZONE)", "true"
+    ),
+    Mutant("pool.quick-behind", POOL, "pairs_are(behind, behind + pool->behind, POISON", "(POISON"),
+    Mutant("pool.quick-poison", POOL, "|| !poison_is_whole(pool, block) ", ""),
+    Mutant("pool.quick-fill", POOL, "pair[0] = pair[1] = word", "pair[0] = word"),
+    Mutant("pool.quick-double", POOL, "record->state != BLOCK_USED || !is_plain(", "!is_plain("),
+    Mutant("pool.quick-link", POOL, "link.next != link.copy || ", ""),
+    Mutant(
+        "pool.quick-head",
+        POOL,
+        " ||\n\t    !zones_are_whole(pool, block) || head.next != head.copy)",
+        " || !zones_are_whole(pool, block))",
+    ),
+    Mutant("pool.quick-slack", POOL, "!pool->mode && pool->size == pool->block", "!pool->mode"),
     Mutant("pool.head", GUARD, "if (other != (uint8_t *)s.words)", "if (0)"),
     Mutant("pool.tail", GUARD, "(uint8_t *)s.words, s.end, word)", "s.end, s.end, word)"),
     Mutant("tags.before", TAGGED, "if (block > pool->base)", "if (0)"),

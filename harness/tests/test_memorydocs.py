@@ -4,21 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from harness import memorydocs
+from harness import memorydocs, tables
 from harness.errors import HarnessError
 from harness.log import parse_line
 
 ROOT = Path(__file__).parents[2]
-COMMITTED = (ROOT / memorydocs.DOCUMENT).read_text("utf-8")
+COMMITTED = (ROOT / memorydocs.DOCUMENT.path).read_text("utf-8")
 
 
 def test_the_committed_document_is_what_the_generator_writes() -> None:
-    now = memorydocs.document(COMMITTED, ROOT)
+    now = memorydocs.DOCUMENT.rewritten(COMMITTED, ROOT)
     assert now == COMMITTED, f"stale; run: {memorydocs.COMMAND}"
 
 
 def test_no_table_is_empty() -> None:
-    for name, table in memorydocs.TABLES.items():
+    for name, table in memorydocs.DOCUMENT.tables.items():
         rows = list(table(ROOT))
         assert len(rows) > 1 and len({len(row) for row in rows}) == 1, name
 
@@ -26,19 +26,19 @@ def test_no_table_is_empty() -> None:
 def test_a_missing_place_is_named() -> None:
     text = COMMITTED.replace("<!-- played: begin -->", "")
     with pytest.raises(HarnessError, match="no place for the table played"):
-        memorydocs.document(text, ROOT)
+        memorydocs.DOCUMENT.rewritten(text, ROOT)
 
 
 def test_a_place_for_no_table_is_named() -> None:
     with pytest.raises(HarnessError, match="no such table: plaid"):
-        memorydocs.document(COMMITTED + "<!-- plaid: begin -->\n", ROOT)
+        memorydocs.DOCUMENT.rewritten(COMMITTED + "<!-- plaid: begin -->\n", ROOT)
 
 
 def test_a_missing_golden_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"golden missing[\s\S]*make golden"):
-        memorydocs.document(COMMITTED, tmp_path)
+        memorydocs.DOCUMENT.rewritten(COMMITTED, tmp_path)
 
 
 def test_a_band_is_no_part_of_a_figure() -> None:
     record = parse_line("[mem-lab][constant] by=pool blocks=1 alloc_min=32~25% alloc_max=33~25%")
-    assert memorydocs.fields(record, "blocks alloc_min") == ("1", "32")
+    assert tables.fields(record, "blocks alloc_min") == ("1", "32")

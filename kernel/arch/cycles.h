@@ -6,12 +6,14 @@
 #ifndef ARCH_CYCLES_H
 #define ARCH_CYCLES_H
 
-#include "arch/sysreg.h"
+#define PMCR_ENABLE 0x01
+#define PMCR_RESET_CYCLES 0x04
+#define PMCR_LONG 0x40 /* 64 bits */
+#define PMCNTEN_CYCLES 0x80000000
 
-#define PMCR_ENABLE (1UL << 0)
-#define PMCR_RESET_CYCLES (1UL << 2)
-#define PMCR_LONG (1UL << 6) /* 64 bits */
-#define PMCNTEN_CYCLES (1UL << 31)
+#ifndef __ASSEMBLER__
+
+#include "arch/sysreg.h"
 
 /* Count from 0, at EL1 and EL0, until the machine ends. */
 static inline void cycles_start(void)
@@ -33,4 +35,5 @@ static inline uint64_t cycles(void)
 	return now;
 }
 
+#endif
 #endif

@@ -11,6 +11,7 @@
 #include "arch/descriptor.h"
 #include "arch/sysreg.h"
 #include "arch/virt.h"
+#include "arch/words.h"
 
 #define BLOCK_SIZE MMU_BLOCK_SIZE
 
@@ -78,8 +79,7 @@ static uintptr_t table_alloc(void)
 	if (tables_used == NR_TABLES)
 		return 0;
 	table = tables[tables_used++];
-	for (int i = 0; i < ENTRIES; i++)
-		table[i] = 0;
+	fill_words(table, table + ENTRIES, 0);
 	return (uintptr_t)table - linear;
 }
 
@@ -88,8 +88,11 @@ static uint64_t *entry_at(uintptr_t table, uintptr_t va, unsigned int level)
 	return (uint64_t *)(table + linear) + (va >> LEVEL_SHIFT(level)) % ENTRIES;
 }
 
-/* The entry for va at `level`, its tables made on the way; NULL when they ran out. */
-static uint64_t *entry_make(uintptr_t va, unsigned int level)
+/*
+ * The entry for va at `level`, its tables made on the way; NULL when they ran out. noinline: who knows that
+ * they are there does not ask, and a copy in such a place would end in a trap for that.
+ */
+__attribute__((noinline)) static uint64_t *entry_make(uintptr_t va, unsigned int level)
 {
 	uintptr_t table = root;
 
@@ -119,10 +122,13 @@ int mmu_map(uintptr_t va, uintptr_t pa, size_t size, enum map_kind kind)
 
 		if (!entry)
 			return -1;
-		*entry = pa | bits | (block ? 0 : DESC_TABLE);
-		va += step;
-		pa += step;
-		size -= step;
+		/* To the end of the table that was found; pages also end where a block could begin. */
+		do {
+			*entry++ = pa | bits | (block ? 0 : DESC_TABLE);
+			va += step;
+			pa += step;
+			size -= step;
+		} while (size >= step && va % (step * ENTRIES));
 	}
 	dsb();
 	isb();

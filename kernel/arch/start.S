@@ -3,9 +3,11 @@
  * Everything up to mmu_on's label runs at physical addresses: only PC-relative code and data there.
  */
 #include "arch/asm.h"
+#include "arch/cycles.h"
 #include "arch/frame.h"
 #include "arch/mmu.h"
 #include "arch/virt.h"
+#include "arch/marks.h"
 
 #define SPSR_EL1H_MASKED 0x3c5
 #define HCR_RW (1 << 31)
@@ -76,10 +78,33 @@
 	msr	vbar_el1, x0
 .endm
 
+	/* 64 bytes at a time. The MMU is off, and with it `dc zva`. */
+.macro fill from, to, word
+1:	stp	\word, \word, [\from]
+	stp	\word, \word, [\from, #16]
+	stp	\word, \word, [\from, #32]
+	stp	\word, \word, [\from, #48]
+	add	\from, \from, #64
+	cmp	\from, \to
+	b.lo	1b
+.endm
+
+	/* arch/marks.h. Clobbers x2 and x3. */
+.macro boot_mark mark
+	mrs	x2, pmccntr_el0
+	adrp	x3, boot_marks
+	add	x3, x3, :lo12:boot_marks
+	str	x2, [x3, #\mark * 8]
+.endm
+
 	.section .text.start, "ax"
 	.cfi_startproc
 	.cfi_undefined 30
 function _start
+	mov	x1, #PMCNTEN_CYCLES
+	msr	pmcntenset_el0, x1
+	mov	x1, #PMCR_ENABLE | PMCR_RESET_CYCLES | PMCR_LONG
+	msr	pmcr_el0, x1			/* boot_marks begin here */
 	msr	daifset, #0xf
 	mov	x20, x0				/* device tree, or 0: a bare ELF finds it at DTB_BASE */
 	mrs	x21, CurrentEL
@@ -97,9 +122,8 @@ function _start
 	adrp	x1, __bss_end
 	add	x0, x0, :lo12:__bss_start
 	add	x1, x1, :lo12:__bss_end
-1:	stp	xzr, xzr, [x0], #16
-	cmp	x0, x1
-	b.lo	1b
+	fill	x0, x1, xzr
+	boot_mark MARK_BSS
 
 	/* Paint this stack before anything runs on it: its watermark tells the whole truth. */
 	adrp	x0, stack_marks
@@ -107,9 +131,8 @@ function _start
 	ldr	x2, [x0, #STACK_MARKS_PAINT]
 	adrp	x0, boot_stack_base
 	mov	x1, sp
-2:	stp	x2, x2, [x0], #16
-	cmp	x0, x1
-	b.lo	2b
+	fill	x0, x1, x2
+	boot_mark MARK_PAINT
 
 	/* The compiler reads the canary through TPIDR_EL1 from the first C function on. */
 	adrp	x0, boot_thread
@@ -119,7 +142,9 @@ function _start
 	adrp	x1, psci_conduit
 	str	w0, [x1, :lo12:psci_conduit]
 	bl	mmu_build
+	boot_mark MARK_TABLES
 	mmu_on	start_high
+	boot_mark MARK_HIGH
 
 	adrp	x0, boot_stack_top
 	mov	sp, x0

@@ -9,6 +9,7 @@
 #include "core/inject.h"
 #include "core/lab.h"
 #include "core/light.h"
+#include "arch/marks.h"
 #include "core/protect.h"
 #include "core/report.h"
 #include "core/stack.h"
@@ -35,6 +36,7 @@ static struct cpu boot_cpu;
 struct cpu *cpus[NR_CPUS] = { &boot_cpu };
 struct emergency emergency[NR_CPUS];
 struct thread boot_thread;
+uint64_t boot_marks[NR_MARKS];
 
 __attribute__((noreturn)) void boot_main(uintptr_t dtb, unsigned int el);
 
@@ -103,10 +105,11 @@ static void read_initrd(struct machine *m, const struct fdt *tree, uintptr_t dtb
 	uintptr_t end_of_ram = RAM_BASE + m->ram;
 
 	initrd.start = read_address(tree, "linux,initrd-start");
-	initrd.end = read_address(tree, "linux,initrd-end");
 	initrd.reserved = dtb < DTB_BASE + DTB_MAX ? end_of_ram : dtb;
+	/* A walk for what is not there goes to the end of the tree: one is enough. */
 	if (!initrd.start)
 		return;
+	initrd.end = read_address(tree, "linux,initrd-end");
 	if (initrd.start < RAM_BASE || initrd.start > initrd.end || initrd.end > end_of_ram)
 		m->wrong = "initrd-outside-ram";
 	if (initrd.start < initrd.reserved)
@@ -279,7 +282,9 @@ void boot_main(uintptr_t dtb, unsigned int el)
 
 	boot_cpu_init();
 	console_init();
+	boot_mark(MARK_CPU);
 	m = read_device_tree(dtb ? dtb : DTB_BASE);
+	boot_mark(MARK_TREE);
 	report_boot(&m, el);
 	if (m.wrong)
 		panic(m.wrong);
@@ -287,7 +292,9 @@ void boot_main(uintptr_t dtb, unsigned int el)
 	lab_boot_line(m.line, m.line_length);
 	report_protections();
 	inject_banner();
+	boot_mark(MARK_LINE);
 	prepare_stacks();
+	boot_mark(MARK_STACKS);
 	smp_cpus = m.cpus;
 	/* Now, as the early heap takes nothing back: who starts a CPU later leaves no trace there. */
 	for (unsigned int i = 1; i < smp_cpus && i < NR_CPUS; i++)
@@ -295,18 +302,23 @@ void boot_main(uintptr_t dtb, unsigned int el)
 	if (!gic_init(m.redistributors, m.redistributors_size))
 		panic("no-tables-for-gic");
 	gic_init_cpu();
+	boot_mark(MARK_DEVICES);
 	if (lab_is_light()) {
 		light_memory(virt_to_phys(__image_end), RAM_BASE + m.ram);
 		lab_main(NULL);
 	}
 	map_ram(initrd.reserved);
 	use_initrd();
+	boot_mark(MARK_RAM);
 	window_init();
+	boot_mark(MARK_WINDOW);
 	sched_init(m.line, m.line_length);
+	boot_mark(MARK_SCHED);
 	if (lab_is_for_boot_stack())
 		lab_main(NULL);
 	if (!thread_create("lab", lab_main, NULL, LAB_STACK_SIZE))
 		panic("no-lab-thread");
+	boot_mark(MARK_THREAD);
 	timer_start();
 	sched_start();
 }

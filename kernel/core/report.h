@@ -6,7 +6,7 @@
  *
  * A line that ends in '~' was cut: it was too long, or a fault came while it was being written.
  *
- * Areas:   boot lab list EXC bt stack pool heap page thread inject end, and <family>-lab.
+ * Areas:   boot lab list EXC bt stack pool heap page thread inject cost end, and <family>-lab.
  * Words:   positional, before the first key, without '='. Values have no blank. Prose is for people.
  * Addresses are names: recurse+0x2c, thread:victim-0x10 (under the stack's lowest byte), null+0x8,
  * unmapped. Raw hexadecimal stands behind `raw=` only; harness/canon.py drops it.
@@ -31,6 +31,7 @@
  *   [boot] inject site= nth= …                with fault=; and then, before [end],
  *   [inject] failed call= at= thread=         the first failures, and
  *   [inject] site= calls=N injected=M         all of them
+ *   [cost] job=NAME instructions=N [least=N ratio_pct=N]      labs/cost.h; protect= with= without= adds=
  *   [end] VERDICT [by=DETECTOR] [key=value …] exactly once
  *
  * Verdicts (closed list): ok, caught by=, contained by=, survived, bad-args, panic, double-fault, hang.

@@ -2,6 +2,7 @@
 #include "core/stack.h"
 
 #include "arch/sysreg.h"
+#include "arch/words.h"
 #include "core/protect.h"
 
 /* Odd values on purpose: no address, no small number, not the same word twice. */
@@ -34,18 +35,13 @@ void stack_put_guard_words(struct stack *s)
 
 void stack_paint(uintptr_t from, uintptr_t to)
 {
-	if (!protected(PROTECT_WATERMARK))
-		return;
-	for (uint64_t *word = (uint64_t *)from; word < (uint64_t *)to; word++)
-		*word = stack_marks.paint;
+	if (protected(PROTECT_WATERMARK))
+		fill_words((void *)from, (const void *)to, stack_marks.paint);
 }
 
 void stack_repaint(struct stack *s, uintptr_t sp)
 {
-	uint64_t *word = (uint64_t *)s->base + GUARD_WORDS;
-
-	while (word < (uint64_t *)sp)
-		*word++ = stack_marks.paint;
+	fill_words((uint64_t *)s->base + GUARD_WORDS, (const void *)sp, stack_marks.paint);
 }
 
 void stack_register(struct stack *s)
@@ -90,14 +86,11 @@ const struct stack *stack_find_with_guards(uintptr_t address)
 	return NULL;
 }
 
-bool stack_guard_words_ok(const struct stack *s)
-{
-	const uint64_t *word = stack_word(s, s->base);
+#define PAINT_STEP 8 /* words */
 
-	for (int i = 0; i < GUARD_WORDS && !s->room; i++)
-		if (word[i] != stack_marks.guard_words[i])
-			return false;
-	return true;
+static inline bool is_painted(const uint64_t *pair)
+{
+	return (pair[0] == stack_marks.paint) & (pair[1] == stack_marks.paint);
 }
 
 size_t stack_high_watermark(const struct stack *s)
@@ -112,6 +105,9 @@ size_t stack_high_watermark(const struct stack *s)
 		return 0;
 	if (!stack_guard_words_ok(s))
 		return s->size;
+	while (end - word >= PAINT_STEP && is_painted(word) && is_painted(word + 2) &&
+	       is_painted(word + 4) && is_painted(word + 6))
+		word += PAINT_STEP;
 	while (word < end && *word == stack_marks.paint)
 		word++;
 	return (size_t)((uintptr_t)end - (uintptr_t)word);

@@ -1,5 +1,7 @@
-/* Bytes and strings, the plain way: none of this is on a path that anyone measures. */
+/* Bytes and strings, the plain way. What is often large is made of words: arch/words.h. */
 #include "core/string.h"
+
+#include "arch/words.h"
 
 void *memcpy(void *restrict to, const void *restrict from, size_t n)
 {
@@ -9,15 +11,6 @@ void *memcpy(void *restrict to, const void *restrict from, size_t n)
 	while (n--)
 		*t++ = *f++;
 	return to;
-}
-
-void copy_words(void *to, const void *from, size_t n)
-{
-	uint64_t *t = to;
-	const uint64_t *f = from;
-
-	for (; n; n -= sizeof(*t))
-		*t++ = *f++;
 }
 
 void *memmove(void *to, const void *from, size_t n)
@@ -36,6 +29,10 @@ void *memset(void *to, int value, size_t n)
 {
 	char *t = to;
 
+	if (((uintptr_t)to | n) % sizeof(uint64_t) == 0) {
+		fill_words(t, t + n, (unsigned char)value * 0x0101010101010101UL);
+		return to;
+	}
 	while (n--)
 		*t++ = (char)value;
 	return to;

@@ -14,27 +14,20 @@ extern const struct {
 	struct row rows[];
 } ksyms;
 
+size_t symbol_count(void)
+{
+	return ksyms.count;
+}
+
 bool symbol_find(uintptr_t address, struct symbol *found)
 {
 	uintptr_t offset = address - (uintptr_t)__text_start;
-	uint64_t low = 0;
-	uint64_t high = ksyms.count;
-
-	/* Rows below `low` start at or before the offset, rows from `high` on behind it. */
-	while (low < high) {
-		uint64_t middle = (low + high) / 2;
-
-		if (ksyms.rows[middle].offset <= offset)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == 0)
-		return false;
-
-	const struct row *row = &ksyms.rows[low - 1];
 	const char *names = (const char *)&ksyms.rows[ksyms.count];
+	const struct row *row = ksyms.rows;
 
+	/* The last row that starts at or before the offset is one of `left` from `row` on, if there is one. */
+	for (uint64_t left = ksyms.count; left > 1; left -= left / 2)
+		row = row[left / 2].offset <= offset ? row + left / 2 : row;
 	if (offset - row->offset >= row->size)
 		return false;
 	*found = (struct symbol){

@@ -10,6 +10,9 @@ struct symbol {
 	size_t size; /* bytes */
 };
 
+/* How many functions there are. */
+size_t symbol_count(void);
+
 /* The function that contains address. False if it lies in none. */
 bool symbol_find(uintptr_t address, struct symbol *found);
 

@@ -165,6 +165,13 @@ lab_registers_end:
 	.cfi_endproc
 	endfunction lab_registers
 
+	.cfi_startproc
+function lab_yield
+	svc	#0
+	ret
+	.cfi_endproc
+	endfunction lab_yield
+
 function lab_partner
 	svc	#0
 	b	lab_partner

@@ -42,6 +42,9 @@ extern char lab_overflow_push[], lab_overflow_end[]; /* its two instructions */
 /* Wait, interrupts open, until one has set lab_hit. */
 void lab_await_hit(void);
 
+/* Give way once: nothing but svc and ret. */
+void lab_yield(void);
+
 /* A thread that gives way for ever, and has nothing in its registers. */
 void lab_partner(void *unused);
 extern char lab_partner_end[];

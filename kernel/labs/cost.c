@@ -37,3 +37,13 @@ bool cost_start(void)
 		     : " : boot under -icount shift=0; without it these are the host's nanoseconds");
 	return exact;
 }
+
+void cost_job(const char *job, uint64_t instructions, uint64_t least)
+{
+	record_begin();
+	record_add("[cost] job=%s instructions=%lu", job, instructions);
+	if (least)
+		record_add(" least=%lu ratio_pct=%lu", least,
+			   (instructions * 100 + least - 1) / least);
+	record_end();
+}

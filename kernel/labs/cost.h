@@ -23,8 +23,14 @@ struct cost {
  */
 bool cost_start(void);
 
-/* Call it with interrupts masked. */
 struct cost cost_of(costed function, void *object, uintptr_t argument);
+
+/*
+ * [cost] job= instructions= least= ratio_pct=: what the kernel took, the least for the same job, and how many
+ * hundredths of that it was, rounded up. least 0: docs/performance.md argues one, from what else is said of
+ * the job.
+ */
+void cost_job(const char *job, uint64_t instructions, uint64_t least);
 
 /* labs/list.S: nothing but ret; and a hundred instructions, ret included. */
 void *lab_return(void *object, uintptr_t argument);

@@ -3,6 +3,7 @@
 
 #include "arch/sysreg.h"
 #include "core/ledger.h"
+#include "core/poison.h"
 #include "core/protect.h"
 #include "mem/bump.h"
 #include "mem/pool_guard.h"
@@ -37,12 +38,28 @@ const struct mem_pool *pool_find(const void *block)
 	return pool;
 }
 
-/* What is known of the block that begins here; NULL: none does. */
-static struct pool_block *record_of(const struct mem_pool *pool, uintptr_t block)
+/*
+ * What is known of the block that begins here; NULL: none does. No division: a multiple of an odd number,
+ * times its inverse, is the quotient; what is no multiple gives more than any quotient, and so does what is
+ * none of the power of two, when that is rotated out (Granlund and Montgomery, 1994, section 9).
+ */
+static inline struct pool_block *record_of(const struct mem_pool *pool, uintptr_t block)
 {
-	if (block - pool->base >= pool->span || (block - pool->base) % pool->stride)
-		return NULL;
-	return &pool->blocks[pool_index(pool, block)];
+	uint64_t product = (block - pool->base) * pool->inverse;
+	uint64_t index = product >> pool->shift | product << (-pool->shift & 63);
+
+	return index < pool->capacity ? &pool->blocks[index] : NULL;
+}
+
+/* x * x = 1 modulo 8 for an odd x: three bits are right, and with each step twice as many. */
+static void set_inverse(struct mem_pool *pool)
+{
+	uint64_t odd = pool->stride >> __builtin_ctzl(pool->stride);
+
+	pool->shift = (unsigned int)__builtin_ctzl(pool->stride);
+	pool->inverse = odd;
+	for (unsigned int right = 3; right < 64; right *= 2)
+		pool->inverse *= 2 - odd * pool->inverse;
 }
 
 /* --- made ------------------------------------------------------------------------------------------ */
@@ -104,6 +121,7 @@ bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t
 		kmem_give_back(pool->blocks);
 		return false;
 	}
+	set_inverse(pool);
 	pool->span = capacity ? (capacity - 1) * pool->stride + pool->block : 0;
 	pool_key(pool);
 	pool->free_list = pool_seal(pool, 0, 0);
@@ -125,6 +143,97 @@ bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t
 bool pool_init(struct mem_pool *pool, const char *name, size_t size, size_t capacity)
 {
 	return pool_init_mode(pool, name, size, capacity, NULL);
+}
+
+/* --- as it should be ---------------------------------------------------------------------------------- */
+
+/*
+ * Nearly every call finds all as it should be. That is looked at first, and nothing is changed if it is not:
+ * then the functions of the next part look again, and say what is wrong. Here nothing is called, so nothing
+ * has to be kept. Blocks that are not whole pairs of words, or that lie elsewhere, are the next part's, too.
+ */
+static inline bool is_plain(const struct mem_pool *pool)
+{
+	return !pool->mode && pool->size == pool->block;
+}
+
+static inline bool pairs_are(uintptr_t from, uintptr_t to, uint64_t word)
+{
+	for (const uint64_t *pair = (const uint64_t *)from; pair < (const uint64_t *)to; pair += 2)
+		if (!((pair[0] == word) & (pair[1] == word)))
+			return false;
+	return true;
+}
+
+static inline bool zones_are_whole(const struct mem_pool *pool, uintptr_t block)
+{
+	uintptr_t behind = block + pool->block;
+
+	return !protected(PROTECT_REDZONE) ||
+	       (pairs_are(block - pool->before, block, POISON_REDZONE) &&
+		pairs_are(behind, behind + pool->behind, POISON_REDZONE));
+}
+
+static inline bool poison_is_whole(const struct mem_pool *pool, uintptr_t block)
+{
+	return !protected(PROTECT_POISON) ||
+	       pairs_are(block + sizeof(struct pool_link), block + pool->block, POISON_FREED);
+}
+
+static inline void poison_pairs(const struct mem_pool *pool, uintptr_t block)
+{
+	const uint64_t *end = (const uint64_t *)(block + pool->block);
+	uint64_t word = POISON_FREED;
+
+	if (!protected(PROTECT_POISON))
+		return;
+	/* Opaque, or the compiler makes the constant anew for each pair. */
+	__asm__("" : "+r"(word));
+	for (uint64_t *pair = (uint64_t *)block + 2; pair < end; pair += 2)
+		pair[0] = pair[1] = word;
+}
+
+static inline void count_given(struct mem_pool *pool)
+{
+	pool->allocs++;
+	if (++pool->in_use > pool->high_water)
+		pool->high_water = pool->in_use;
+}
+
+static inline void *take_whole(struct mem_pool *pool, uintptr_t caller)
+{
+	struct pool_opened head = pool_unseal(pool, 0, pool->free_list), link;
+	struct pool_block *record;
+	uintptr_t block = head.next;
+
+	if (head.next != head.copy || !block || !is_plain(pool))
+		return NULL;
+	link = pool_unseal(pool, block, *(const struct pool_link *)block);
+	record = record_of(pool, block);
+	if (link.next != link.copy || !poison_is_whole(pool, block) || !record)
+		return NULL;
+	pool->free_list = pool_seal(pool, 0, link.next);
+	record->state = BLOCK_USED;
+	record->allocated_by = caller;
+	count_given(pool);
+	return (void *)block;
+}
+
+static inline bool put_back_whole(struct mem_pool *pool, uintptr_t block, uintptr_t caller)
+{
+	struct pool_block *record = record_of(pool, block);
+	struct pool_opened head = pool_unseal(pool, 0, pool->free_list);
+
+	if (!record || record->state != BLOCK_USED || !is_plain(pool) || ledger_is_open ||
+	    !zones_are_whole(pool, block) || head.next != head.copy)
+		return false;
+	record->state = BLOCK_FREE;
+	record->freed_by = caller;
+	pool->frees++;
+	pool->in_use--;
+	poison_pairs(pool, block);
+	push(pool, block, head.next);
+	return true;
 }
 
 /* --- given out, and taken back ------------------------------------------------------------------------ */
@@ -163,13 +272,11 @@ static void *give(struct mem_pool *pool, uintptr_t block, uintptr_t caller)
 		record->state = BLOCK_USED;
 		record->allocated_by = caller;
 	}
-	pool->allocs++;
-	if (++pool->in_use > pool->high_water)
-		pool->high_water = pool->in_use;
+	count_given(pool);
 	return pool->mode ? pool->mode->give(pool, block) : (void *)block;
 }
 
-static void *take(struct mem_pool *pool, uintptr_t caller)
+__attribute__((noinline)) static void *take(struct mem_pool *pool, uintptr_t caller)
 {
 	uintptr_t block, next;
 	bool smashed;
@@ -189,13 +296,16 @@ static void *take(struct mem_pool *pool, uintptr_t caller)
 
 void *pool_alloc(struct mem_pool *pool)
 {
+	uintptr_t caller = (uintptr_t)__builtin_return_address(0);
 	uint64_t flags;
 	void *block;
 
 	if (inject(&pool_alloc_site, pool->block))
 		return NULL;
 	flags = irq_save();
-	block = take(pool, (uintptr_t)__builtin_return_address(0));
+	block = take_whole(pool, caller);
+	if (!block)
+		block = take(pool, caller);
 	irq_restore(flags);
 	ledger_took(&pool_alloc_site, block, pool->block);
 	return block;
@@ -204,12 +314,13 @@ void *pool_alloc(struct mem_pool *pool)
 static enum pool_error misuse(const struct mem_pool *pool, const void *block)
 {
 	uintptr_t address = address_of(pool, block);
+	const struct pool_block *record = record_of(pool, address);
 
 	if (!pool_owns(pool, block))
 		return pool_find(block) ? POOL_WRONG_POOL : POOL_FOREIGN;
 	if ((address - pool->base) % pool->stride)
 		return POOL_MISALIGNED;
-	return record_of(pool, address)->state == BLOCK_USED ? POOL_OK : POOL_DOUBLE_FREE;
+	return record && record->state == BLOCK_USED ? POOL_OK : POOL_DOUBLE_FREE;
 }
 
 __attribute__((noinline)) static enum pool_error refuse_free(struct mem_pool *pool,
@@ -250,22 +361,32 @@ static enum pool_error put_back(struct mem_pool *pool, uintptr_t block, struct p
 	return error;
 }
 
-enum pool_error pool_free(struct mem_pool *pool, void *block)
+__attribute__((noinline)) static enum pool_error take_back(struct mem_pool *pool, void *block,
+							   uintptr_t caller)
 {
-	uint64_t flags = irq_save();
-	uintptr_t caller = (uintptr_t)__builtin_return_address(0);
 	uintptr_t address = address_of(pool, block);
 	struct pool_block *record = record_of(pool, address);
 	enum pool_error error = POOL_OK;
 
 	if (!record || record->state != BLOCK_USED)
 		error = refuse_free(pool, block, caller);
-	if (!error) {
-		ledger_gave(&pool_alloc_site, block);
-		error = put_back(pool, address, record, caller);
-		if (pool->mode)
-			pool->mode->withdraw(pool, address);
-	}
+	if (error)
+		return error;
+	ledger_gave(&pool_alloc_site, block);
+	error = put_back(pool, address, record, caller);
+	if (pool->mode)
+		pool->mode->withdraw(pool, address);
+	return error;
+}
+
+enum pool_error pool_free(struct mem_pool *pool, void *block)
+{
+	uint64_t flags = irq_save();
+	uintptr_t caller = (uintptr_t)__builtin_return_address(0);
+	enum pool_error error = POOL_OK;
+
+	if (!put_back_whole(pool, (uintptr_t)block, caller))
+		error = take_back(pool, block, caller);
 	irq_restore(flags);
 	return error;
 }

@@ -82,17 +82,20 @@ extern const struct pool_mode pool_tagged; /* neighbours have different tags (FE
 
 struct mem_pool {
 	const char *name;
-	uintptr_t base;	       /* the first block */
+	uintptr_t base;	    /* the first block */
+	uint64_t inverse;   /* of stride's odd part, modulo 2^64; */
+	unsigned int shift; /* and how often 2 is in it */
+	size_t capacity;    /* blocks */
+	struct pool_block *blocks;
+	size_t stride,
+		span; /* bytes from block to block; and from the first to the end of the last */
 	size_t size, block;    /* bytes asked for, and rounded up to 16 */
 	size_t before, behind; /* bytes of zone around each block */
-	size_t stride;	       /* bytes from block to block */
-	size_t capacity, span; /* blocks; bytes from the first to the end of the last */
 	size_t in_use, high_water;
 	size_t allocs, frees, failures;
 	uintptr_t last_failing_caller;
 	struct pool_link free_list;
 	uint64_t key, copy_key; /* of a link's two words */
-	struct pool_block *blocks;
 	size_t errors;
 	struct pool_finding last;
 	const struct pool_mode *mode; /* NULL: on the early heap */

@@ -1,6 +1,7 @@
 /* See pool_guard.h. */
 #include "mem/pool_guard.h"
 
+#include "arch/words.h"
 #include "core/poison.h"
 
 static uint64_t keys;
@@ -89,8 +90,7 @@ static void fill(uintptr_t from, uintptr_t to, uint64_t word)
 	struct span s = span_of(from, to);
 
 	fill_bytes(s.head, s.words, word);
-	while (s.words != s.tail)
-		*s.words++ = word;
+	fill_words(s.words, s.tail, word);
 	fill_bytes((uint8_t *)s.tail, s.end, word);
 }
 

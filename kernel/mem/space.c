@@ -5,22 +5,17 @@
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
 #include "arch/user.h"
+#include "arch/words.h"
 #include "mem/page.h"
 
 #define LEAF_LEVEL 3
 
-static void clear_page(uint64_t *page)
-{
-	for (int i = 0; i < ENTRIES; i++)
-		page[i] = 0;
-}
-
-static uint64_t *new_page(void)
+static inline uint64_t *new_page(void)
 {
 	uint64_t *page = page_alloc();
 
 	if (page)
-		clear_page(page);
+		fill_words(page, page + ENTRIES, 0);
 	return page;
 }
 

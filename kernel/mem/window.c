@@ -3,6 +3,7 @@
 
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
+#include "arch/words.h"
 #include "core/ledger.h"
 #include "core/protect.h"
 #include "core/report.h"
@@ -21,11 +22,10 @@ static uintptr_t page_address(size_t index)
 
 void window_init(void)
 {
-	owned = kmem_alloc_aligned(STACK_WINDOW_PAGES, 1);
+	owned = kmem_alloc_aligned(STACK_WINDOW_PAGES, sizeof(uint64_t));
 	if (!owned)
 		panic("no-window-table");
-	for (size_t i = 0; i < STACK_WINDOW_PAGES; i++)
-		owned[i] = false;
+	fill_words(owned, owned + STACK_WINDOW_PAGES, false);
 }
 
 /* First fit: `pages` free ones and one more on each side, to share. Their first, or 0: there are none. */

@@ -1,6 +1,7 @@
 /* See ipc.h. */
 #include "proc/ipc.h"
 
+#include "arch/words.h"
 #include "core/inject.h"
 #include "core/string.h"
 #include "proc/sched.h"

@@ -22,10 +22,8 @@ static struct thread *queue_head, *queue_tail;
 static uint64_t canary_state;
 void (*idle_hook)(void);
 
-void sched_ready(struct thread *t)
+static inline void enqueue(struct thread *t)
 {
-	uint64_t flags = irq_save();
-
 	t->state = THREAD_READY;
 	t->next = NULL;
 	if (queue_head)
@@ -33,6 +31,13 @@ void sched_ready(struct thread *t)
 	else
 		queue_head = t;
 	queue_tail = t;
+}
+
+void sched_ready(struct thread *t)
+{
+	uint64_t flags = irq_save();
+
+	enqueue(t);
 	irq_restore(flags);
 }
 
@@ -74,7 +79,7 @@ struct frame *sched_check(struct thread *t)
 		return fault_check(&t->frame, CLASS_WILD_SP, "sp-check");
 	if (protected(PROTECT_SP_CHECK) && sp % 16)
 		return fault_check(&t->frame, CLASS_MISALIGNED_SP, "sp-check");
-	if (protected(PROTECT_SENTINEL) && !thread_stack_guard_ok(t))
+	if (protected(PROTECT_SENTINEL) && !stack_guard_words_ok(&t->stack))
 		return fault_check(&t->frame, CLASS_SENTINEL, "sentinel");
 	return NULL;
 }
@@ -106,7 +111,7 @@ struct frame *sched_switch(void)
 	if (t == t->cpu->idle)
 		t->state = THREAD_READY; /* but in no queue: take_ready() falls back on it */
 	else if (t->state == THREAD_RUNNING)
-		sched_ready(t);
+		enqueue(t);
 	return run(take_ready());
 }
 

@@ -1,6 +1,7 @@
 /* The chain as the kernel uses it: every cure on. See spawn.h and spawn_chain.h. */
 #include "proc/spawn.h"
 
+#include "arch/words.h"
 #include "core/inject.h"
 #include "core/protect.h"
 #include "core/report.h"

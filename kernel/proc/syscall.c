@@ -2,6 +2,7 @@
 #include "proc/syscall.h"
 
 #include "arch/user.h"
+#include "arch/words.h"
 #include "core/report.h"
 #include "core/string.h"
 #include "core/symbol.h"
