@@ -54,7 +54,7 @@ def test_the_document_has_what_was_measured() -> None:
     assert document(f"before\n{PLACE}after\n", {"x": [it.as_json()], "load_before": 1.0}) == (
         "before\n<!-- bench: x: begin -->\n"
         "|  | runs | median ms | quartiles ms | of the floor | target |\n"
-        "| --- | ---: | --- | --- | --- | --- |\n"
+        "| --- | ---: | ---: | --- | ---: | --- |\n"
         "| it | 2 | 2000.0 | 1500.0 – 2500.0 | 2.00 | ≤ 1.5 |\n"
         "<!-- bench: x: end -->\nafter\n"
     )
