@@ -9,7 +9,6 @@ reaches it owns the host. Nothing here knows what the guest prints: that is log.
 import re
 import signal
 import socket
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from pexpect import EOF, TIMEOUT
 from harness.child import BLOCK
 from harness.console import Console
 from harness.deadline import Deadline
-from harness.drain import MIB, Channel, Drain
+from harness.drain import MIB, ByteChannel, Channel, Drain
 from harness.errors import (
     HarnessError,
     KernelNotBuilt,
@@ -130,16 +129,22 @@ class Machine(Owned):
 
     @property
     def serial(self) -> bytes:
-        return self._serial.after(0)
+        """Every byte that the guest has printed so far; of one that stands still, all."""
+        return self.serial_after(0)
 
-    def settled_serial(self) -> bytes:
-        """The same, for a machine that stands still: every byte that it has printed."""
+    @property
+    def printed(self) -> int:
+        """How many bytes that is."""
         self._serial.settle()
-        return self.serial
+        return self._serial.size
+
+    def serial_after(self, offset: int) -> bytes:
+        self._serial.settle()
+        return self._serial.after(offset)
 
     @property
     def stderr(self) -> bytes:
-        """What QEMU itself said, on either of its own streams."""
+        """What QEMU itself said; its other stream is the serial port."""
         return self._stderr.after(0)
 
     def wait_end(self, deadline: Deadline) -> Ending:
@@ -165,7 +170,7 @@ class Machine(Owned):
     def _start(self) -> None:
         self.workdir.mkdir(parents=True, exist_ok=True)
         self.int_log.unlink(missing_ok=True)
-        self._serial = Channel("serial", self._serial_limit)
+        self._serial = ByteChannel("serial", self._serial_limit)
         self._qmp = Channel("qmp", _QMP_LIMIT)
         self._stderr = Channel("stderr", _STDERR_LIMIT)
         channels = [self._serial, self._qmp, self._stderr]
@@ -174,11 +179,11 @@ class Machine(Owned):
         self.console, self.qmp = Console(self._serial), Qmp(self._qmp)
         listener = self._listen() if self.spec.gdb else None
         self.argv = (*self._base, *self._channel_arguments(listener))
-        fds = [self._serial.theirs.fileno(), self._qmp.theirs.fileno()]
+        fds = [self._qmp.theirs.fileno()]
         self._drain = Drain(
             self.argv,
             channels,
-            stdio=(subprocess.DEVNULL, self._stderr.theirs.fileno(), self._stderr.theirs.fileno()),
+            stdio=(*self._serial.stdio, self._stderr.theirs.fileno()),
             pass_fds=[*fds, *([listener.fileno()] if listener else [])],
             file_limit=self._int_log_limit,
             cpu_limit=self._cpu_limit,
@@ -198,8 +203,8 @@ class Machine(Owned):
         return listener
 
     def _channel_arguments(self, listener: socket.socket | None) -> list[str]:
-        serial, qmp = self._serial.theirs.fileno(), self._qmp.theirs.fileno()
-        arguments = ["-chardev", f"socket,id=serial,fd={serial}", "-serial", "chardev:serial"]
+        qmp = self._qmp.theirs.fileno()
+        arguments = ["-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"]
         arguments += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
         if listener:
             stub = f"socket,id=gdb,fd={listener.fileno()},server=on,wait=off"

@@ -71,7 +71,7 @@ def test_nothing_listens_on_tcp(kernels: Kernels, tmp_path: Path) -> None:
         sockets = {str(fd.readlink()) for fd in Path(f"/proc/{machine.pid}/fd").iterdir()}
         inodes = {m[1] for s in sockets if (m := re.match(r"socket:\[(\d+)\]", s))}
         unix = {line.split()[6] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
-        assert len(inodes) == 4  # serial, QMP, stderr and the stub's listener
+        assert len(inodes) == 3  # QMP, stderr and the stub's listener
         assert inodes <= unix
 
 
