@@ -66,8 +66,10 @@ class Clock:
 
 def _kind(item: pytest.Item) -> str:
     """What kind of boot a case is: "gdb" looks, "serial" types, "boot" does neither."""
+    from harness.scenario import Case
+
     callspec = getattr(item, "callspec", None)
     case = callspec.params.get("case") if callspec else None
-    if case is None:
+    if not isinstance(case, Case):
         return "other"
     return "gdb" if case.looks or case.trigger == "gdb" else str(case.trigger)
