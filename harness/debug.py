@@ -24,8 +24,8 @@ import pytest
 from pexpect import EOF
 
 from harness.capsule import Capsule
+from harness.channel import MIB
 from harness.deadline import Deadline
-from harness.drain import MIB
 from harness.errors import HarnessError
 from harness.gdb import PATIENCE
 from harness.machine import Machine, MachineSpec

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness import mi
+from harness.channel import MIB, Channel, Lines
 from harness.deadline import Deadline
-from harness.drain import MIB, Channel, Drain, Lines
+from harness.drain import Drain
 from harness.errors import GdbDied, GdbError, GdbTimeout
 from harness.owned import Owned
 

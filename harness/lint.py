@@ -69,6 +69,7 @@ PYTHON = {
     "harness.symbols": Row(1, pure=True),
     "harness.tidyflags": Row(1, pure=True),
     "harness.tools": Row(1),
+    "harness.channel": Row(2),
     "harness.child": Row(2),
     "harness.compare": Row(2, pure=True),
     "harness.intlog": Row(2, pure=True),

@@ -18,10 +18,11 @@ from typing import TypeVar
 
 from pexpect import EOF, TIMEOUT
 
+from harness.channel import MIB, ByteChannel, Channel
 from harness.child import BLOCK
 from harness.console import Console
 from harness.deadline import Deadline
-from harness.drain import MIB, ByteChannel, Channel, Drain
+from harness.drain import Drain
 from harness.errors import (
     HarnessError,
     KernelNotBuilt,

@@ -12,8 +12,8 @@ import json
 import threading
 from typing import Any
 
+from harness.channel import Channel, Lines
 from harness.deadline import Deadline
-from harness.drain import Channel, Lines
 from harness.errors import QmpError
 
 _SECONDS = 5.0

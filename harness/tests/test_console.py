@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pexpect import EOF, TIMEOUT
 
+from harness.channel import Channel
 from harness.console import Console
 from harness.deadline import Deadline
-from harness.drain import Channel
 from harness.errors import MachineDied, MachineFlooding, MachineSilent
 from harness.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels

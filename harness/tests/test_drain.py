@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.channel import ByteChannel
 from harness.deadline import Deadline
-from harness.drain import ByteChannel, Drain
+from harness.drain import Drain
 from harness.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 

@@ -13,9 +13,10 @@ from shlex import join
 
 import pytest
 
+from harness.channel import Channel
 from harness.child import owned
 from harness.deadline import Deadline
-from harness.drain import Channel, Drain
+from harness.drain import Drain
 from harness.errors import KernelNotBuilt, MachineDied, MachineFlooding, MachineSilent
 from harness.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
