@@ -33,7 +33,7 @@ class Channel:
         self._marks: list[tuple[float, int]] = []
         self._changed = threading.Condition()
         self._reading = threading.Lock()
-        self._at_eof = False
+        self.at_eof = False
         self.flooded = False
         self.ended = False
         self._connect()
@@ -102,11 +102,13 @@ class Channel:
     def _fill(self) -> bool:
         try:
             chunk = self._recv()
-        except (BlockingIOError, ConnectionResetError):
+        except BlockingIOError:  # somebody else has read it
             return False
+        except ConnectionResetError:
+            chunk = b""
         if chunk:
             self._append(chunk)
-        self._at_eof = not chunk
+        self.at_eof = not chunk
         return bool(chunk)
 
     def _recv(self) -> bytes:
@@ -199,7 +201,7 @@ class ByteChannel(Channel):
         """Until there is something to read, or was; False when the deadline passed."""
         poll = select.poll()
         poll.register(self._wake, select.POLLIN)
-        if not self._at_eof:
+        if not self.at_eof:
             poll.register(self._pipe, select.POLLIN)
         ready = poll.poll(deadline.remaining() * 1000 if deadline else None)
         with suppress(BlockingIOError):

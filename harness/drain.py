@@ -163,7 +163,8 @@ class Drain:
 
     def _serve(self, channel: object, selector: selectors.BaseSelector) -> None:
         assert isinstance(channel, Channel)
-        if not channel.fill():
+        channel.fill()
+        if channel.at_eof:
             selector.unregister(channel)
         elif channel.flooded:
             self.kill()

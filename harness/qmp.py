@@ -40,6 +40,13 @@ class Qmp:
             self._pull()
             return tuple(self._events)
 
+    def count(self, name: str) -> int:
+        """How many events of this name there were so far. Asks nothing: of a machine that stands
+        still, and whose stub has answered since, all.
+        """
+        self._channel.settle()
+        return sum(event["event"] == name for event in self.events)
+
     def greeting(self, deadline: Deadline | None = None) -> dict[str, Any]:
         """Shake hands, once; what QEMU said first: its version and capabilities."""
         deadline = deadline or Deadline(_SECONDS)

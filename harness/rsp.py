@@ -31,6 +31,7 @@ class Rsp(Owned):
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX)
         self._read = b""
+        self._physical = False
 
     def _start(self) -> None:
         self._owned.enter_context(self._socket)
@@ -62,7 +63,9 @@ class Rsp(Owned):
 
     def physical(self, on: bool, deadline: Deadline) -> None:
         """Are the addresses of read and write physical ones? (QEMU's own packet.)"""
-        self._ok(f"Qqemu.PhyMemMode:{on:d}", deadline)
+        if on != self._physical:
+            self._ok(f"Qqemu.PhyMemMode:{on:d}", deadline)
+        self._physical = on
 
     def stop_at(self, address: int, deadline: Deadline) -> None:
         """A breakpoint at an instruction, from now on."""

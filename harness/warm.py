@@ -158,10 +158,11 @@ class Snapshot(Owned):
         """From the saved moment to the power-off, with these bytes at these addresses."""
         self.boots += 1
         printed, int_log = self.machine.printed, self._int_bytes()
+        ends = self.machine.qmp.count("SHUTDOWN")
         self.load(deadline)
         self._poke(pokes, deadline, physical=physical)
         self.stub.run(deadline)
-        self._check_power_off(deadline)
+        self._check_power_off(ends, deadline)
         with self.machine.int_log.open("rb") as log:
             log.seek(int_log)
             return WarmBoot(self.machine.serial_after(printed), log.read())
@@ -174,7 +175,7 @@ class Snapshot(Owned):
         self.machine = self._owned.enter_context(Machine(replace(self.spec, extra=extra), folder))
         assert self.machine.gdb_socket is not None
         self.stub = self._owned.enter_context(Rsp(self.machine.gdb_socket))
-        self.stub.physical(False, Deadline(START_SECONDS))
+        self.stub.register(PC, Deadline(START_SECONDS))
         self._disk = self._owned.enter_context(disk.open("rb"))
         disk.unlink()  # QEMU has it open: what a killed owner leaves behind is nothing
 
@@ -183,15 +184,14 @@ class Snapshot(Owned):
         for address, data in pokes.items():
             self.stub.write(address, data, deadline)
 
-    def _check_power_off(self, deadline: Deadline) -> None:
+    def _check_power_off(self, ends: int, deadline: Deadline) -> None:
         """QEMU tells the stub before it has drained its drives, and a QMP command that came in
         between was not answered (once in some thousand boots). The stub's next answer is the main
-        loop's, so all of that is over.
+        loop's, so all of that is over, and the event is in the log.
         """
-        self.stub.register(PC, deadline)
-        status = self.machine.qmp.execute("query-status", deadline)["status"]
-        if status != "shutdown":
-            raise NotWarm(f"expected the power-off, but the machine is {status}")
+        at = self.stub.register(PC, deadline)
+        if self.machine.qmp.count("SHUTDOWN") != ends + 1:
+            raise NotWarm(f"expected the power-off, but the machine stopped at {at:#x}")
 
     def _monitor(self, command: str, deadline: Deadline) -> None:
         if said := self.machine.qmp.hmp(command, deadline):

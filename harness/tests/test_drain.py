@@ -1,6 +1,7 @@
 """The serial port's channel: read by whoever waits, by the drain thread when nobody does."""
 
 import os
+import selectors
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.channel import ByteChannel
+from harness.channel import ByteChannel, Channel
 from harness.deadline import Deadline
 from harness.drain import Drain
 from harness.machine import Machine, MachineSpec
@@ -74,6 +75,20 @@ def test_who_only_looks_does_not_take_it_from_who_waits(channel: ByteChannel) ->
     done.set()
     looking.join()
     drain.close()
+
+
+def test_nothing_to_read_is_no_end(no_leaks: None) -> None:
+    """Somebody else was quicker (Channel.settle): the drain thread goes on, until the end."""
+    channel = Channel("answers", 100)
+    drain = Drain(["/bin/true"], [channel], stdio=(0, 1, 2))
+    with selectors.DefaultSelector() as selector:
+        selector.register(channel, selectors.EVENT_READ)
+        drain._serve(channel, selector)
+        assert [key.fileobj for key in selector.get_map().values()] == [channel]
+        channel.theirs.close()
+        drain._serve(channel, selector)
+        assert not selector.get_map()
+    channel.close()
 
 
 def test_a_child_that_nobody_reads_is_drained(channel: ByteChannel) -> None:

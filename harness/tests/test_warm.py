@@ -81,7 +81,7 @@ def test_every_byte_of_ram_is_the_snapshots(tmp_path: Path) -> None:
 def test_another_stop_than_the_power_off_is_no_boot() -> None:
     with Warm(SPEC) as warm:
         warm.stub.stop_at(Symbols.from_elf(IMAGE).address("recurse"), soon())
-        with pytest.raises(NotWarm, match="expected the power-off, but the machine is debug"):
+        with pytest.raises(NotWarm, match="expected the power-off, but the machine stopped at 0x"):
             warm.boot(SPEC.append, soon())
 
 
