@@ -26,6 +26,7 @@ from harness.machine import Machine, MachineSpec
 from harness.rsp import Rsp
 from harness.scenario import Case, Scenario
 from harness.symbols import Symbols
+from harness.tests.terminal import PROMPT, terminal
 from harness.tests.test_machine import ROOT
 from harness.tools import find_gdb
 from harness.walk import ARTIFACTS, FAULT_HOOK, KERNEL, Run, Walker
@@ -294,6 +295,11 @@ def test_a_failure_leaves_the_moment_it_began(pool: WarmPool, tmp_path: Path) ->
             assert gdb.wait_stop(soon()).function == FAULT_HOOK
         serial = machine.wait_end(soon()).serial
     assert serial == (folder / "serial.log").read_bytes()
+    with terminal("replay", str(folder), build=tmp_path / "build") as child:
+        child.expect_exact("from its snapshot")
+        child.expect_exact("touch_below")  # in the backtrace of the fault
+        child.expect(PROMPT)
+    assert Path(kept).stat().st_size == (folder / SNAPSHOT).stat().st_size
 
 
 def test_a_cold_failure_has_no_snapshot(tmp_path: Path) -> None:
