@@ -33,6 +33,16 @@ def child(channel: ByteChannel, script: str) -> Drain:
     return Drain(["/bin/sh", "-c", script], [channel], stdio=(*channel.stdio, subprocess.DEVNULL))
 
 
+ANSWERS = "while read line; do printf x; done"
+
+
+def asked_and_answered(channel: ByteChannel, times: int) -> None:
+    """Each answer is one byte, and none comes unasked: one that is missed is missed for good."""
+    for said in range(times):
+        channel.send(b"\n", soon())
+        assert channel.wait_beyond(said, Deadline(2))
+
+
 def test_who_waits_reads(channel: ByteChannel) -> None:
     """No drain thread is there at all."""
     os.write(channel.stdio[1], b"hello")
@@ -67,11 +77,9 @@ def test_who_only_looks_does_not_take_it_from_who_waits(channel: ByteChannel) ->
 
     looking = threading.Thread(target=look)
     looking.start()
-    drain = child(channel, "while read line; do printf x; done")
+    drain = child(channel, ANSWERS)
     drain.start()
-    for said in range(300):
-        channel.send(b"\n", soon())
-        assert channel.wait_beyond(said, Deadline(2))
+    asked_and_answered(channel, 300)
     done.set()
     looking.join()
     drain.close()
@@ -116,11 +124,9 @@ def test_the_drain_thread_keeps_off_while_somebody_waits(
 ) -> None:
     """A child that says one thing and then waits: taken by the other thread, it is never heard."""
     monkeypatch.setattr("harness.drain.TICK", 0.0001)
-    drain = child(channel, "while read line; do printf x; done")
+    drain = child(channel, ANSWERS)
     drain.start()
-    for said in range(500):
-        channel.send(b"\n", soon())
-        assert channel.wait_beyond(said, Deadline(2))
+    asked_and_answered(channel, 500)
     drain.close()
 
 
