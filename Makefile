@@ -1,7 +1,8 @@
 # Highwater's front door: every command that a person or a CI machine types. `make help` lists them.
 #
-# The kernel is built by kernel/build.mk, which is included below; what is more than one line
-# of work lives in harness/. Here stand the order of the steps, and the variables that a user sets:
+# The kernel is built by kernel/build.mk, what runs beside QEMU by harness/host/build.mk; both are
+# included below. What is more than one line of work lives in harness/. Here stand the order of the
+# steps, and the variables that a user sets:
 #
 #   LAB            what run and debug boot, as on the boot line: LAB='stack.recurse stack=16K'
 #   SCENARIO       what debug opens instead, by pytest's name: SCENARIO=recurse-gdb
@@ -53,6 +54,7 @@ $(error set-up failed, see above)
 endif
 endif
 include kernel/build.mk
+include harness/host/build.mk
 endif
 
 # `make clean test` means one after the other.
@@ -62,7 +64,7 @@ endif
 
 .PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains lint format setup clean help
 
-build: kernel ## the kernel image, build/kernel.elf (the default)
+build: kernel $(BUILD)/starter.so ## the kernel image, build/kernel.elf (the default)
 
 demo: build ## overflow a stack in QEMU; the log, GDB's view of it, the verdict
 	@$(PYTHON) -m harness.cli demo

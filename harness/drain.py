@@ -8,14 +8,13 @@ and gdbchild.py own a Drain each; console.py, qmp.py and gdbchild.py read channe
 import os
 import selectors
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 from harness.channel import MIB, ByteChannel, Channel
-from harness.child import spawn
+from harness.child import Child, spawn
 from harness.deadline import Deadline
 
 TICK = 0.02  # seconds: a guest prints some 4 KiB in that time, and a pipe holds 64
@@ -33,11 +32,12 @@ class Drain:
         pass_fds: Sequence[int] = (),
         file_limit: int = 64 * MIB,
         cpu_limit: int | None = None,
+        often: bool = False,
     ) -> None:
         self.argv, self.channels = tuple(argv), tuple(channels)
         self._stdio, self._pass_fds = stdio, tuple(pass_fds)
-        self._file_limit, self._cpu_limit = file_limit, cpu_limit
-        self._child: subprocess.Popen[bytes] | None = None
+        self._file_limit, self._cpu_limit, self._often = file_limit, cpu_limit, often
+        self._child: Child | None = None
         self._pidfd: int | None = None
         self._doomed = False
         self._lock = threading.Lock()
@@ -117,16 +117,14 @@ class Drain:
             self._reap()
 
     def _spawn(self) -> None:
-        stdin, stdout, stderr = self._stdio
         self._began = time.monotonic()
         self._child = spawn(
             self.argv,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
+            stdio=self._stdio,
             pass_fds=self._pass_fds,
             file_limit=self._file_limit,
             cpu_limit=self._cpu_limit,
+            often=self._often,
         )
         for channel in self.channels:
             channel.let_go()

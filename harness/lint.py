@@ -66,6 +66,7 @@ PYTHON = {
     "harness.owned": Row(1, pure=True),
     "harness.pane": Row(1),
     "harness.stackreport": Row(1, pure=True),
+    "harness.starter": Row(1),
     "harness.symbols": Row(1, pure=True),
     "harness.tidyflags": Row(1, pure=True),
     "harness.tools": Row(1),

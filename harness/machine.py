@@ -188,6 +188,7 @@ class Machine(Owned):
             pass_fds=[*fds, *([listener.fileno()] if listener else [])],
             file_limit=self._int_log_limit,
             cpu_limit=self._cpu_limit,
+            often=True,
         )
         self._owned.callback(self._drain.close)
         self._drain.start()

@@ -1,15 +1,22 @@
-# The fuzzers, for the machine that builds: kernel files as they stand, under libFuzzer, ASan and UBSan.
-# Used by harness/fuzz.py: make -f harness/host/build.mk build/host/fuzz_cmdline
+# What runs on the machine that builds. The fuzzers: kernel files as they stand, under libFuzzer, ASan and
+# UBSan; harness/fuzz.py makes them: make -f harness/host/build.mk build/host/fuzz_cmdline
+# And what is loaded into QEMU (harness/starter.py), which `make build` makes.
 
 BUILD ?= build
 HOST_CC ?= clang-14
 HOST := $(BUILD)/host
-HOST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wvla -Wmissing-prototypes -Wstrict-prototypes \
-	-Wshadow -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
+HOST_WARNINGS := -Wall -Wextra -Werror -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wshadow
+HOST_CFLAGS := -std=gnu11 -O1 -g $(HOST_WARNINGS) -fno-omit-frame-pointer \
+	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined
 HOST_INCLUDES := -Iharness/host -Iharness/host/include -Ikernel
 
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
+
+$(BUILD)/starter.so: harness/host/starter.c harness/host/build.mk
+	@mkdir -p $(@D)
+	@$(HOST_CC) -std=gnu11 -O2 -fPIC -shared -fvisibility=hidden $(HOST_WARNINGS) -o $@.new $<
+	@mv $@.new $@
 
 $(HOST)/host.o: harness/host/host.c harness/host/build.mk
 	@mkdir -p $(@D)

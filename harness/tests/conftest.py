@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.tools import cross_prefix
+from harness.starter import starter_of
+from harness.tools import cross_prefix, find_qemu
 
 SOURCES = Path(__file__).parent / "machines"
 BUILD = Path(__file__).parents[2] / "build" / "test-machines"
@@ -35,8 +36,10 @@ def kernels() -> Kernels:
 def no_leaks() -> Iterator[None]:
     """Whatever the test did, no descriptor and no child process is left behind.
 
-    There may be some before: the GDB and the machines that scenarios of this worker keep.
+    There may be some before: the GDB and the machines that scenarios of this worker keep, and the
+    QEMU that waits to be started.
     """
+    starter_of(str(find_qemu()))
     before, children = len(os.listdir("/proc/self/fd")), _children()
     yield
     assert len(os.listdir("/proc/self/fd")) == before

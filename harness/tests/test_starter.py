@@ -1,0 +1,294 @@
+"""A start by cloning is a start like any other: the same child, by every property that counts."""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import starter
+from harness.child import Clone, spawn
+from harness.deadline import Deadline
+from harness.machine import Machine, MachineSpec
+from harness.starter import MOST_FDS, Starter, StarterError, starter_of
+from harness.tests.conftest import Kernels
+from harness.tests.gone import is_gone
+from harness.tools import find_qemu
+from harness.walk import KERNEL
+
+ROOT = Path(__file__).parents[2]
+SHELL = "/bin/sh"
+MIB = 1 << 20
+
+
+@pytest.fixture
+def shell() -> Iterator[Starter]:
+    made = Starter(SHELL)
+    yield made
+    made.close()
+
+
+def run(shell: Starter, script: str, **how: Any) -> str:
+    """What a clone of the shell says to a script, on both of its streams."""
+    ours, theirs = os.pipe()
+    null = os.open("/dev/null", os.O_RDONLY)
+    try:
+        child = Clone(start(shell, script, {0: null, 1: theirs, 2: theirs}, **how))
+    finally:
+        os.close(theirs)
+        os.close(null)
+    with os.fdopen(ours) as output:
+        said = output.read()
+    assert child.wait() == 0, said
+    return said
+
+
+def start(
+    shell: Starter,
+    script: str,
+    fds: Mapping[int, int],
+    *,
+    environment: Mapping[str, str] | None = None,
+    file_limit: int = MIB,
+    cpu_limit: int | None = None,
+) -> int:
+    return shell.start(
+        [SHELL, "-c", script],
+        fds=fds,
+        environment=environment or {"PATH": os.environ["PATH"]},
+        file_limit=file_limit,
+        cpu_limit=cpu_limit,
+    )
+
+
+# --- the same child ------------------------------------------------------------------------------
+
+# All that a start decides, as the child itself sees it.
+SELF = r"""
+pwd; env | grep -v ^_= | sort; cat /proc/$$/limits
+tr '\0' ' ' < /proc/$$/cmdline | sed 's/ *$//'
+for fd in /proc/$$/fd/*; do echo "${fd##*/}"; done
+awk '/^(SigBlk|SigIgn|SigCgt|Groups|Seccomp|NoNewPrivs|THP|Umask|CapEff)/' /proc/$$/status
+awk '{print "parent", $4, "leads", $1 == $5, $1 == $6, "nice", $19}' /proc/$$/stat
+"""
+
+
+def told(tmp_path: Path, *, often: bool) -> str:
+    output = tmp_path / "said"
+    with output.open("wb") as said, Path("/dev/null").open("rb") as null, output.open() as passed:
+        child = spawn(
+            [SHELL, "-c", SELF],
+            stdio=(null.fileno(), said.fileno(), said.fileno()),
+            pass_fds=[passed.fileno()],
+            file_limit=MIB,
+            cpu_limit=7,
+            often=often,
+        )
+        assert isinstance(child, Clone) == often
+        assert child.wait() == 0
+    return output.read_text()
+
+
+def test_a_clone_is_what_subprocess_would_have_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when directory and environment have changed since the waiting program began."""
+    first = told(tmp_path, often=True)
+    assert "LD_PRELOAD" not in first
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SINCE", "then")
+    second = told(tmp_path, often=True)
+    assert second == told(tmp_path, often=False)
+    assert f"{tmp_path}\n" in second
+    assert "SINCE=then\n" in second
+    assert re.search(r"^Max cpu time +7 ", second, re.M)
+    assert re.search(rf"^Max file size +{MIB} +{MIB} ", second, re.M)
+    assert f"parent {os.getpid()} leads 1 1" in second
+    assert second != first
+
+
+def test_a_machine_prints_the_same_bytes_either_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = MachineSpec(ROOT / KERNEL, "lab=stack.recurse nonce=0")
+
+    def boot(name: str) -> tuple[type, bytes, bytes]:
+        with Machine(spec, tmp_path / name) as machine:
+            serial = machine.wait_end(Deadline(20)).serial
+            return type(machine._drain._child), serial, machine.int_log.read_bytes()
+
+    cloned = boot("cloned")
+    monkeypatch.setattr(starter, "library", lambda: tmp_path / "none")
+    usual = boot("usual")
+    assert cloned[0] is Clone
+    assert usual[0] is subprocess.Popen
+    assert cloned[1:] == usual[1:]
+    assert b"[end]" in cloned[1]
+
+
+def test_descriptors_come_to_their_numbers(shell: Starter, tmp_path: Path) -> None:
+    """Numbers that trade places, and nothing open but what was passed."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("the first\n")
+    two.write_text("the second\n")
+    with one.open() as first, two.open() as second:
+        a, b = first.fileno(), second.fileno()
+        ours, theirs = os.pipe()
+        script = f"cat /proc/$$/fd/{a} /proc/$$/fd/{b}; ls /proc/$$/fd"
+        pid = start(shell, script, {0: a, 1: theirs, 2: theirs, a: b, b: a})
+        os.close(theirs)
+    with os.fdopen(ours) as output:
+        *content, fds = output.read().split("\n", 2)
+    assert content == ["the second", "the first"]
+    assert sorted(map(int, fds.split())) == sorted({0, 1, 2, a, b})
+    os.waitpid(pid, 0)
+
+
+def test_arguments_are_words(shell: Starter) -> None:
+    words = ["$HOME", "two words", "", "back\\slash", "ü"]
+    ours, theirs = os.pipe()
+    script = 'for word; do printf "%s|" "$word"; done'
+    pid = shell.start(
+        [SHELL, "-c", script, "sh", *words],
+        fds={0: ours, 1: theirs, 2: theirs},
+        environment={},
+        file_limit=MIB,
+        cpu_limit=None,
+    )
+    os.close(theirs)
+    with os.fdopen(ours) as output:
+        assert output.read() == "|".join([*words, ""])
+    os.waitpid(pid, 0)
+
+
+def test_cpu_time_ends_a_clone(shell: Starter) -> None:
+    """The hard limit stays as it was: a soft one sends SIGXCPU."""
+    with Path("/dev/null").open("r+b") as null:
+        fds = {n: null.fileno() for n in range(3)}
+        child = Clone(start(shell, "while :; do :; done", fds, cpu_limit=1))
+    assert child.wait() == -signal.SIGXCPU
+    assert resource.getrlimit(resource.RLIMIT_CPU)[0] == resource.RLIM_INFINITY
+
+
+# --- it lives no longer than we do ---------------------------------------------------------------
+
+OWNER = """
+    import os, time
+    from harness.tests.test_starter import SHELL, start
+    from harness.starter import Starter
+    shell = Starter(SHELL)
+    with open("/dev/null", "r+b") as null:
+        fds = {n: null.fileno() for n in range(3)}
+        pids = [start(shell, "exec sleep 600", fds) for _ in range(2)]
+    print(shell._process.pid, *pids, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_killed_owner_leaves_neither_clones_nor_the_waiting_one() -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(OWNER)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    watched = [os.pidfd_open(int(pid)) for pid in owner.stdout.readline().split()]
+    owner.kill()
+    owner.communicate()
+    assert [is_gone(pidfd) for pidfd in watched] == [True, True, True]
+
+
+def test_who_comes_too_late_is_not_started(shell: Starter, tmp_path: Path) -> None:
+    """Its owner is another by now: nobody would ever send the signal."""
+    shell._owner = os.getppid()
+    mark = tmp_path / "started"
+    with Path("/dev/null").open("r+b") as null:
+        fds = {n: null.fileno() for n in range(3)}
+        child = Clone(start(shell, f"touch {mark}", fds))
+    assert child.wait() == 125
+    assert not mark.exists()
+
+
+def test_clones_outlive_the_one_that_waits(shell: Starter) -> None:
+    ours, theirs = os.pipe()
+    with Path("/dev/null").open("r+b") as null:
+        child = Clone(start(shell, "read line; exit 3", {0: ours, 1: null.fileno(), 2: 2}))
+    assert shell._process is not None
+    shell._process.kill()
+    shell._process.wait()
+    os.write(theirs, b"go on\n")
+    assert child.wait() == 3
+    os.close(ours)
+    os.close(theirs)
+
+
+# --- what is in the way is told, and the machine started all the same -----------------------------
+
+
+def test_a_waiting_one_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = Starter(SHELL)
+    assert killed._process is not None
+    killed._process.kill()
+    killed._process.wait()
+    monkeypatch.setattr("harness.child.starter_of", lambda program: killed)
+    with Path("/dev/null").open("r+b") as null:
+        n = null.fileno()
+        for _ in range(2):
+            with pytest.raises(StarterError):
+                start(killed, "exit 3", {0: n, 1: n, 2: n})
+        child = spawn(
+            [SHELL, "-c", "exit 3"],
+            stdio=(n, n, n),
+            pass_fds=[],
+            file_limit=MIB,
+            cpu_limit=None,
+            often=True,
+        )
+    assert child.wait() == 3
+    killed.close()
+
+
+def test_a_script_is_not_stopped_at_its_main(tmp_path: Path) -> None:
+    """Its shell would be: that is another program, and the script must not run either."""
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    script.chmod(0o755)
+    assert starter_of(str(script)) is None
+    forced = Starter(str(script))
+    with Path("/dev/null").open("r+b") as null, pytest.raises(StarterError, match="main"):
+        start(forced, "", {n: null.fileno() for n in range(3)})
+    forced.close()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_program_without_dynamic_libraries(kernels: Kernels) -> None:
+    """Not even one for this machine: an ELF that the kernel refuses."""
+    forced = Starter(str(kernels("floor")))
+    with Path("/dev/null").open("r+b") as null, pytest.raises(StarterError):
+        start(forced, "", {n: null.fileno() for n in range(3)})
+    forced.close()
+
+
+def test_too_many_descriptors_are_for_the_usual_way(shell: Starter) -> None:
+    with pytest.raises(StarterError, match="17 descriptors"):
+        start(shell, "", dict.fromkeys(range(MOST_FDS + 1), 0))
+    assert run(shell, "echo still there") == "still there\n"
+
+
+def test_a_changed_program_is_another_one(tmp_path: Path) -> None:
+    program = tmp_path / "sh"
+    program.write_bytes(Path(SHELL).read_bytes())
+    program.chmod(0o755)
+    first = starter_of(str(program))
+    assert first is starter_of(str(program))
+    os.utime(program, (1, 1))
+    assert starter_of(str(program)) is not first
+
+
+def test_qemu_is_worth_one() -> None:
+    assert starter_of(str(find_qemu())) is not None
