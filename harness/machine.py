@@ -49,7 +49,9 @@ _Error = TypeVar("_Error", bound=MachineError)
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """What is to be booted. `extra` goes to QEMU as it is; initrd: instead of the image's own."""
+    """What is to be booted. `extra` goes to QEMU as it is; initrd: instead of the image's own;
+    loaded=False: neither image nor boot line, for a machine whose RAM comes from a snapshot.
+    """
 
     kernel: Path
     append: str = ""
@@ -63,6 +65,7 @@ class MachineSpec:
     stopped: bool = False
     extra: tuple[str, ...] = ()
     initrd: Path | None = None
+    loaded: bool = True
 
     def arguments(self) -> tuple[str, ...]:
         """QEMU's arguments, without the channels."""
@@ -72,15 +75,19 @@ class MachineSpec:
             "-cpu", self.cpu, "-m", f"{self.memory_mib}M",
             "-smp", str(self.cpus), "-display", "none", "-nodefaults", "-nic", "none",
             *(("-icount", self.icount) if self.icount else ()),
-            *self._loaded(), "-append", self.append, *self.extra,
+            *self._loads(), *self.extra,
         )
         # fmt: on
 
-    def _loaded(self) -> tuple[str, ...]:
+    def _loads(self) -> tuple[str, ...]:
         """QEMU gives an -initrd only to the kernel in the clothes of a Linux Image (initrd.py)."""
+        if not self.loaded:
+            return ()
+        append = ("-append", self.append)
         if not self.initrd:
-            return ("-kernel", str(self.kernel))
-        return ("-kernel", str(self.kernel.with_suffix(".img")), "-initrd", str(self.initrd))
+            return ("-kernel", str(self.kernel), *append)
+        image = str(self.kernel.with_suffix(".img"))
+        return ("-kernel", image, "-initrd", str(self.initrd), *append)
 
 
 @dataclass(frozen=True)

@@ -70,8 +70,8 @@ def test_every_byte_of_ram_is_the_snapshots(tmp_path: Path) -> None:
 
     with Snapshot(SPEC) as snapshot:
         snapshot.run_to(Symbols.from_elf(IMAGE).address("boot_main"), soon())
-        snapshot.save(soon())
         saved = ram(snapshot, "saved")
+        snapshot.save(soon())
         snapshot.again({}, soon())
         used = ram(snapshot, "used")
         snapshot.load(soon())
