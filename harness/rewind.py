@@ -10,11 +10,11 @@ fixed shift; one CPU; a recorder that is told to quit (a killed one leaves an em
 machine that pauses instead of powering off, since going back after the power-off aborts QEMU.
 """
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness import qcow2
 from harness.deadline import Deadline
 from harness.errors import HarnessError
 from harness.machine import Machine, MachineSpec
@@ -23,11 +23,6 @@ SHIFT = "shift=3,sleep=off"
 FROZEN = "frozen"  # the snapshot in the folder of a case that failed warm
 RECORD, DISK = "record.rr", "record.qcow2"
 POWER_OFF = "psci_system_off"  # the last function of every boot: nothing is recorded behind it
-
-CLUSTER_BITS = 16
-_CLUSTER = 1 << CLUSTER_BITS
-_VIRTUAL_SIZE = 1 << 20  # of a disk that holds snapshots only
-_REFCOUNT_ORDER = 4  # 16 bits a cluster
 
 Drive = Callable[[Machine, Deadline], None]
 
@@ -51,7 +46,7 @@ def record(
             hint="without REVERSE=1, set a watchpoint and run it again: it stops at the writer",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_qcow2(folder / DISK)
+    qcow2.write_empty(folder / DISK)
     machine = Machine(replace(_moded(spec, folder, "record"), gdb=False), folder)
     with machine:
         machine.qmp.execute("cont", deadline)
@@ -81,20 +76,3 @@ def snapshot_drive(disk: Path) -> tuple[str, ...]:
 def frozen(disk: Path) -> tuple[str, ...]:
     """QEMU's arguments to begin where WarmPool.freeze left off; QEMU writes to the file."""
     return (*snapshot_drive(disk), "-loadvm", FROZEN)
-
-
-def write_qcow2(path: Path) -> None:
-    """An empty qcow2 (version 3): header, reference counts, an empty table of clusters."""
-    table, block, clusters = (n * _CLUSTER for n in (1, 2, 3))
-    # fmt: off
-    header = struct.pack(
-        ">4sIQIIQIIQQIIQQQQII",
-        b"QFI\xfb", 3, 0, 0, CLUSTER_BITS, _VIRTUAL_SIZE, 0,
-        1, clusters, table, 1, 0, 0, 0, 0, 0, _REFCOUNT_ORDER, 104,
-    )
-    # fmt: on
-    image = bytearray(4 * _CLUSTER)
-    image[: len(header)] = header
-    struct.pack_into(">Q", image, table, block)
-    struct.pack_into(">4H", image, block, 1, 1, 1, 1)
-    path.write_bytes(image)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import log, rewind
+from harness import log, qcow2, rewind
 from harness.deadline import Deadline
 from harness.errors import GdbError
 from harness.gdb import GdbSession
@@ -58,7 +58,7 @@ class Session(Owned):
         self.deadline = Deadline(BUDGET_SECONDS)
         append = f"lab={line} watchdog={guest_ms} nonce={self.nonce}"
         folder.mkdir(parents=True, exist_ok=True)
-        rewind.write_qcow2(folder / rewind.DISK)
+        qcow2.write_empty(folder / rewind.DISK)
         drive = rewind.snapshot_drive(folder / rewind.DISK)
         self.spec = MachineSpec(kernel, append, gdb=True, stopped=True, extra=drive, **spec)
         self.machine = Machine(self.spec, folder)

@@ -14,7 +14,9 @@ does not fit, a stop that is not the power-off, a channel that fails. All are a 
 `WarmPool.boot` then lets go of the machine, and the caller starts a cold one.
 
 The machine that goes on from it was given no image: at a reset QEMU copies the image into RAM
-again, and drops each piece of translated code there, one by one (1.5 ms, for nothing).
+again, and drops each piece of translated code there, one by one (1.5 ms, for nothing). And its
+snapshot lacks the flash banks, which stay as they are from the beginning: empty (vmstate.py). No
+translation table of the kernel has them.
 
 What QEMU 7.2 wants (each found the hard way): a snapshot made at a breakpoint, never on a sign on
 the serial port; a reset before loading, after a power-off; `shutdown=pause`; the drive's id and
@@ -31,13 +33,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from harness import rewind, tools
+from harness import qcow2, rewind, tools
 from harness.deadline import Deadline
 from harness.errors import HarnessError
 from harness.machine import INT_LOG_LIMIT, SERIAL_LIMIT, Machine, MachineSpec
 from harness.owned import Owned
 from harness.rsp import PC, Rsp
 from harness.symbols import Symbols, build_id
+from harness.vmstate import FLASH, without_untouched
 
 READY = "boot_main"  # where the snapshot is taken
 ROOM = 1040  # bytes for a boot line in the device tree: more than the kernel takes (too-long)
@@ -153,6 +156,8 @@ class Snapshot(Owned):
         self.machine.qmp.execute("quit", deadline)
         self.machine.wait_end(deadline)
         self._living.close()
+        saved = qcow2.SavedMachine(self._disk)
+        saved.write(without_untouched(saved.read(), FLASH))
         self._begin(replace(self.spec, loaded=False))
         self._disk.unlink()  # QEMU has it open: what a killed owner leaves behind is nothing
 
@@ -180,7 +185,7 @@ class Snapshot(Owned):
         self._folder = Path(self._owned.enter_context(TemporaryDirectory(prefix="highwater-")))
         self._living = self._owned.enter_context(ExitStack())
         self._disk = self._folder / rewind.DISK
-        rewind.write_qcow2(self._disk)
+        qcow2.write_empty(self._disk)
         self._file = self._owned.enter_context(self._disk.open("rb"))
         self._begin(self.spec)
 

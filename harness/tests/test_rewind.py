@@ -3,7 +3,6 @@
 Each blame test starts at the detection, with nothing known but what was detected.
 """
 
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -218,14 +217,3 @@ def test_several_cpus_are_refused_with_another_way(tmp_path: Path) -> None:
 def test_an_endless_guest_is_not_waited_for(kernels: Kernels, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"SHUTDOWN.*deadline passed"):
         rewind.record(MachineSpec(kernels("silent")), tmp_path, Deadline(0.5))
-
-
-def test_the_disk_is_a_qcow2_that_holds_a_snapshot(kernels: Kernels, tmp_path: Path) -> None:
-    disk = tmp_path / "disk.qcow2"
-    rewind.write_qcow2(disk)
-    magic, version = struct.unpack_from(">4sI", disk.read_bytes())
-    assert (magic, version, disk.stat().st_size) == (b"QFI\xfb", 3, 4 << rewind.CLUSTER_BITS)
-    spec = MachineSpec(kernels("prints"), stopped=True, extra=rewind.snapshot_drive(disk))
-    with Machine(spec, tmp_path) as machine:
-        assert machine.qmp.hmp("savevm here") == ""
-        assert "here" in machine.qmp.hmp("info snapshots")
