@@ -32,7 +32,8 @@ def one_scenario(floor: Path, root: Path, folder: Path) -> Iterator[list[Row]]:
         yield [
             Row(FLOOR, bare(MachineSpec(floor))),
             Row("the kernel by hand", bare(MachineSpec(kernel, LAB)), FLOOR),
-            Row("cold, machine only", lambda: boot(MachineSpec(kernel, LAB), folder), FLOOR, 1.3),
+            Row("floor, machine only", boots(MachineSpec(floor), folder), FLOOR),
+            Row("cold, machine only", boots(MachineSpec(kernel, LAB), folder), FLOOR, 1.3),
             Row("cold, GDB looks", lambda: look(kernel, folder, kept), FLOOR, 3.5),
             Row("cold, a GDB of its own", lambda: look(kernel, folder, None), FLOOR),
             Row("warm, any boot line", lambda: warm.boot(LAB, Deadline(SECONDS)), FLOOR),
