@@ -84,13 +84,14 @@ def start(
 
 # --- the same child ------------------------------------------------------------------------------
 
-# All that a start decides, as the child itself sees it.
+# All that a start decides, as the child itself sees it. exec, for the signals: dash blocks them all
+# for a moment while it waits for a child.
 SELF = r"""
 pwd; env | grep -v ^_= | sort; cat /proc/$$/limits
 tr '\0' ' ' < /proc/$$/cmdline | sed 's/ *$//'
 for fd in /proc/$$/fd/*; do echo "${fd##*/}"; done
-awk '/^(SigBlk|SigIgn|SigCgt|Groups|Seccomp|NoNewPrivs|THP|Umask|CapEff)/' /proc/$$/status
 awk '{print "parent", $4, "leads", $1 == $5, $1 == $6, "nice", $19}' /proc/$$/stat
+exec grep -E '^(Sig(Blk|Ign|Cgt)|Groups|Seccomp|NoNewPrivs|THP|Umask|CapEff)' /proc/self/status
 """
 
 
