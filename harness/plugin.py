@@ -13,6 +13,7 @@ unparallel, unfiltered run. The harness proper is imported by the first case tha
 pytest starts.
 """
 
+import os
 import re
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -58,6 +59,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    kept = config.rootpath / "build" / "hypothesis"  # what it remembers of its failures
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(kept))
     config.pluginmanager.register(Messages(config), "highwater-messages")
     if not (hasattr(config, "workerinput") or config.getoption("collectonly")):
         config.pluginmanager.register(lock, "highwater-lock")

@@ -77,11 +77,14 @@ find_python() {
 	return 1
 }
 
+# Where Python keeps what it has compiled: with all else that is made, not beside the sources.
+pycache=$PWD/build/pycache
+
 # What the stamp must say: these packages, this interpreter, this directory (a venv cannot move).
 expected_stamp() {
 	local sum rest
 	read -r sum rest < <(sha256sum "$requirements")
-	printf '%s\n%s\n%s\n' "$sum" "$(readlink -f "$venv/bin/python")" "$PWD"
+	printf '%s\n%s\n%s\n' "$sum" "$(readlink -f "$venv/bin/python")" "$pycache"
 }
 
 venv_ready() { [[ -x $venv/bin/python && -f $stamp && $(<"$stamp") == "$(expected_stamp)" ]]; }
@@ -138,6 +141,9 @@ make_venv() {
 	"$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check \
 		--require-hashes --only-binary :all: -r "$requirements" ||
 		die "pip failed (see above); $venv is unfinished and will be made again"
+	"$venv/bin/python" -c 'import pathlib, sys, sysconfig
+pathlib.Path(sysconfig.get_path("purelib"), "highwater.pth").write_text(
+    f"import sys; sys.pycache_prefix = sys.pycache_prefix or {sys.argv[1]!r}\n")' "$pycache"
 	expected_stamp >"$stamp.new"
 	mv "$stamp.new" "$stamp"
 }

@@ -31,6 +31,7 @@ class Hw(gdb.Command):
 def load():
     # Not __file__: GDB leaves that of the outermost script in place.
     here = Path(load.__code__.co_filename).resolve().parent
+    sys.pycache_prefix = sys.pycache_prefix or str(here.parents[1] / "build" / "pycache")
     for name in [name for name in sys.modules if name == "hw" or name.startswith("hw.")]:
         del sys.modules[name]
     package = types.ModuleType("hw", __doc__)

@@ -271,3 +271,15 @@ def test_every_stack_has_a_guard_between_it_and_the_next() -> None:
     assert all(low[1] + 4096 == high[0] for low, high in pairwise(edges))
     assert edges[-1][1] + 4096 == values["__guard_last_end"]
     assert [top - base for base, top in edges] == [0x4000, 0x4000, 0x2000]
+
+
+def test_a_run_writes_nothing_beside_the_sources() -> None:
+    """Caches, too, are in build/: pytest's, Hypothesis', ruff's, mypy's, and what Python compiled,
+    in the harness and in GDB.
+    """
+    known = {".venv", ".git", "build"}
+    folders = {"__pycache__", ".pytest_cache", ".hypothesis", ".ruff_cache", ".mypy_cache"}
+    roots = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in known]
+    below = [path for root in roots for path in [root, *root.rglob("*")] if path.is_dir()]
+    beside = sorted(str(path.relative_to(ROOT)) for path in below if path.name in folders)
+    assert beside == [], f"left by an older checkout? then: rm -r {' '.join(beside)}"
