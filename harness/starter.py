@@ -74,7 +74,10 @@ class Starter:
         """
         if self._failed or len(fds) > MOST_FDS:
             raise StarterError(self._failed or f"{len(fds)} descriptors")
-        order = self._order(argv, list(fds), environment, file_limit, cpu_limit)
+        try:
+            order = self._order(argv, list(fds), environment, file_limit, cpu_limit)
+        except FileNotFoundError:
+            raise StarterError("the directory that we are in is gone") from None
         try:
             return self._ask(order, list(fds.values()))
         except (OSError, StarterError) as error:
@@ -145,14 +148,16 @@ def library() -> Path:
     return ROOT / (os.environ.get("BUILD") or "build") / "starter.so"
 
 
+_asked: set[tuple[object, ...]] = set()
 _starters: dict[tuple[object, ...], Starter | None] = {}
 _lock = threading.Lock()
 
 
 def starter_of(program: str) -> Starter | None:
-    """This process's starter of a program, made when it is first asked for; None: it has none.
+    """This process's starter of a program, or None: it has none.
 
-    A program or a library that was changed is another one.
+    It is made when it is asked for a second time: who boots once would pay twice for the loading. A
+    program or a library that was changed is another one.
     """
     try:
         stamps = [path.stat() for path in (Path(program), library())]
@@ -160,6 +165,9 @@ def starter_of(program: str) -> Starter | None:
         return None
     key = (program, *((s.st_ino, s.st_mtime_ns, s.st_size) for s in stamps))
     with _lock:
+        if key not in _asked:
+            _asked.add(key)
+            return None
         if key not in _starters:
             _starters[key] = Starter(program) if _is_elf(program) else None
         return _starters[key]
@@ -177,6 +185,7 @@ def close_all() -> None:
         if starter:
             starter.close()
     _starters.clear()
+    _asked.clear()
 
 
 os.register_at_fork(after_in_child=close_all)

@@ -52,15 +52,25 @@ static union {
 static int fds[MOST_FDS];
 static char *words[MOST_WORDS + 2];
 static int *thread_id; /* where glibc keeps it; the kernel writes it for the clone */
+static int asker = -1; /* the socket */
+static bool cloned;
+
+static void answer(pid_t pid)
+{
+	if (send(asker, &pid, sizeof(pid), MSG_NOSIGNAL) < 0)
+		_exit(REFUSED);
+}
 
 static _Noreturn void refuse(const char *what)
 {
 	dprintf(STDERR_FILENO, "starter: %s: %s\n", what, strerror(errno));
+	if (cloned)
+		answer(getpid());
 	_exit(REFUSED);
 }
 
 /* The bytes of the next order; 0 when nobody is there to ask any more. */
-static size_t receive(int from)
+static size_t receive(void)
 {
 	char control[CMSG_SPACE(sizeof(fds))];
 	struct iovec part = { request.bytes, sizeof(request.bytes) };
@@ -68,7 +78,7 @@ static size_t receive(int from)
 				  .msg_iovlen = 1,
 				  .msg_control = control,
 				  .msg_controllen = sizeof(control) };
-	ssize_t size = recvmsg(from, &message, 0);
+	ssize_t size = recvmsg(asker, &message, 0);
 	struct cmsghdr *sent = CMSG_FIRSTHDR(&message);
 
 	if (size < 0 || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
@@ -102,6 +112,16 @@ static void limit(int which, int64_t soft, bool hard_too)
 		refuse("setrlimit");
 }
 
+static int moved(int fd, int above)
+{
+	int away = fcntl(fd, F_DUPFD, above);
+
+	if (away < 0)
+		refuse("fcntl");
+	close(fd);
+	return away;
+}
+
 /* Each descriptor to its number: first all out of the way, then each into its place. */
 static void place_fds(const struct order *order)
 {
@@ -109,14 +129,9 @@ static void place_fds(const struct order *order)
 
 	for (int i = 0; i < order->fds; i++)
 		above = order->targets[i] >= above ? order->targets[i] + 1 : above;
-	for (int i = 0; i < order->fds; i++) {
-		int away = fcntl(fds[i], F_DUPFD, above);
-
-		if (away < 0)
-			refuse("fcntl");
-		close(fds[i]);
-		fds[i] = away;
-	}
+	asker = moved(asker, above);
+	for (int i = 0; i < order->fds; i++)
+		fds[i] = moved(fds[i], above);
 	for (int i = 0; i < order->fds; i++) {
 		if (dup2(fds[i], order->targets[i]) < 0)
 			refuse("dup2");
@@ -143,8 +158,10 @@ static void obey(const struct order *order, size_t size)
 
 	place_fds(order);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != order->owner)
+	if (getppid() != order->owner) {
+		answer(getpid());
 		_exit(REFUSED);
+	}
 	setsid();
 	limit(RLIMIT_FSIZE, order->file_bytes, true);
 	if (order->cpu_seconds >= 0)
@@ -161,27 +178,28 @@ static void obey(const struct order *order, size_t size)
 	environ = words + order->arguments + 1;
 }
 
-/* Serves until nobody asks; returns in each clone. */
-static void serve(int from, char *room, size_t size)
+/* Serves until nobody asks; returns in each clone, which answers when it is what was ordered. */
+static void serve(char *room, size_t size)
 {
 	for (;;) {
-		size_t got = receive(from);
+		size_t got = receive();
 		pid_t clone;
 
 		if (got < sizeof(request.order))
 			_exit(0);
 		clone = clone_beside();
 		if (clone == 0) {
-			close(from);
+			cloned = true;
 			obey(&request.order, got);
 			show(room, size, words, request.order.arguments);
+			answer(getpid());
+			close(asker);
 			return;
 		}
-		clone = clone < 0 ? -errno : clone;
+		if (clone < 0)
+			answer(-errno);
 		for (int i = 0; i < request.order.fds; i++)
 			close(fds[i]);
-		if (send(from, &clone, sizeof(clone), MSG_NOSIGNAL) < 0)
-			_exit(0);
 	}
 }
 
@@ -229,7 +247,8 @@ int __libc_start_main(main_function *main, int argc, char **argv, void (*init)(v
 		look_around();
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		show(room, size, waiting, 1);
-		serve((int)strtol(from, NULL, 10), room, size);
+		asker = (int)strtol(from, NULL, 10);
+		serve(room, size);
 		argc = request.order.arguments;
 		argv = words;
 	}

@@ -18,7 +18,7 @@ from harness.child import Clone, spawn
 from harness.deadline import Deadline
 from harness.machine import Machine, MachineSpec
 from harness.starter import MOST_FDS, Starter, StarterError, starter_of
-from harness.tests.conftest import Kernels
+from harness.tests.conftest import Kernels, waiting
 from harness.tests.gone import is_gone
 from harness.tools import find_qemu
 from harness.walk import KERNEL
@@ -96,6 +96,7 @@ exec grep -E '^(Sig(Blk|Ign|Cgt)|Groups|Seccomp|NoNewPrivs|THP|Umask|CapEff)' /p
 
 
 def told(tmp_path: Path, *, often: bool) -> str:
+    waiting(SHELL)
     output = tmp_path / "said"
     with output.open("wb") as said, Path("/dev/null").open("rb") as null, output.open() as passed:
         child = spawn(
@@ -139,6 +140,7 @@ def test_a_machine_prints_the_same_bytes_either_way(
             serial = machine.wait_end(Deadline(20)).serial
             return type(machine._drain._child), serial, machine.int_log.read_bytes()
 
+    waiting(str(find_qemu()))
     cloned = boot("cloned")
     monkeypatch.setattr(starter, "library", lambda: tmp_path / "none")
     usual = boot("usual")
@@ -273,7 +275,7 @@ def test_a_script_is_not_stopped_at_its_main(tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     script.chmod(0o755)
-    assert starter_of(str(script)) is None
+    assert waiting(str(script)) is None
     forced = Starter(str(script))
     with Path("/dev/null").open("r+b") as null, pytest.raises(StarterError, match="main"):
         start(forced, "", {n: null.fileno() for n in range(3)})
@@ -295,15 +297,54 @@ def test_too_many_descriptors_are_for_the_usual_way(shell: Starter) -> None:
     assert run(shell, "echo still there") == "still there\n"
 
 
+def test_a_directory_that_is_gone(
+    shell: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The usual way can start there."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(StarterError, match="directory"):
+        run(shell, "")
+    monkeypatch.chdir(tmp_path)
+    assert run(shell, "pwd") == f"{tmp_path}\n"
+
+
+def test_what_a_clone_cannot_do_it_says_itself(
+    shell: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "cwd", lambda: tmp_path / "never")
+    ours, theirs = os.pipe()
+    child = Clone(start(shell, "", {0: ours, 1: theirs, 2: theirs}))
+    os.close(theirs)
+    with os.fdopen(ours) as output:
+        assert re.fullmatch(r"starter: .*/never: No such file or directory\n", output.read())
+    assert child.wait() == 125
+
+
 def test_a_changed_program_is_another_one(tmp_path: Path) -> None:
     program = tmp_path / "sh"
     program.write_bytes(Path(SHELL).read_bytes())
     program.chmod(0o755)
-    first = starter_of(str(program))
-    assert first is starter_of(str(program))
+    first = waiting(str(program))
+    assert first is waiting(str(program)) is not None
     os.utime(program, (1, 1))
-    assert starter_of(str(program)) is not first
+    assert starter_of(str(program)) is None
+    assert waiting(str(program)) not in (None, first)
 
 
-def test_qemu_is_worth_one() -> None:
-    assert starter_of(str(find_qemu())) is not None
+def test_qemu_is_worth_one_from_the_second_start_on(kernels: Kernels, tmp_path: Path) -> None:
+    boots = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        from harness.deadline import Deadline
+        from harness.machine import Machine, MachineSpec
+        for name in "abc":
+            with Machine(MachineSpec(Path(sys.argv[1])), Path(sys.argv[2]) / name) as machine:
+                machine.wait_end(Deadline(20))
+                print(type(machine._drain._child).__name__)
+    """)
+    argv = [sys.executable, "-c", boots, str(kernels("floor")), str(tmp_path)]
+    said = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["Popen", "Clone", "Clone"]
