@@ -101,6 +101,7 @@ PYTHON = {
     "harness.session": Row(7),
     "harness.plugin": Row(9),
     # The static stack report: a ladder of its own, beside the machine's.
+    "harness.stackreport.instruction": Row(0, pure=True),
     "harness.stackreport.effects": Row(1, pure=True),
     "harness.stackreport.marks": Row(1, pure=True),
     "harness.stackreport.notes": Row(1, pure=True),
