@@ -5,7 +5,7 @@ and the registers that hold an SP of this function or a constant, and knows:
 
     sub/add sp, #n · stp/ldp and str/ldr with writeback · mov sp, xN · sub sp, sp, xN
     -fstack-clash-protection's loop: `cmp sp, xN; b.ne` leaves with SP = xN
-    calls that never return have nothing behind them
+    calls that never return have nothing behind them, nor has a compiler's trap
 
 What it cannot know it says: `dynamic` (SP moved by an amount that only the running program knows,
 alloca and variable-length arrays), `switched` (SP loaded from elsewhere: another stack from here
@@ -22,6 +22,7 @@ from harness.stackreport.instruction import Instruction, decode
 CALLEE_SAVED = frozenset(f"x{n}" for n in range(19, 30))
 CONDITIONAL = frozenset({"b.", "cbz", "cbnz", "tbz", "tbnz"})
 LEAVES = frozenset({"ret", "retaa", "retab", "eret", "eretaa", "eretab", "drps"})
+TRAPS = frozenset({"#0x3e8", "#1"})  # brk in GCC's and in Clang's __builtin_trap: no way on
 STOPS = frozenset({"udf", ".byte"})  # what lies behind is data, or never reached
 INDIRECT_CALLS = frozenset({"blr", "blraa", "blrab", "blraaz", "blrabz"})
 INDIRECT_JUMPS = frozenset({"br", "braa", "brab", "braaz", "brabz"})
@@ -186,6 +187,10 @@ class _Walker:
             self._note_call(address, None, state, tail=True)
             self._returns = True
 
+    def _break(self, _: int, instruction: Instruction, state: State, __: object) -> State | None:
+        """A handler may step over any brk but a compiler's own."""
+        return None if instruction.text in TRAPS else state
+
     def _branch(
         self, address: int, instruction: Instruction, state: State, compared: Value | None
     ) -> State:
@@ -241,6 +246,7 @@ _FLOW = {
     **dict.fromkeys(INDIRECT_JUMPS, _Walker._computed),
     **dict.fromkeys(CONDITIONAL, _Walker._branch),
     "b": _Walker._jump,
+    "brk": _Walker._break,
 }
 
 
