@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.compare import Difference, carry_bands, differences
-from harness.errors import GoldenError, LogError
+from harness.errors import GoldenError, LogError, while_read
 from harness.log import Record, parse_line
 
 MAGIC = "# highwater golden 1"
@@ -203,7 +203,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    with while_read():  # whoever looks on: what has begun is accepted to its end
+        sys.stdout.write(f"{text}\n")
 
 
 def _accept(options: argparse.Namespace) -> str:
