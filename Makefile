@@ -108,16 +108,12 @@ stack-report: build ## how deep each stack can get: text, build/stack-report.{js
 		$(if $(OLD),--diff '$(OLD)') $(if $(DOCS),--docs '$(DOCS)')
 
 golden: build ## accept what the scenarios print now as golden, and show the diff [ONLY=…]
-	@$(PYTHON) -m harness.golden discard
-	@$(PYTHON) -m pytest scenarios -q --no-header --tb=no --golden-exact $(accepting) || { \
+	@$(PYTHON) -m pytest scenarios -q --no-header --tb=no --golden-exact --golden-accept $(accepting) || { \
 		status=$$?; [ $$status -ne 5 ] || echo "ONLY='$$ONLY' selects no scenario; see pytest --co -q" >&2; \
-		[ $$status -eq 1 ]; }
-	@$(PYTHON) -m harness.golden accept $(if $(ONLY),,--orphans $(orphans))
+		exit $$status; }
 
-# Orphans are known, and removed, only after a run of everything in one process. Status 1 of pytest
-# says that a scenario failed: that is what is accepted here. Any other: it did not get through.
-orphans := $(BUILD)/golden-orphans
-accepting = $(if $(ONLY),-n $(JOBS) -k "$$ONLY",--golden-orphans=$(orphans))
+# Orphans are known, and removed, only after a run of everything in one process.
+accepting = $(if $(ONLY),-n $(JOBS) -k "$$ONLY",--golden-orphans=$(BUILD)/golden-orphans)
 
 suite: build ## docs/stack-suite.md, from rows, catalogue and goldens
 	@$(PYTHON) -m harness.suite > $(BUILD)/stack-suite.md && mv $(BUILD)/stack-suite.md docs/stack-suite.md

@@ -28,7 +28,7 @@ from harness import debug
 from harness.capsule import SNAPSHOT, Capsule
 from harness.deadline import Deadline
 from harness.debug import SERIAL_LIMIT, gdb_command, show_serial
-from harness.errors import HarnessError
+from harness.errors import HarnessError, while_read
 from harness.log import NO_END, Record, parse_line, seen_verdict
 from harness.machine import Machine, MachineSpec, check_kernel
 from harness.stub import become_machine
@@ -53,7 +53,7 @@ DEMO_LOOK = (
 
 class Output(Terminal):
     def on_broken_pipe(self) -> None:
-        """Rich would leave with status 1; main() has one answer, whoever was printing."""
+        """Rich would leave with status 1; while_read() has one answer, whoever was printing."""
         raise BrokenPipeError
 
 
@@ -277,17 +277,17 @@ def main(arguments: list[str]) -> int:
     if command is None:
         print(f"usage: python -m harness.cli {'|'.join(commands)} [LAB]", file=sys.stderr)
         return 2
+    status = 0  # what it stays when the reader has seen enough
     try:
-        return command()
+        with while_read():
+            status = command()
     except HarnessError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: the machine did not end by itself", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # nothing is wrong; and what is still buffered goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return status
 
 
 if __name__ == "__main__":

@@ -22,9 +22,12 @@ what to type next. A test that *fails* is not one of these: they say that no ver
 reached. This module imports nothing of the harness, so that everything may import it.
 """
 
+import os
+import select
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 LAST_LINES = 12
@@ -52,10 +55,37 @@ class HarnessError(Exception):
         super().__init__("\n".join([problem, *shown, *([f"  next: {hint}"] if hint else [])]))
 
 
+@contextmanager
+def while_read() -> Iterator[None]:
+    """For whatever prints much: a reader who has seen enough (`| head`) is no error, and the rest
+    is for nobody. A pipe that broke elsewhere is as wrong as ever."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+    except BrokenPipeError:
+        unread = [stream for stream in (sys.stdout, sys.stderr) if _is_unread(stream.fileno())]
+        if not unread:
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in unread:
+            os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _is_unread(pipe: int) -> bool:
+    polled = select.poll()
+    polled.register(pipe, 0)
+    return any(event & select.POLLERR for _, event in polled.poll(0))
+
+
 def status_of(work: Callable[[], object]) -> int:
     """Of a front end that only does this: 0; or 2, and what stood in the way is said."""
     try:
-        work()
+        with while_read():
+            work()
     except HarnessError as error:
         sys.stderr.write(f"{error}\n")
         return 2

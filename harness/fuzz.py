@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import HarnessError, tail
+from harness.errors import HarnessError, tail, while_read
 from harness.initrd import newc
 from harness.tools import find_qemu
 
@@ -256,7 +256,8 @@ def fuzz(name: str, seconds: int) -> bool:
     """A long run on the terminal. False: something was found."""
     came = run(build(name), name, HOST / "corpus" / name, f"-max_total_time={seconds}")
     speed = came.executions / came.seconds
-    print(f"  FUZZ    {name}: {came.executions} executions, {speed:.0f} a second", flush=True)
+    with while_read():
+        print(f"  FUZZ    {name}: {came.executions} executions, {speed:.0f} a second")
     if came.finding:
         print(f"{came.output}\n{name}: {came.finding}", file=sys.stderr)
         print(f"again: {HOST}/fuzz_{name} {came.broken_by}", file=sys.stderr)

@@ -16,9 +16,11 @@ triggers:
 Nothing updates itself. A comparison that fails leaves `<golden>.new` beside the golden; it
 becomes the golden only by
 
-    python -m harness.golden accept [--orphans FILE]    what `make golden` ends with
-    python -m harness.golden discard                    what it begins with: forget the pending
+    python -m harness.golden accept [--orphans FILE]
+    python -m harness.golden discard                    forget the pending
 
+`make golden` ends with the one and begins with the other, and nobody else runs in between: see
+plugin.py's --golden-accept.
 Exactly one case of a scenario writes its `.new` (scenario.Case.records), so workers never race
 for it; every write is a temporary file, fsync, rename. The [gdb] records are compared only by a
 case that looked through GDB. How two lists of records compare is compare.py; this module imports
@@ -35,7 +37,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.compare import Difference, carry_bands, differences
-from harness.errors import GoldenError, LogError
+from harness.errors import GoldenError, LogError, while_read
 from harness.log import Record, parse_line
 
 MAGIC = "# highwater golden 1"
@@ -203,7 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    with while_read():  # whoever looks on: what has begun is accepted to its end
+        sys.stdout.write(f"{text}\n")
 
 
 def _accept(options: argparse.Namespace) -> str:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import while_read
+
 # --- the kernel -------------------------------------------------------------------------------
 
 # Folder of kernel/ -> the folders it may include from.
@@ -101,6 +103,7 @@ PYTHON = {
     "harness.session": Row(7),
     "harness.plugin": Row(9),
     # The static stack report: a ladder of its own, beside the machine's.
+    "harness.stackreport.instruction": Row(0, pure=True),
     "harness.stackreport.effects": Row(1, pure=True),
     "harness.stackreport.marks": Row(1, pure=True),
     "harness.stackreport.notes": Row(1, pure=True),
@@ -322,8 +325,9 @@ def check(root: Path) -> list[Problem]:
 
 def main() -> int:
     problems = check(Path.cwd())
-    for problem in problems:
-        print(problem, file=sys.stderr)
+    with while_read():
+        for problem in problems:
+            print(problem, file=sys.stderr)
     return 1 if problems else 0
 
 

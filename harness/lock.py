@@ -1,4 +1,5 @@
-"""One pytest run in a tree at a time: two would read each other's artifacts and not know it.
+"""One pytest run in a tree at a time: two would read each other's artifacts and not know it, and
+forget or accept each other's goldens.
 
 A pytest plugin that plugin.py registers. The lock is flock's, on $BUILD/pytest.lock: it is gone
 with the process that has it, whatever ends that. The file stays, with the number of the last one

@@ -8,9 +8,9 @@
 A module that holds something else than cases against goldens names their files in GOLDENS.
 
 Options: --golden-exact compares byte for byte under any toolchain (so that `make golden`
-re-records); --golden-orphans FILE lists the goldens that no scenario writes, if this was a full,
-unparallel, unfiltered run. The harness proper is imported by the first case that runs, not when
-pytest starts.
+re-records); --golden-accept accepts what this run leaves pending; --golden-orphans FILE lists the
+goldens that no scenario writes, if this was a full, unparallel, unfiltered run. The harness proper
+is imported by the first case that runs, not when pytest starts.
 """
 
 import os
@@ -46,6 +46,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="compare every byte with the goldens, whatever the toolchain",
     )
     group.addoption(
+        "--golden-accept",
+        action="store_true",
+        help="forget what is pending, and accept what this run leaves; orphans that it lists, too",
+    )
+    group.addoption(
         "--warm",
         action="store_true",
         help="boot from snapshots of living machines where nobody looks or types (faster)",
@@ -64,6 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Messages(config), "highwater-messages")
     if not (hasattr(config, "workerinput") or config.getoption("collectonly")):
         config.pluginmanager.register(lock, "highwater-lock")
+        if config.getoption("golden_accept"):
+            config.pluginmanager.register(Accepting(config), "highwater-accepting")
     if config.getoption("golden_orphans"):
         config.pluginmanager.register(Orphans(config), "highwater-orphans")
 
@@ -201,6 +208,35 @@ class Orphans:
         names = (str(path.relative_to(root)) for path in orphans(root, self._claimed))
         self._listing.parent.mkdir(parents=True, exist_ok=True)
         self._listing.write_text("".join(f"{name}\n" for name in names), "utf-8")
+
+
+class Accepting:
+    """Between the moment that lock.py lets this run in and the one that it lets the next one in."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        listing = config.getoption("golden_orphans")
+        self._root = ("--root", os.path.relpath(config.rootpath / "golden"))
+        self._orphans = ("--orphans", str(listing)) if listing else ()
+        self._finished: pytest.Session | None = None
+
+    def pytest_sessionstart(self) -> None:
+        """After lock.py, which tries first, and before xdist starts its workers, last."""
+        from harness.golden import main
+
+        main(("discard", *self._root))
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A scenario that failed is what is accepted here. Any other status: it did not get
+        through."""
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            self._finished = session
+
+    def pytest_unconfigure(self) -> None:
+        """Behind pytest's own summary. The lock is given back after it."""
+        from harness.golden import main
+
+        if self._finished:
+            self._finished.exitstatus = main(("accept", *self._root, *self._orphans))
 
 
 def _cases(scenarios: "list[Scenario]") -> "list[Case]":

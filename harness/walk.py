@@ -235,20 +235,7 @@ class Run:
         self, machine: Machine, deadline: Deadline, *, looking: bool
     ) -> tuple[Look, ...] | None:
         """The machine stands at its first instruction: set breakpoints, let it run to its end."""
-        from harness.gdb import ONLY_LOOKING, GdbSession
-
-        assert machine.gdb_socket is not None
-        transcript = self.folder / "gdb-transcript"
-        session = GdbSession(
-            tools.find_gdb(),
-            machine.gdb_socket,
-            self.kernel,
-            transcript,
-            more=programs(self.kernel),
-            settings=() if self.case.scenario.cpu.startswith(HAS_PAN) else ONLY_LOOKING,
-            kept=self.kept,
-        )
-        with session as gdb:
+        with gdb_at(machine, self.folder, self.kept) as gdb:
             gdb.connect(deadline)
             if looking:
                 gdb.breakpoint(FAULT_HOOK)
@@ -270,17 +257,38 @@ class Run:
             gdb.set_var(target, value)
 
     def _look(self, gdb: "GdbSession", deadline: Deadline) -> Iterator[Look]:
-        """A backtrace at each stop in the hook, until the machine is gone."""
-        while not (stop := gdb.wait_stop(deadline)).exited:
-            if stop.function != FAULT_HOOK:
-                raise GdbError(f"expected a stop at {FAULT_HOOK} or the end, but: {stop}")
-            yield gdb.backtrace()
-            registers = gdb.registers()
+        for look, registers in looks_of(gdb, deadline):
             self._write("registers", "".join(f"{r:<5}{v:#018x}\n" for r, v in registers.items()))
-            gdb.cont()
+            yield look
 
     def _write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, "utf-8")
+
+
+def gdb_at(machine: Machine, folder: Path, kept: "KeptGdb | None") -> "GdbSession":
+    """For a machine that waits for it, with the kernel's symbols and those of its programs."""
+    from harness.gdb import ONLY_LOOKING, GdbSession
+
+    assert machine.gdb_socket is not None
+    kernel = machine.spec.kernel
+    return GdbSession(
+        tools.find_gdb(),
+        machine.gdb_socket,
+        kernel,
+        folder / "gdb-transcript",
+        more=programs(kernel),
+        settings=() if machine.spec.cpu.startswith(HAS_PAN) else ONLY_LOOKING,
+        kept=kept,
+    )
+
+
+def looks_of(gdb: "GdbSession", deadline: Deadline) -> Iterator[tuple[Look, dict[str, int]]]:
+    """A backtrace and the registers at each stop in the hook, until the machine is gone."""
+    while not (stop := gdb.wait_stop(deadline)).exited:
+        if stop.function != FAULT_HOOK:
+            raise GdbError(f"expected a stop at {FAULT_HOOK} or the end, but: {stop}")
+        yield gdb.backtrace(), gdb.registers()
+        gdb.cont()
 
 
 def _offer(judgement: Judgement) -> None:

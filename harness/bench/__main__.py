@@ -24,6 +24,8 @@ from rich.table import Table
 from harness.bench import rows
 from harness.bench.document import document
 from harness.bench.measure import Result, Row, Times, results, take_turns
+from harness.cli import Output
+from harness.errors import while_read
 from harness.walk import BUILD, KERNEL
 
 ROOT = Path(__file__).parents[2]
@@ -210,12 +212,13 @@ def table(title: str, found: list[Result]) -> Table:
 
 
 def show(console: Console, name: str, found: list[Result] | dict[str, Any]) -> None:
-    if isinstance(found, list):
-        console.print(table(name, found))
-        return
-    console.print(name)
-    for key, value in found.items():
-        console.print(f"  {key}: {value}", highlight=False)
+    with while_read():
+        if isinstance(found, list):
+            console.print(table(name, found))
+            return
+        console.print(name)
+        for key, value in found.items():
+            console.print(f"  {key}: {value}", highlight=False)
 
 
 def main() -> int:
@@ -226,7 +229,7 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.rounds < 2:
         parser.error("--rounds: at least 2, or there is no median")
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console = Output(highlight=False, width=None if sys.stdout.isatty() else 100)
     everything: dict[str, Any] = {"load_before": os.getloadavg()[0], "cores": os.cpu_count()}
     with (
         tempfile.TemporaryDirectory(prefix="highwater-bench-") as folder,

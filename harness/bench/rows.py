@@ -8,10 +8,10 @@ from pathlib import Path
 from harness import tools
 from harness.bench.measure import Row, Run
 from harness.deadline import Deadline
-from harness.gdb import ONLY_LOOKING, GdbSession, KeptGdb
+from harness.gdb import KeptGdb
 from harness.machine import Machine, MachineSpec
-from harness.symbols import Symbols, programs
-from harness.walk import FAULT_HOOK, KERNEL
+from harness.symbols import Symbols
+from harness.walk import FAULT_HOOK, KERNEL, gdb_at, looks_of
 from harness.warm import Snapshot, Warm
 
 LAB = "lab=stack.recurse nonce=0"
@@ -71,28 +71,14 @@ def boot(spec: MachineSpec, folder: Path) -> None:
 
 
 def look(kernel: Path, folder: Path, kept: KeptGdb | None) -> None:
-    """As walk.py does: to the fault, its backtrace and registers, to the end."""
+    """As a scenario that is looked at, from connecting to the end; nothing is judged or filed."""
     deadline = Deadline(SECONDS)
     with Machine(MachineSpec(kernel, LAB, gdb=True, stopped=True), folder) as machine:
-        assert machine.gdb_socket is not None
-        session = GdbSession(
-            tools.find_gdb(),
-            machine.gdb_socket,
-            kernel,
-            folder / "gdb-transcript",
-            more=programs(kernel),
-            settings=ONLY_LOOKING,
-            kept=kept,
-        )
-        with session as gdb:
+        with gdb_at(machine, folder, kept) as gdb:
             gdb.connect(deadline)
             gdb.breakpoint(FAULT_HOOK)
             gdb.cont()
-            gdb.wait_stop(deadline)
-            gdb.backtrace()
-            gdb.registers()
-            gdb.cont()
-            gdb.wait_stop(deadline)
+            assert len(list(looks_of(gdb, deadline))) == 1
         machine.wait_end(deadline)
 
 

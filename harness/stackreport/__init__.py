@@ -3,6 +3,7 @@
     python -m harness.stackreport --elf build/kernel.elf --notes kernel/stack-notes.toml
 
     image.py      the ELF: functions, code, kept relocations, the compiler's own call graph
+    instruction.py  what capstone says of one, and no more than is asked for
     effects.py    one instruction: what it does to SP and to registers that hold one
     code.py       one function: SP walked through its instructions, depth at each call site
     notes.py      what no tool can know: hooks' targets, recursion depths, stacks; each with a why

@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, while_read
 from harness.stackreport import asjson, diff, image, marks, notes, picture, report, text
 from harness.stackreport.rows import Report
 
@@ -19,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     try:
         made = _make(options)
-        _write(options, made)
+        with while_read():
+            _write(options, made)
     except (HarnessError, OSError, ValueError) as error:
         print(f"stack report: {error}", file=sys.stderr)
         return 2

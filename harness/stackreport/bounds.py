@@ -9,7 +9,8 @@ note is unrolled: each activation of the noted function uses up one of its depth
 """
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple
@@ -92,6 +93,15 @@ def decode(image: Image) -> dict[str, Code]:
     }
 
 
+@dataclass(frozen=True)
+class _Edge:
+    """A call: to a function, or to nowhere that is known (target empty, and why)."""
+
+    depth: int
+    target: str
+    why: str = ""
+
+
 class Program:
     """Every function of an image, walked. Calls that never return are found on the way."""
 
@@ -101,6 +111,8 @@ class Program:
         self._codes = codes or decode(image)
         self.jumps = {name: self._noted_jumps(name) for name in image.functions}
         self.walks: dict[str, Walk] = {}
+        # Graphs that leave out the same calls have the same edges, but for their starts.
+        self.edges: dict[tuple[Hashable, Hashable], dict[str, list[_Edge]]] = defaultdict(dict)
         self._walk_all()
 
     @cache  # noqa: B019 - it lives as long as the report
@@ -138,15 +150,6 @@ class Program:
             }
 
 
-@dataclass(frozen=True)
-class _Edge:
-    """A call: to a function, or to nowhere that is known (target empty, and why)."""
-
-    depth: int
-    target: str
-    why: str = ""
-
-
 Budget = tuple[int, ...]
 
 
@@ -170,8 +173,10 @@ class Graph:
             for note in self._notes.of("ignore")
             if any(matches(pattern, stack) for pattern in note["on"])
         ]
-        self._edges: dict[str, list[_Edge]] = {}
+        self._edges = program.edges[tuple(self._ignores), frozenset(without)]
+        self._started: dict[str, list[_Edge]] = {}
         self._known: dict[tuple[str, Budget], Bound] = {}
+        self._split: dict[str, tuple[Bound, list[_Edge]]] = {}
         self._active: dict[tuple[str, Budget], None] = {}
         self._component: dict[str, frozenset[str]] = {}
         self._circles: dict[frozenset[str], str] = {}
@@ -188,9 +193,10 @@ class Graph:
             sys.setrecursionlimit(before)
 
     def edges(self, name: str) -> list[_Edge]:
-        if name not in self._edges:
-            self._edges[name] = list(self._calls(name))
-        return self._edges[name]
+        edges = self._started if name in self._starts else self._edges
+        if name not in edges:
+            edges[name] = list(self._calls(name))
+        return edges[name]
 
     # --- the depth-first walk
 
@@ -201,12 +207,26 @@ class Graph:
         if key in self._active:
             return Bound(0, "unbounded", frozenset({self._circle(key)}))
         self._active[key] = None
-        options = [self._own(name)]
-        for edge in self.edges(name):
+        if name not in self._split:
+            self._split[name] = self._by_circle(name)
+        fixed, circle = self._split[name]
+        options = [fixed]
+        for edge in circle:
             options.append(self._below(name, edge, budget))
         del self._active[key]
         self._known[key] = deepest(options)
         return self._known[key]
+
+    def _by_circle(self, name: str) -> tuple[Bound, list[_Edge]]:
+        """Its own frame and all that lies outside of its circle, whatever the budget; and the calls
+        that stay in it. Without the first, a noted depth of 100 asks 100 times for the same."""
+        component, fixed, circle = self._component[name], [self._own(name)], []
+        for edge in self.edges(name):
+            if self._component.get(edge.target) is component:
+                circle.append(edge)
+            else:
+                fixed.append(self._below(name, edge, ()))
+        return deepest(fixed), circle
 
     def _below(self, name: str, edge: _Edge, budget: Budget) -> Bound:
         step = Step(name, edge.depth)

@@ -5,7 +5,7 @@ and the registers that hold an SP of this function or a constant, and knows:
 
     sub/add sp, #n · stp/ldp and str/ldr with writeback · mov sp, xN · sub sp, sp, xN
     -fstack-clash-protection's loop: `cmp sp, xN; b.ne` leaves with SP = xN
-    calls that never return have nothing behind them
+    calls that never return have nothing behind them, nor has a compiler's trap
 
 What it cannot know it says: `dynamic` (SP moved by an amount that only the running program knows,
 alloca and variable-length arrays), `switched` (SP loaded from elsewhere: another stack from here
@@ -13,16 +13,16 @@ on, depth 0), `jumps` (computed, to where?). Pure: no files.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
-
-import capstone
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.stackreport.effects import State, Value, comparison, effects, interesting, restores
+from harness.stackreport.instruction import Instruction, decode
 
 CALLEE_SAVED = frozenset(f"x{n}" for n in range(19, 30))
-CONDITIONAL = frozenset({"cbz", "cbnz", "tbz", "tbnz"})
+CONDITIONAL = frozenset({"b.", "cbz", "cbnz", "tbz", "tbnz"})
 LEAVES = frozenset({"ret", "retaa", "retab", "eret", "eretaa", "eretab", "drps"})
+TRAPS = frozenset({"#0x3e8", "#1"})  # brk in GCC's and in Clang's __builtin_trap: no way on
 STOPS = frozenset({"udf", ".byte"})  # what lies behind is data, or never reached
 INDIRECT_CALLS = frozenset({"blr", "blraa", "blrab", "blraaz", "blrabz"})
 INDIRECT_JUMPS = frozenset({"br", "braa", "brab", "braaz", "brabz"})
@@ -56,7 +56,7 @@ class Code:
 
     def __init__(self, start: int, data: bytes) -> None:
         self.start, self.end = start, start + len(data)
-        self._instructions = {i.address: i for i in _decoder().disasm(data, start)}
+        self._instructions = dict(decode(data, start))
         self._leaders = frozenset(self._branch_targets())
         self._walks: dict[tuple[frozenset[int], tuple[int, ...]], Walk] = {}
 
@@ -72,7 +72,7 @@ class Code:
             self._walks[key] = _Walker(self, *key).run()
         return self._walks[key]
 
-    def instruction(self, address: int) -> Any:
+    def instruction(self, address: int) -> Instruction | None:
         return self._instructions.get(address)
 
     def inside(self, address: int) -> bool:
@@ -83,9 +83,8 @@ class Code:
 
     def _branch_targets(self) -> Iterator[int]:
         for instruction in self._instructions.values():
-            name = instruction.mnemonic
-            if name == "b" or name.startswith("b.") or name in CONDITIONAL:
-                yield _target(instruction)
+            if instruction.kind == "b" or instruction.kind in CONDITIONAL:
+                yield instruction.target
 
 
 class _Walker:
@@ -138,79 +137,70 @@ class _Walker:
             if instruction is None or instruction.mnemonic in STOPS:
                 self._problems.add(f"runs out of its code at {address - self._code.start:#x}")
                 return
-            flow = self._flow(instruction, state, compared)
-            if flow is None:
-                compared = comparison(instruction, state, compared)
+            flow = _FLOW.get(instruction.kind)
+            if flow:
+                went = flow(self, address, instruction, state, compared)
+                if went is None:
+                    return
+                state = went
+            elif instruction.kind == "cmp":
+                compared = comparison(instruction, state)
                 if compared and compared.kind == "dynamic":  # a probe loop of unknown length begins
-                    state = replace(state, dynamic=True)
+                    state = state._replace(dynamic=True)
                     self._dynamic = True
+            elif interesting(instruction, state):
                 state = self._step(instruction, state)
-            elif isinstance(flow, State):
-                state = flow
-            else:
-                return
             address += 4
 
-    # --- flow: None for a plain instruction, a State to go on with behind it, False to stop
+    # --- flow: the State to go on with behind it, or None to stop
 
-    def _flow(
-        self, instruction: Any, state: State, compared: Value | None
-    ) -> "State | bool | None":
-        name = instruction.mnemonic
-        if name in LEAVES:
-            self._leave(instruction, state)
-            return False
-        if name == "bl" or name in INDIRECT_CALLS:
-            return self._call(instruction, state)
-        if name == "b":
-            self._jump(instruction, state)
-            return False
-        if name in INDIRECT_JUMPS:
-            self._computed(instruction, state)
-            return False
-        if name.startswith("b.") or name in CONDITIONAL:
-            return self._branch(instruction, state, compared)
-        return None
-
-    def _leave(self, instruction: Any, state: State) -> None:
+    def _leave(self, address: int, instruction: Instruction, state: State, _: object) -> None:
         self._returns = True
         unbalanced = state.depth and not state.dynamic and not self._switched
         if unbalanced and instruction.mnemonic.startswith("ret"):
-            where = instruction.address - self._code.start
+            where = address - self._code.start
             self._problems.add(f"returns at {where:#x} with SP {state.depth} bytes too low")
 
-    def _call(self, instruction: Any, state: State) -> "State | bool":
-        target = _target(instruction) if instruction.mnemonic == "bl" else None
-        self._note_call(instruction.address, target, state)
+    def _call(
+        self, address: int, instruction: Instruction, state: State, _: object
+    ) -> State | None:
+        target = instruction.target if instruction.kind == "bl" else None
+        self._note_call(address, target, state)
         if target in self._never_return:
-            return False
+            return None
         kept = {n: v for n, v in state.registers.items() if n in CALLEE_SAVED}
         return State(state.depth, state.dynamic, kept)
 
-    def _jump(self, instruction: Any, state: State) -> None:
-        target = _target(instruction)
+    def _jump(self, address: int, instruction: Instruction, state: State, _: object) -> None:
+        target = instruction.target
         if self._code.inside(target):
             self._reach(target, state)
             return
-        self._note_call(instruction.address, target, state, tail=True)
+        self._note_call(address, target, state, tail=True)
         self._returns |= target not in self._never_return
 
-    def _computed(self, instruction: Any, state: State) -> None:
+    def _computed(self, address: int, _: Instruction, state: State, __: object) -> None:
         for target in self._known_jumps:
             self._reach(target, state)
         if not self._known_jumps:
-            self._unresolved.add(instruction.address)
-            self._note_call(instruction.address, None, state, tail=True)
+            self._unresolved.add(address)
+            self._note_call(address, None, state, tail=True)
             self._returns = True
 
-    def _branch(self, instruction: Any, state: State, compared: Value | None) -> State:
-        target = _target(instruction)
+    def _break(self, _: int, instruction: Instruction, state: State, __: object) -> State | None:
+        """A handler may step over any brk but a compiler's own."""
+        return None if instruction.text in TRAPS else state
+
+    def _branch(
+        self, address: int, instruction: Instruction, state: State, compared: Value | None
+    ) -> State:
+        target = instruction.target
         if not self._code.inside(target):
-            self._note_call(instruction.address, target, state, tail=True)
-        elif _ends_probing(instruction, target, compared):
-            assert compared is not None
+            self._note_call(address, target, state, tail=True)
+        elif compared and instruction.mnemonic == "b.ne" and target <= address:
+            # A probe loop ends when SP has come down to what it is compared with.
             self._frame = max(self._frame, compared.number)
-            return replace(state, depth=compared.number)
+            return state._replace(depth=compared.number)
         else:
             self._reach(target, state)
         return state
@@ -224,13 +214,10 @@ class _Walker:
 
     # --- effects on SP and on the registers that are followed
 
-    def _step(self, instruction: Any, state: State) -> State:
-        if "sp" not in instruction.op_str and not interesting(instruction, state):
-            return state
-        operands = instruction.operands
+    def _step(self, instruction: Instruction, state: State) -> State:
         registers = dict(state.registers)
         depth, dynamic = state.depth, state.dynamic
-        for register, value in effects(instruction, operands, state):
+        for register, value in effects(instruction, state):
             if register != "sp":
                 _set(registers, register, value)
             elif value is None or value.kind != "sp":
@@ -242,7 +229,7 @@ class _Walker:
         self._frame = max(self._frame, depth)
         return State(depth, dynamic, registers)
 
-    def _lost_sp(self, instruction: Any, value: Value | None, dynamic: bool) -> bool:
+    def _lost_sp(self, instruction: Instruction, value: Value | None, dynamic: bool) -> bool:
         """SP was moved by, or loaded with, what nobody here knows. Dynamic, unless it is loaded."""
         loaded = instruction.mnemonic == "mov" and not (value and value.kind == "dynamic")
         if loaded and not dynamic:
@@ -252,24 +239,15 @@ class _Walker:
         return True
 
 
-# --- instructions -------------------------------------------------------------------------------
-
-
-def _decoder() -> Any:
-    decoder = capstone.Cs(capstone.CS_ARCH_ARM64, capstone.CS_MODE_ARM)
-    decoder.detail = True
-    decoder.skipdata = True
-    return decoder
-
-
-def _target(instruction: Any) -> int:
-    """A branch's target stands last: `#0x…`."""
-    return int(instruction.op_str.rpartition("#")[2], 16)
-
-
-def _ends_probing(instruction: Any, target: int, compared: Value | None) -> bool:
-    """A probe loop ends when SP has come down to what it is compared with."""
-    return compared is not None and instruction.mnemonic == "b.ne" and target <= instruction.address
+# What is in none of these goes on behind itself.
+_FLOW = {
+    **dict.fromkeys(LEAVES, _Walker._leave),
+    **dict.fromkeys(("bl", *INDIRECT_CALLS), _Walker._call),
+    **dict.fromkeys(INDIRECT_JUMPS, _Walker._computed),
+    **dict.fromkeys(CONDITIONAL, _Walker._branch),
+    "b": _Walker._jump,
+    "brk": _Walker._break,
+}
 
 
 def _set(registers: dict[str, Value], name: str, value: Value | None) -> None:

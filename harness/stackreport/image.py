@@ -14,10 +14,13 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from elftools.common.exceptions import ELFError
+from elftools.common.exceptions import ELFError, ELFParseError
+from elftools.common.utils import struct_parse
+from elftools.dwarf.abbrevtable import AbbrevDecl
 from elftools.elf.elffile import ELFFile
 
 from harness.errors import KernelNotBuilt
@@ -32,6 +35,19 @@ UNWINDING = frozenset({".eh_frame", "__patchable_function_entries"})
 # Relocations of branches (ELF for the Arm 64-bit Architecture, 5.7.10): these call, they take no
 # address.
 BRANCHES = frozenset({279, 280, 282, 283})
+
+FUNCTIONS = frozenset({2, 10})  # STT_FUNC, STT_GNU_IFUNC
+LOCAL, GLOBAL = 0, 1  # STB_LOCAL, STB_GLOBAL
+UNDEFINED, ABSOLUTE = 0, 0xFFF1  # SHN_UNDEF, SHN_ABS
+
+
+class Symbol(NamedTuple):
+    name: str
+    kind: int
+    bind: int
+    section: int
+    value: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -114,7 +130,7 @@ def _read(path: Path, elf: Any) -> Image:
     table = elf.get_section_by_name(".symtab")
     if table is None:
         raise KernelNotBuilt(path, "has no symbol table (was it stripped?)")
-    symbols = list(table.iter_symbols())
+    symbols = list(_symbols(elf, table))
     functions = _functions(symbols, _units(elf))
     if not functions:
         raise KernelNotBuilt(path, "has no function symbols with sizes")
@@ -122,13 +138,21 @@ def _read(path: Path, elf: Any) -> Image:
     return Image(
         path,
         functions,
-        {s.name: s["st_value"] for s in symbols if s.name and s["st_shndx"] != "SHN_UNDEF"},
+        {s.name: s.value for s in symbols if s.name and s.section != UNDEFINED},
         tuple((s["sh_addr"], s.data()) for s in elf.iter_sections() if _is_code(s)),
         _taken(elf, symbols, starts),
         _compiler(elf, functions),
         dict(_stack_sizes(elf)),
         _build_id(elf),
     )
+
+
+def _symbols(elf: Any, table: Any) -> Iterator[Symbol]:
+    """Elf64_Sym, without pyelftools' object a row."""
+    names = elf.get_section(table["sh_link"]).data()
+    for at, info, _, section, value, size in struct.iter_unpack("<IBBHQQ", table.data()):
+        name = names[at : names.index(0, at)].decode("utf-8", "replace")
+        yield Symbol(name, info & 15, info >> 4, section, value, size)
 
 
 def _is_code(section: Any) -> bool:
@@ -144,6 +168,7 @@ def _units(elf: Any) -> list[tuple[int, int, str]]:
     if not elf.get_section_by_name(".debug_aranges"):
         return []
     dwarf = elf.get_dwarf_info(relocate_dwarf_sections=False)
+    dwarf.get_abbrev_table = partial(_Abbreviations, dwarf)
     names: dict[int, str] = {}
     found = []
     for entry in dwarf.get_aranges().entries:
@@ -156,13 +181,30 @@ def _units(elf: Any) -> list[tuple[int, int, str]]:
     return sorted(found)
 
 
-def _functions(symbols: list[Any], units: list[tuple[int, int, str]]) -> dict[str, Function]:
-    by_address: dict[int, list[Any]] = {}
+@dataclass(frozen=True)
+class _Abbreviations:
+    """One table of them, read as far as a unit's one entry needs. pyelftools would read all of it,
+    which is most of what reading an image then costs."""
+
+    dwarf: Any
+    offset: int
+
+    def get_abbrev(self, wanted: int) -> AbbrevDecl:
+        structs, stream = self.dwarf.structs, self.dwarf.debug_abbrev_sec.stream
+        stream.seek(self.offset)
+        while code := struct_parse(structs.the_Dwarf_uleb128, stream):
+            declaration = struct_parse(structs.Dwarf_abbrev_declaration, stream)
+            if code == wanted:
+                return AbbrevDecl(code, declaration)
+        raise ELFParseError(f"no abbreviation {wanted} at {self.offset:#x}")
+
+
+def _functions(symbols: list[Symbol], units: list[tuple[int, int, str]]) -> dict[str, Function]:
+    by_address: dict[int, list[Symbol]] = {}
     for symbol in symbols:
-        info = symbol["st_info"]
-        is_code = info["type"] in ("STT_FUNC", "STT_LOOS") and symbol["st_size"]
-        if is_code and symbol["st_shndx"] not in ("SHN_UNDEF", "SHN_ABS"):
-            by_address.setdefault(symbol["st_value"], []).append(symbol)
+        is_code = symbol.kind in FUNCTIONS and symbol.size
+        if is_code and symbol.section not in (UNDEFINED, ABSOLUTE):
+            by_address.setdefault(symbol.value, []).append(symbol)
     plain = [_function(start, group, units) for start, group in sorted(by_address.items())]
     times = Counter(function.name for function in plain)
     return {(g := _distinct(f) if times[f.name] > 1 else f).name: g for f in plain}
@@ -173,26 +215,26 @@ def _distinct(function: Function) -> Function:
     return replace(function, name=f"{function.name}@{function.unit or hex(function.start)}")
 
 
-def _function(start: int, group: list[Any], units: list[tuple[int, int, str]]) -> Function:
+def _function(start: int, group: list[Symbol], units: list[tuple[int, int, str]]) -> Function:
     """The global name wins, then the first one; weak ones (aliases of libraries) come last."""
-    order = {"STB_GLOBAL": 0, "STB_LOCAL": 1}
-    group.sort(key=lambda s: (order.get(s["st_info"]["bind"], 2), s.name))
+    order = {GLOBAL: 0, LOCAL: 1}
+    group.sort(key=lambda s: (order.get(s.bind, 2), s.name))
     names = [symbol.name for symbol in group]
     index = bisect_right(units, (start, 1 << 64, "")) - 1
     inside = index >= 0 and start < units[index][1]
     unit = units[index][2] if inside else ""
-    return Function(names[0], start, group[0]["st_size"], unit, frozenset(names[1:]))
+    return Function(names[0], start, group[0].size, unit, frozenset(names[1:]))
 
 
 # --- whose address is taken ---------------------------------------------------------------------
 
 
-def _taken(elf: Any, symbols: list[Any], starts: Mapping[int, str]) -> frozenset[str] | None:
+def _taken(elf: Any, symbols: list[Symbol], starts: Mapping[int, str]) -> frozenset[str] | None:
     """Every function that a relocation of loaded code or data names, other than by a branch."""
     tables = [s for s in elf.iter_sections() if s["sh_type"] == "SHT_RELA" and _is_loaded(elf, s)]
     if not tables:
         return None
-    values = [symbol["st_value"] for symbol in symbols]
+    values = [symbol.value for symbol in symbols]
     taken = set()
     for table in tables:
         for symbol, kind, addend in _relocations(table):

@@ -19,6 +19,7 @@ Names are patterns of fnmatch; a function is matched as NAME and as FILE:NAME. E
 `why`. A note that nothing needed is an error (report.py asks `unused`). Pure: text in, notes out.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -136,10 +137,14 @@ class Notes:
         return [note for note in self._all if note not in self._used]
 
 
+_WILD = re.compile(r"[*?[]")
+
+
 @cache
 def matches(pattern: str, name: str, unit: str = "") -> bool:
     """`idle`, `lab_*`, `kernel/labs/*:*`."""
-    return fnmatchcase(f"{unit}:{name}" if ":" in pattern and unit else name, pattern)
+    whole = f"{unit}:{name}" if ":" in pattern and unit else name
+    return fnmatchcase(whole, pattern) if _WILD.search(pattern) else whole == pattern
 
 
 def parse(text: str) -> Notes:

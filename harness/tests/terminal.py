@@ -1,7 +1,10 @@
-"""`make debug` and `make replay` on a pty: typing commands at GDB's prompt, reading its answers."""
+"""`make debug` and `make replay` on a pty: typing commands at GDB's prompt, reading its answers.
+And any command with nobody who reads.
+"""
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +16,22 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 20
 CLI = (sys.executable, "-m", "harness.cli")
 PROMPT = r"\(gdb\) (\x1b\[\?2004h)?"  # not at the end: the serial port may print behind it
+
+
+def unread(*command: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
+    """`python -m harness.… | head`, with a head that is always the faster one."""
+    nobody_reads, output = os.pipe()
+    os.close(nobody_reads)
+    with os.fdopen(output, "wb") as broken:
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=broken,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
 
 
 @contextmanager

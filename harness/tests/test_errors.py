@@ -1,5 +1,6 @@
 """Every message says what was wrong, shows the evidence, and what to type next."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,14 @@ def test_a_front_end_says_what_stood_in_its_way(capsys: pytest.CaptureFixture[st
     assert errors.status_of(stuck) == 2
     assert capsys.readouterr() == ("", "no way\n  next: go round\n")
     assert errors.status_of(lambda: None) == 0
+
+
+def test_a_pipe_that_broke_elsewhere_is_no_reader_who_left() -> None:
+    def breaks() -> None:
+        os.write(output, b"to a socket of QEMU's, say")
+
+    nobody_reads, output = os.pipe()
+    os.close(nobody_reads)
+    with pytest.raises(BrokenPipeError):
+        errors.status_of(breaks)
+    os.close(output)

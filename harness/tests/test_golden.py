@@ -9,6 +9,7 @@ from harness import golden
 from harness.errors import GoldenError
 from harness.golden import Golden
 from harness.tests.samples import GOLDEN_TEXT, write_golden
+from harness.tests.terminal import unread
 
 
 @pytest.fixture
@@ -134,6 +135,17 @@ def test_accepting_a_grown_frame_keeps_the_bands_of_the_old_golden(path: Path) -
     golden.write_pending(_compare(path, GREW))
     golden.accept(path.parents[1], print)
     assert "frame=52~7%" in path.read_text()
+
+
+def test_all_is_accepted_though_nobody_reads_what(path: Path) -> None:
+    """make golden | head: it would stop between two goldens."""
+    second = path.with_name("zzz.log")
+    second.write_text(GOLDEN_TEXT)
+    for each in (path, second):
+        golden.write_pending(_compare(each, GREW))
+    done = unread("harness.golden", "accept", "--root", str(path.parents[1]))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert golden.load(path) == golden.load(second) == _seen(GREW)
 
 
 def test_one_corrupt_pending_golden_and_none_is_accepted(

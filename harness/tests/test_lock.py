@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.tests.samples import GOLDEN_TEXT
+
 pytest_plugins = ["pytester"]
 
 # A test that starts pytest in its own tree, on another file, and notes what came of it.
@@ -19,6 +21,17 @@ def test_starts_another():
     done = subprocess.run(command, capture_output=True, text=True)
     holder = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     Path("came").write_text(f"{{done.returncode}} {{holder}}\\n{{done.stderr}}")
+"""
+ACCEPTS_AND_STARTS_ANOTHER = """
+import pytest
+from test_first import test_starts_another
+
+pytest_plugins = ["harness.plugin"]
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    if config.getoption("golden_accept"):
+        test_starts_another()
 """
 DIES = "import os, signal\ndef test_dies():\n    os.kill(os.getpid(), signal.SIGKILL)\n"
 
@@ -59,6 +72,26 @@ def test_a_second_run_is_refused_and_says_who_runs(
     assert status == pytest.ExitCode.USAGE_ERROR
     assert f"another pytest runs in this tree (process {holder} has " in said
     assert "Traceback" not in said
+
+
+def test_what_is_pending_is_left_to_the_run_that_made_it(
+    tree: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of `make golden`: the second forgets nothing before it is refused."""
+    monkeypatch.setenv("OPTIONS", "--golden-accept")
+    new = tree.path / "golden/stack/recurse.log.new"
+    new.parent.mkdir(parents=True)
+    new.write_text(GOLDEN_TEXT)
+    run(tree, "test_first.py").assert_outcomes(passed=1)
+    assert came(tree)[0] == pytest.ExitCode.USAGE_ERROR
+    assert new.exists()
+
+
+def test_no_other_runs_before_all_is_accepted(tree: pytest.Pytester) -> None:
+    (tree.path / "golden").mkdir()
+    tree.makeconftest(ACCEPTS_AND_STARTS_ANOTHER)
+    assert run(tree, "--golden-accept", "test_idle.py").outlines[-1].endswith("0 orphans removed")
+    assert came(tree)[0] == pytest.ExitCode.USAGE_ERROR
 
 
 def test_who_only_collects_is_let_in(

@@ -287,6 +287,41 @@ def test_orphans_are_listed_by_full_runs_only(
     assert not listed or listing.read_text() == "stack/old.log\n"
 
 
+def test_accepting_takes_what_the_run_leaves_and_no_more(project: Project) -> None:
+    earlier = project.golden.with_name("earlier.log.new")
+    earlier.write_text(GOLDEN_TEXT)
+    (project.root / "golden/stack/old.log").write_text(GOLDEN_TEXT)
+    project.fake({"frame=32": "frame=64"})
+    result = project.run("--golden-accept", ORPHANS)
+    assert result.ret == 0
+    assert result.outlines[0] == "golden: 1 pending discarded"
+    assert "+++ golden/stack/recurse.log" in result.outlines
+    assert result.outlines[-1] == "golden: 1 accepted, 1 orphans removed"
+    assert "frame=64" in project.golden.read_text()
+    assert [path.name for path in project.golden.parent.iterdir()] == [project.golden.name]
+
+
+def test_a_run_that_did_not_get_through_accepts_nothing(project: Project) -> None:
+    project.fake({"frame=32": "frame=64"})
+    (project.root / "scenarios/test_wrong.py").write_text("not python")
+    assert project.run("--golden-accept").ret == pytest.ExitCode.INTERRUPTED
+    (project.root / "scenarios/test_wrong.py").unlink()
+    result = project.run("--golden-accept", "-k", "nothing")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert project.golden.read_text() == GOLDEN_TEXT
+
+
+def test_a_corrupt_pending_golden_fails_the_accepting_run(project: Project) -> None:
+    (project.root / "scenarios/test_x.py").write_text(
+        "from pathlib import Path\n"
+        "def test_x():\n"
+        "    Path('golden/stack/x.log.new').write_text('cut off')"
+    )
+    result = project.run("--golden-accept")
+    assert result.ret == 2
+    assert "x.log.new" in str(result.stderr)
+
+
 def test_a_module_left_out_makes_a_run_partial(project: Project) -> None:
     (project.root / "scenarios/test_pool.py").write_text("def test_x(): pass")
     project.run(ORPHANS, "scenarios/test_stack.py")

@@ -127,6 +127,21 @@ function after_never		// what stands behind a call that does not return is no pa
 	ret
 done after_never
 
+function trapping		// __builtin_trap: GCC's and Clang's
+	sub	sp, sp, #16
+	cbz	x0, 1f
+	brk	#0x3e8
+	sub	sp, sp, #4000
+1:	brk	#1
+done trapping
+
+function stepped		// a trap of the program's own may come back
+	brk	#0x800
+	sub	sp, sp, #48
+	add	sp, sp, #48
+	ret
+done stepped
+
 function past			// post-index, single registers, caller-saved values die at a call
 	str	x30, [sp, #-16]!
 	mov	x1, sp

@@ -18,6 +18,8 @@ from harness.tests.stackreport.conftest import walk
         ("switching", 16, [0]),
         ("never", 16, []),
         ("after_never", 32, [32]),
+        ("trapping", 16, []),
+        ("stepped", 48, []),
     ],
 )
 def test_depth_at_the_deepest_and_at_each_call(
@@ -38,7 +40,7 @@ def test_what_only_the_running_program_knows_is_said(image: Image) -> None:
 
 def test_functions_that_never_return_are_found(image: Image) -> None:
     stuck = {name for name in image.functions if not walk(image, name).returns}
-    assert stuck == {"never"}
+    assert stuck == {"never", "trapping"}
 
 
 def test_an_unbalanced_return_is_a_problem(image: Image) -> None:

@@ -23,6 +23,7 @@ __attribute__((noinline)) static void sort(int *v, long n, compare less)
 __attribute__((noinline)) static int sum(const int *v, int n)
 {
 	volatile int copy[64]; int s = 0;
+	if (n < 0) __builtin_trap();
 	for (int i = 0; i < n && i < 64; i++) { copy[i] = v[i]; s += copy[i]; }
 	return s;
 }
