@@ -16,7 +16,7 @@ RUNS |= {"cpio": 12000, "elf": 30000, "pool": 6000, "tags": 4000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
 CMDLINE, BUMP, GUARD = "core/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
-TAGGED = "mem/pool_tagged.c"
+SLOW, POOL_H, TAGGED = "mem/pool_slow.c", "mem/pool.h", "mem/pool_tagged.c"
 INJECT = "core/inject_rule.c"
 CPIO, ELF = "proc/cpio.c", "proc/elf.c"
 
@@ -107,17 +107,20 @@ MUTANTS = (
     Mutant("inject.space", INJECT, "\tr->space = 0;\n", ""),
     Mutant("inject.times", INJECT, " || r->injected == most", ""),
     Mutant("pool.nothing", POOL, "!pool->block || ", ""),
-    Mutant("pool.owns", POOL, "- pool->base < pool->span", "- pool->base <= pool->span"),
-    Mutant("pool.misaligned", POOL, "if ((address - pool->base) % pool->stride)", "if (0)"),
-    Mutant("pool.double", POOL, "->state == BLOCK_USED ?", "->state != BLOCK_BAD ?"),
-    Mutant("pool.wrong-pool", POOL, "pool_find(block) ? POOL_WRONG_POOL", "0 ? POOL_WRONG_POOL"),
-    Mutant("pool.retired", POOL, "error ? BLOCK_BAD : BLOCK_FREE", "BLOCK_FREE"),
-    Mutant("pool.poisoned", POOL, "pool_poison(pool, block);\n\tpush", "push"),
-    Mutant("pool.lost", POOL, "smashed ? 0 : next", "next"),
+    Mutant("pool.owns", SLOW, "- pool->base < pool->span", "- pool->base <= pool->span"),
+    Mutant("pool.misaligned", SLOW, "if ((address - pool->base) % pool->stride)", "if (0)"),
+    Mutant("pool.double", SLOW, "->state == BLOCK_USED ?", "->state != BLOCK_BAD ?"),
+    Mutant("pool.wrong-pool", SLOW, "pool_find(block) ? POOL_WRONG_POOL", "0 ? POOL_WRONG_POOL"),
+    Mutant("pool.retired", SLOW, "error ? BLOCK_BAD : BLOCK_FREE", "BLOCK_FREE"),
+    Mutant("pool.poisoned", SLOW, "pool_poison(pool, block);\n\tpool_push", "pool_push"),
+    Mutant("pool.lost", SLOW, "smashed ? 0 : next", "next"),
     Mutant(
-        "pool.laundered", POOL, "push(pool, block, error ? 0 : next)", "push(pool, block, next)"
+        "pool.laundered",
+        SLOW,
+        "pool_push(pool, block, error ? 0 : next)",
+        "pool_push(pool, block, next)",
     ),
-    Mutant("pool.walk", POOL, "\t\t\treturn free - listed;", "\t\t\treturn 0;"),
+    Mutant("pool.walk", SLOW, "\t\t\treturn free - listed;", "\t\t\treturn 0;"),
     Mutant("pool.link", GUARD, "return POOL_SMASHED_LINK;", "return POOL_OK;"),
     Mutant("pool.poison", GUARD, "memory + sizeof(struct pool_link),", "memory + 17,"),
     Mutant("pool.before", GUARD, "first_other(memory - pool->before,", "first_other(memory - 15,"),
@@ -125,7 +128,7 @@ MUTANTS = (
         "pool.slack", GUARD, "first_other(memory + pool->size,", "first_other(memory + pool->block,"
     ),
     Mutant("pool.inverse", POOL, "right < 64; right *= 2", "right < 24; right *= 2"),
-    Mutant("pool.record", POOL, "index < pool->capacity", "index <= pool->capacity"),
+    Mutant("pool.record", POOL_H, "index < pool->capacity", "index <= pool->capacity"),
     Mutant("pool.pairs", POOL, "(pair[0] == word) & (pair[1] == word)", "pair[0] == word"),
     Mutant(
         "pool.quick-before", POOL, "pairs_are(block - pool->before, block, POISON_REDZONE)", "true"
