@@ -53,10 +53,15 @@ SEEDS = {
         b"\0\x7fELF\2\1\1",
     ),
     "fdt": (
-        b"\1\0" + CHAIN,
-        b"\1\0" + SIBLINGS,
-        b"\0\1" + bytes(range(1, 33)) + CHAIN,
-        b"\0\0" + bytes([0, 1, 0, 8]).ljust(32, b"\0") + bytes([1, 1, 4]),
+        b"\1\0\0\0\0" + CHAIN,
+        b"\1\0\3\0\0" + SIBLINGS,  # the last string has no end
+        b"\1\0\0\1\0" + SIBLINGS,  # a second root
+        b"\1\1\0\2\0" + SIBLINGS,  # the last node's name has no end
+        b"\1\1\0\3\0" + SIBLINGS,  # nothing is behind the last node's name
+        b"\1\0\0\4\0" + SIBLINGS,  # a node behind the end
+        b"\1\0\0\0\17" + SIBLINGS,  # a property before the root
+        b"\0\1" + bytes(range(1, 33)) + b"\0\0\0" + CHAIN,
+        b"\0\0" + bytes([0, 1, 0, 8]).ljust(35, b"\0") + bytes([1, 1, 4]),
     ),
     "inject": (
         b"\0pool.alloc,nth=3,times=2,who=lab",

@@ -17,7 +17,7 @@ from .rewind import back_to_write, check_recorded, quietly
 
 CHASED = 64  # stores that are gone through, at most, until the word is as it should be
 DETECTED_BY = "__stack_chk_fail"
-POOL_CODE = ("mem/pool.c", "mem/pool_guard.c")
+POOL_CODE = ("mem/pool.c", "mem/pool_slow.c", "mem/pool_guard.c", "mem/pool_guard.h")
 
 
 @command

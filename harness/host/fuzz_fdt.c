@@ -15,17 +15,13 @@
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
 
-static const char *const paths[] = {
-	"", "a", "a/b", "a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a", "memory", "/", "a//b",
-};
-
-/* What kernel/core/main.c asks, what a built tree may have, and what sends the walk on to the end. */
+/* What kernel/core/main.c asks, and what a built tree may have. */
 static const struct {
-	const char *path, *name;
-} questions[] = {
-	{ "chosen", "bootargs" }, { "memory", "reg" }, { "cpus/cpu", "none" },
-	{ "", "compatible" },	  { "", "reg" },       { "a", "p" },
-	{ "a", "reg" },
+	const char *path[FDT_NAMES + 1], *name;
+} asked[] = {
+	{ { "chosen" }, "bootargs" }, { { "memory" }, "reg" }, { { "cpus", "cpu" }, "reg" },
+	{ { NULL }, "compatible" },   { { NULL }, "reg" },     { { "a" }, "p" },
+	{ { "a" }, "reg" },	      { { "a", "a" }, "p" },
 };
 
 static void put(uint8_t *to, uint32_t value)
@@ -48,41 +44,37 @@ static size_t victim(const uint8_t *blob, size_t size, unsigned int kind, size_t
 	return at % words;
 }
 
-/* As kernel/core/main.c asks for the CPUs' ids, with room for fewer of them. */
-static void ask_numbers(const struct fdt *tree)
+static void check_value(const struct fdt_question *q, const uint8_t *blob, size_t size)
 {
-	uint64_t *ids = calloc(2, sizeof(*ids));
+	const uint8_t *value = q->value;
 
-	require(fdt_numbers(tree, "cpus/cpu", "reg", ids, 2) == fdt_count(tree, "cpus/cpu"),
-		"a number is asked of each node");
-	free(ids);
+	require(value >= blob && value <= blob + size && q->length <= (size_t)(blob + size - value),
+		"a value lies in the blob");
+	for (unsigned int cells = 1; cells <= 2 && 4 * cells <= q->length; cells++)
+		fdt_cells(value + q->length - 4UL * cells, cells);
 }
 
 /* Put every question to size bytes at their exact size. */
 static void interrogate(const uint8_t *bytes, size_t size)
 {
+	struct fdt_question questions[ARRAY_SIZE(asked)] = { 0 };
 	uint8_t *blob = exact_copy(bytes, size);
-	struct fdt tree;
+	uint64_t *numbers = calloc(2 * ARRAY_SIZE(asked), sizeof(*numbers));
 
-	if (!fdt_open(&tree, blob, size)) {
-		free(blob);
-		return;
+	for (size_t q = 0; q < ARRAY_SIZE(asked); q++) {
+		memcpy(questions[q].path, asked[q].path, sizeof(asked[q].path));
+		questions[q].name = asked[q].name;
+		questions[q].numbers = numbers + 2 * q;
+		questions[q].room = 2;
 	}
-	require(fdt_count(&tree, "cpus/cpu") <= size / 4, "no more nodes than words");
-	ask_numbers(&tree);
-	for (size_t q = 0; q < ARRAY_SIZE(questions); q++) {
-		size_t length = 0;
-		const uint8_t *value =
-			fdt_property(&tree, questions[q].path, questions[q].name, &length);
-
-		if (!value)
-			continue;
-		require(value >= blob && value <= blob + size &&
-				length <= (size_t)(blob + size - value),
-			"a value lies in the blob");
-		for (unsigned int cells = 1; cells <= 2 && 4 * cells <= length; cells++)
-			fdt_cells(value + length - 4UL * cells, cells);
+	if (fdt_ask(blob, size, questions, ARRAY_SIZE(questions))) {
+		for (size_t q = 0; q < ARRAY_SIZE(questions); q++) {
+			require(questions[q].nodes <= size / 4, "no more nodes than words");
+			if (questions[q].value)
+				check_value(&questions[q], blob, size);
+		}
 	}
+	free(numbers);
 	free(blob);
 }
 
@@ -91,7 +83,10 @@ static void interrogate(const uint8_t *bytes, size_t size)
 #define MAX_TREE 4096
 #define MAX_NAMES 32
 #define MAX_NUMBERS 3 /* less than there may be nodes */
-static const char strings[16] = "reg\0p";
+static const char *const paths[][FDT_NAMES + 1] = {
+	{ NULL }, { "a" }, { "a", "b" }, { "a", "a" }, { "b", "a" }, { "memory" },
+};
+static const char strings[] = "reg\0p";
 static const char *const node_names[] = { "a", "b", "a@1", "ab", "a@", "", "memory@40000000" };
 
 struct builder {
@@ -99,6 +94,8 @@ struct builder {
 	size_t used;		      /* of the structure */
 	const char *stack[MAX_NAMES]; /* names from the root down */
 	int depth;		      /* of the current node, -1: the root is closed or not open */
+	bool cut;  /* the last string has no end, so that a property of that name */
+	bool over; /* is malformed, and nothing behind it is read */
 	unsigned int count[ARRAY_SIZE(paths)];
 	size_t first[ARRAY_SIZE(paths)]; /* offset of the first "reg" at this path, 0: none */
 	size_t length[ARRAY_SIZE(paths)];
@@ -116,16 +113,14 @@ static uint8_t *add(struct builder *b, size_t bytes)
 }
 
 /* Does the path name the current node? Every one of its names, from the root down, and no more. */
-static bool is_here(const struct builder *b, const char *path)
+static bool is_here(const struct builder *b, const char *const *path)
 {
-	for (int d = 1; d <= b->depth; d++) {
-		size_t n = strcspn(path, "/");
+	for (int d = 1; d <= b->depth; d++, path++) {
+		size_t n = *path ? strlen(*path) : 0;
 		const char *name = b->stack[d];
 
-		if (!n || d >= MAX_DEPTH || strncmp(path, name, n) != 0 ||
-		    (name[n] && name[n] != '@'))
+		if (!n || strncmp(*path, name, n) != 0 || (name[n] && name[n] != '@'))
 			return false;
-		path += n + (path[n] == '/');
 	}
 	return !*path;
 }
@@ -136,7 +131,7 @@ static void begin_node(struct builder *b, const char *name)
 	strcpy((char *)add(b, strlen(name) + 1), name);
 	b->stack[++b->depth] = name;
 	for (size_t p = 0; p < ARRAY_SIZE(paths); p++) {
-		if (!b->depth || !is_here(b, paths[p]))
+		if (b->over || !b->depth || !is_here(b, paths[p]))
 			continue;
 		if (b->count[p] < MAX_NUMBERS)
 			b->number[p][b->count[p]] = FDT_NONE;
@@ -180,8 +175,9 @@ static void property(struct builder *b, bool reg, size_t length)
 	put(add(b, 4), reg ? 0 : 4);
 	at = b->used;
 	value = fill(b, length);
+	b->over |= b->depth < 0 || (b->cut && !reg);
 	for (size_t p = 0; p < ARRAY_SIZE(paths) && reg; p++) {
-		if (!is_here(b, paths[p]))
+		if (b->over || !is_here(b, paths[p]))
 			continue;
 		note_number(b, p, length, value);
 		if (b->first[p])
@@ -191,9 +187,46 @@ static void property(struct builder *b, bool reg, size_t length)
 	}
 }
 
+/*
+ * In order (0); or with a second root (1); or not in order, in the last node: in its name, before the NUL (2)
+ * or just behind it (3); or in a node behind an end (4).
+ */
+static void finish_nodes(struct builder *b, unsigned int ending)
+{
+	if (b->depth >= 0 && ending == 2) {
+		put(add(b, 4), BEGIN_NODE);
+		memcpy(add(b, 4), "a@@@", 4);
+		return;
+	}
+	if (b->depth >= 0 && ending == 3) {
+		begin_node(b, "a");
+		b->used -= 2;
+		return;
+	}
+	if (b->depth >= 0 && ending == 4) {
+		put(add(b, 4), END);
+		b->over = true;
+		begin_node(b, "a");
+	}
+	while (b->depth >= 0)
+		end_node(b);
+	if (ending == 1) {
+		b->over = true;
+		begin_node(b, "");
+		begin_node(b, "a");
+	}
+	put(add(b, 4), END);
+}
+
 static void build(struct builder *b, struct choices *c)
 {
+	unsigned int ending;
+
 	b->depth = -1;
+	b->cut = choose(c, 4) == 3;
+	ending = choose(c, 5);
+	if (choose(c, 16) == 15)
+		property(b, true, 4);
 	begin_node(b, "");
 	while (c->left && b->used < MAX_TREE - 512 && b->depth >= 0) {
 		switch (choose(c, 8)) {
@@ -210,27 +243,26 @@ static void build(struct builder *b, struct choices *c)
 			end_node(b);
 			break;
 		default:
-			if (b->depth < MAX_NAMES - 1)
+			if (b->depth < MAX_NAMES - 2)
 				begin_node(b, node_names[choose(c, ARRAY_SIZE(node_names))]);
 		}
 	}
-	while (b->depth >= 0)
-		end_node(b);
-	put(add(b, 4), END);
+	finish_nodes(b, ending);
 }
 
 /* Header and strings around the structure, which stays where it is; the strings before or behind it. */
-static uint8_t *finish(const struct builder *b, bool strings_first, size_t *size)
+static uint8_t *finish_blob(const struct builder *b, bool strings_first, size_t *size)
 {
-	size_t gap = strings_first ? sizeof(strings) : 0;
+	size_t string_bytes = sizeof(strings) - b->cut;
+	size_t gap = strings_first ? string_bytes : 0;
 	const uint32_t header[] = {
 		[H_MAGIC] = MAGIC,
-		[H_TOTAL] = (uint32_t)(HEADER_SIZE + b->used + sizeof(strings)),
+		[H_TOTAL] = (uint32_t)(HEADER_SIZE + b->used + string_bytes),
 		[H_STRUCT] = (uint32_t)(HEADER_SIZE + gap),
 		[H_STRINGS] = (uint32_t)(HEADER_SIZE + (strings_first ? 0 : b->used)),
 		[H_VERSION] = 17,
 		[H_COMPATIBLE] = LAST_COMPATIBLE,
-		[H_STRINGS_SIZE] = sizeof(strings),
+		[H_STRINGS_SIZE] = (uint32_t)string_bytes,
 		[H_STRUCT_SIZE] = (uint32_t)b->used,
 	};
 	uint8_t *blob = malloc(header[H_TOTAL]);
@@ -238,41 +270,43 @@ static uint8_t *finish(const struct builder *b, bool strings_first, size_t *size
 	for (size_t i = 0; i < ARRAY_SIZE(header); i++)
 		put(blob + 4 * i, header[i]);
 	memcpy(blob + header[H_STRUCT], b->bytes, b->used);
-	memcpy(blob + header[H_STRINGS], strings, sizeof(strings));
+	memcpy(blob + header[H_STRINGS], strings, string_bytes);
 	*size = header[H_TOTAL];
 	return blob;
 }
 
-/* As many as were asked for, and no more: the array ends where they end. (fdt_count() asks for none.) */
-static void check_numbers(const struct builder *b, const struct fdt *tree, size_t p)
+/* As many numbers as there is room for, and no more: the array ends where they end. */
+static void check_answer(const struct builder *b, const struct fdt_question *q, size_t p,
+			 const uint8_t *structure)
 {
-	for (unsigned int max = 1; max <= MAX_NUMBERS; max++) {
-		unsigned int known = b->count[p] < max ? b->count[p] : max;
-		uint64_t *values = calloc(max, sizeof(*values));
+	unsigned int known = b->count[p] < q->room ? b->count[p] : q->room;
 
-		require(fdt_numbers(tree, paths[p], "reg", values, max) == b->count[p],
-			"every node is counted, however many numbers are asked for");
-		require(!memcmp(values, b->number[p], known * sizeof(*values)),
-			"each node's number, in the tree's order");
-		free(values);
-	}
+	require(q->nodes == b->count[p], "every node is counted, whatever room there is");
+	require(q->value == (b->first[p] ? structure + b->first[p] : NULL),
+		"the first match is found");
+	require(q->length == b->length[p], "with its length");
+	require(!known || !memcmp(q->numbers, b->number[p], known * sizeof(*q->numbers)),
+		"each node's number, in the tree's order");
 }
 
 static void check_answers(const struct builder *b, const uint8_t *blob, size_t size)
 {
-	struct fdt tree;
+	struct fdt_question questions[ARRAY_SIZE(paths) * (MAX_NUMBERS + 1)] = { 0 };
 
-	require(fdt_open(&tree, blob, size), "a right tree opens");
-	require(!fdt_open(&(struct fdt){ 0 }, blob, size - 1), "one that is cut does not");
-	for (size_t p = 0; p < ARRAY_SIZE(paths); p++) {
-		size_t length = 0;
-		const uint8_t *value = fdt_property(&tree, paths[p], "reg", &length);
+	for (size_t i = 0; i < ARRAY_SIZE(questions); i++) {
+		struct fdt_question *q = &questions[i];
 
-		require(fdt_count(&tree, paths[p]) == b->count[p], "every node is counted");
-		require(value == (b->first[p] ? tree.structure + b->first[p] : NULL),
-			"the first match is found");
-		require(!value || length == b->length[p], "with its length");
-		check_numbers(b, &tree, p);
+		memcpy(q->path, paths[i % ARRAY_SIZE(paths)], sizeof(q->path));
+		q->name = "reg";
+		q->room = (unsigned int)(i / ARRAY_SIZE(paths));
+		if (q->room)
+			q->numbers = calloc(q->room, sizeof(*q->numbers));
+	}
+	require(!fdt_ask(blob, size - 1, questions, 1), "a tree that is cut does not open");
+	require(fdt_ask(blob, size, questions, ARRAY_SIZE(questions)), "a right one does");
+	for (size_t i = 0; i < ARRAY_SIZE(questions); i++) {
+		check_answer(b, &questions[i], i % ARRAY_SIZE(paths), blob + word(blob, H_STRUCT));
+		free(questions[i].numbers);
 	}
 }
 
@@ -305,7 +339,7 @@ static void check_built(struct choices c)
 	if (!right)
 		c = (struct choices){ c.at + spoiling.left, c.left - spoiling.left };
 	build(b, &c);
-	blob = finish(b, strings_first, &size);
+	blob = finish_blob(b, strings_first, &size);
 	if (right) {
 		check_answers(b, blob, size);
 	} else {

@@ -1,5 +1,5 @@
 /*
- * mem/pool.c and pool_guard.c: any sequence of allocations, frees, wrong frees and wrong writes against a
+ * mem/pool.c, pool_slow.c and pool_guard.c: any sequence of allocations, frees, wrong frees and wrong writes against a
  * list of the live blocks. Each misuse must be found, by its name, when it can be and not before. The
  * pool's memory comes from malloc, or does not come at all.
  */
@@ -11,6 +11,7 @@
 /* NOLINTBEGIN(bugprone-suspicious-include): host.h says why */
 #include "mem/pool.c"
 #include "mem/pool_guard.c"
+#include "mem/pool_slow.c"
 /* NOLINTEND(bugprone-suspicious-include) */
 
 #define MAX_BLOCKS 64

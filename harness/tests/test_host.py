@@ -16,7 +16,7 @@ RUNS |= {"cpio": 12000, "elf": 30000, "pool": 6000, "tags": 4000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
 CMDLINE, BUMP, GUARD = "core/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
-TAGGED = "mem/pool_tagged.c"
+SLOW, POOL_H, TAGGED = "mem/pool_slow.c", "mem/pool.h", "mem/pool_tagged.c"
 INJECT = "core/inject_rule.c"
 CPIO, ELF = "proc/cpio.c", "proc/elf.c"
 
@@ -55,13 +55,27 @@ MUTANTS = (
     Mutant("fdt.total", FDT, "total > limit || ", ""),
     Mutant("fdt.inside", FDT, " && size <= total - offset", ""),
     Mutant("fdt.name", FDT, "while (n < size && s[n])", "while (s[n])"),
-    Mutant("fdt.value", FDT, "!inside(8, e->length, left) || ", ""),
-    Mutant("fdt.depth", FDT, " || w->depth >= MAX_DEPTH", ""),
-    Mutant("fdt.most", FDT, "count && count <= max && is_number", "count && is_number"),
-    Mutant("fdt.none", FDT, "values[count] = FDT_NONE;", "values[count] = 0;"),
-    Mutant("fdt.cells", FDT, "(e->length == 4 || e->length == 8)", "(e->length >= 4)"),
-    Mutant("fdt.order", FDT, "values[count - 1] = fdt", "values[0] = fdt"),
-    Mutant("fdt.unit", FDT, "|| node[n] == '@' ? n : 0", "? n : 0"),
+    Mutant("fdt.string", FDT, "w->strings_size && w->strings[w->strings_size - 1]", "false"),
+    Mutant("fdt.value", FDT, "length > w->left - 8 || ", ""),
+    Mutant(
+        "fdt.left",
+        FDT,
+        "ALIGN_UP(bytes, 4UL) < w->left ? ALIGN_UP(bytes, 4UL) : w->left",
+        "ALIGN_UP(bytes, 4UL)",
+    ),
+    Mutant("fdt.unknown", FDT, "return token == NOP;", "return true;"),
+    Mutant("fdt.closed", FDT, "return w->level > 0;", "return true;"),
+    Mutant("fdt.stray", FDT, "!w->level || w->left < 8", "w->left < 8"),
+    Mutant("fdt.astray", FDT, "w->depth == w->level ? w->led[w->level] : 0", "w->led[w->level]"),
+    Mutant("fdt.back", FDT, "if (w->depth == w->level)\n\t\tw->depth--", "w->depth--"),
+    Mutant("fdt.on-the-way", FDT, "if (!name[1])\n", "\n"),
+    Mutant("fdt.above", FDT, "!q->path[w->level - 1] && ", ""),
+    Mutant("fdt.first", FDT, "if (!q->value) {", "{"),
+    Mutant("fdt.most", FDT, "node < q->room && ", "q->nodes && "),
+    Mutant("fdt.none", FDT, "q->numbers[q->nodes] = FDT_NONE;", "q->numbers[q->nodes] = 0;"),
+    Mutant("fdt.cells", FDT, "(length == 4 || length == 8)", "(length >= 4)"),
+    Mutant("fdt.order", FDT, "q->numbers[node] = fdt", "q->numbers[0] = fdt"),
+    Mutant("fdt.unit", FDT, "!*name && *node == '@'", "false"),
     Mutant("heap.split", HEAP, "rest < HEAP_HEADER_BYTES + HEAP_ALIGN", "rest < HEAP_ALIGN"),
     Mutant("heap.join", HEAP, "before && !is_used(before)", "0"),
     Mutant("heap.wrap", HEAP, "if (size <= h->size)", ""),
@@ -93,17 +107,20 @@ MUTANTS = (
     Mutant("inject.space", INJECT, "\tr->space = 0;\n", ""),
     Mutant("inject.times", INJECT, " || r->injected == most", ""),
     Mutant("pool.nothing", POOL, "!pool->block || ", ""),
-    Mutant("pool.owns", POOL, "- pool->base < pool->span", "- pool->base <= pool->span"),
-    Mutant("pool.misaligned", POOL, "if ((address - pool->base) % pool->stride)", "if (0)"),
-    Mutant("pool.double", POOL, "->state == BLOCK_USED ?", "->state != BLOCK_BAD ?"),
-    Mutant("pool.wrong-pool", POOL, "pool_find(block) ? POOL_WRONG_POOL", "0 ? POOL_WRONG_POOL"),
-    Mutant("pool.retired", POOL, "error ? BLOCK_BAD : BLOCK_FREE", "BLOCK_FREE"),
-    Mutant("pool.poisoned", POOL, "pool_poison(pool, block);\n\tpush", "push"),
-    Mutant("pool.lost", POOL, "smashed ? 0 : next", "next"),
+    Mutant("pool.owns", SLOW, "- pool->base < pool->span", "- pool->base <= pool->span"),
+    Mutant("pool.misaligned", SLOW, "if ((address - pool->base) % pool->stride)", "if (0)"),
+    Mutant("pool.double", SLOW, "->state == BLOCK_USED ?", "->state != BLOCK_BAD ?"),
+    Mutant("pool.wrong-pool", SLOW, "pool_find(block) ? POOL_WRONG_POOL", "0 ? POOL_WRONG_POOL"),
+    Mutant("pool.retired", SLOW, "error ? BLOCK_BAD : BLOCK_FREE", "BLOCK_FREE"),
+    Mutant("pool.poisoned", SLOW, "pool_poison(pool, block);\n\tpool_push", "pool_push"),
+    Mutant("pool.lost", SLOW, "smashed ? 0 : next", "next"),
     Mutant(
-        "pool.laundered", POOL, "push(pool, block, error ? 0 : next)", "push(pool, block, next)"
+        "pool.laundered",
+        SLOW,
+        "pool_push(pool, block, error ? 0 : next)",
+        "pool_push(pool, block, next)",
     ),
-    Mutant("pool.walk", POOL, "\t\t\treturn free - listed;", "\t\t\treturn 0;"),
+    Mutant("pool.walk", SLOW, "\t\t\treturn free - listed;", "\t\t\treturn 0;"),
     Mutant("pool.link", GUARD, "return POOL_SMASHED_LINK;", "return POOL_OK;"),
     Mutant("pool.poison", GUARD, "memory + sizeof(struct pool_link),", "memory + 17,"),
     Mutant("pool.before", GUARD, "first_other(memory - pool->before,", "first_other(memory - 15,"),
@@ -111,7 +128,7 @@ MUTANTS = (
         "pool.slack", GUARD, "first_other(memory + pool->size,", "first_other(memory + pool->block,"
     ),
     Mutant("pool.inverse", POOL, "right < 64; right *= 2", "right < 24; right *= 2"),
-    Mutant("pool.record", POOL, "index < pool->capacity", "index <= pool->capacity"),
+    Mutant("pool.record", POOL_H, "index < pool->capacity", "index <= pool->capacity"),
     Mutant("pool.pairs", POOL, "(pair[0] == word) & (pair[1] == word)", "pair[0] == word"),
     Mutant(
         "pool.quick-before", POOL, "pairs_are(block - pool->before, block, POISON_REDZONE)", "true"

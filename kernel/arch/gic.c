@@ -103,7 +103,7 @@ void gic_enable(unsigned int intid, bool fiq)
 						: gicd(IPRIORITYR)) +
 		intid;
 
-	*group = fiq ? *group & ~(1U << intid % 32) : *group | 1U << intid % 32;
+	*group = (*group & ~(1U << intid % 32)) | (uint32_t)!fiq << intid % 32;
 	*priority = PRIORITY;
 	*bank(intid, ISENABLER) = 1U << intid % 32;
 }

@@ -57,20 +57,16 @@ LINKER_SYMBOL(emergency_stack_base);
 LINKER_SYMBOL(emergency_stack_top);
 LINKER_SYMBOL(__image_end);
 
-static uint64_t attributes(enum map_kind kind)
-{
-	uint64_t normal = DESC_VALID | DESC_AF | DESC_UXN | DESC_SHARED | DESC_ATTR(ATTR_NORMAL);
+#define NORMAL (DESC_VALID | DESC_AF | DESC_UXN | DESC_SHARED | DESC_ATTR(ATTR_NORMAL))
+#define TAGGED (DESC_VALID | DESC_AF | DESC_UXN | DESC_SHARED | DESC_ATTR(ATTR_TAGGED))
 
-	if (kind == MAP_TEXT)
-		return normal | DESC_RO;
-	if (kind == MAP_RODATA)
-		return normal | DESC_RO | DESC_PXN;
-	if (kind == MAP_DATA)
-		return normal | DESC_PXN;
-	if (kind == MAP_TAGGED)
-		return (normal & ~DESC_ATTR(7)) | DESC_ATTR(ATTR_TAGGED) | DESC_PXN;
-	return DESC_VALID | DESC_AF | DESC_UXN | DESC_PXN | DESC_ATTR(ATTR_DEVICE);
-}
+static const uint64_t attributes[] = {
+	[MAP_TEXT] = NORMAL | DESC_RO,
+	[MAP_RODATA] = NORMAL | DESC_RO | DESC_PXN,
+	[MAP_DATA] = NORMAL | DESC_PXN,
+	[MAP_TAGGED] = TAGGED | DESC_PXN,
+	[MAP_DEVICE] = DESC_VALID | DESC_AF | DESC_UXN | DESC_PXN | DESC_ATTR(ATTR_DEVICE),
+};
 
 static uintptr_t table_alloc(void)
 {
@@ -113,7 +109,7 @@ __attribute__((noinline)) static uint64_t *entry_make(uintptr_t va, unsigned int
 
 int mmu_map(uintptr_t va, uintptr_t pa, size_t size, enum map_kind kind)
 {
-	uint64_t bits = attributes(kind);
+	uint64_t bits = attributes[kind];
 
 	while (size) {
 		bool block = !((va | pa) % BLOCK_SIZE) && size >= BLOCK_SIZE;
@@ -251,7 +247,7 @@ void mmu_build(void)
 	mmu_map(KVA_BASE + DEVICES_BASE, DEVICES_BASE, DEVICES_SIZE, MAP_DEVICE);
 
 	/* One 1 GiB block, read-only and executable, so that the next instruction is still there. */
-	identity[RAM_BASE >> 30] = RAM_BASE | attributes(MAP_TEXT);
+	identity[RAM_BASE >> 30] = RAM_BASE | attributes[MAP_TEXT];
 	mmu_registers = (struct mmu_registers){
 		.mair = MAIR,
 		.tcr = TCR,

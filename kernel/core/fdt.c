@@ -1,4 +1,4 @@
-/* See fdt.h. One loop over the structure block serves every question. */
+/* See fdt.h. Each token is read once, and put to the questions whose path leads to it. */
 #include "core/fdt.h"
 
 #include "core/string.h"
@@ -6,7 +6,6 @@
 #define MAGIC 0xd00dfeed
 #define HEADER_SIZE 40
 #define LAST_COMPATIBLE 16
-#define MAX_DEPTH 16
 
 enum token { BEGIN_NODE = 1, END_NODE = 2, PROPERTY = 3, NOP = 4, END = 9 };
 
@@ -47,32 +46,48 @@ static bool inside(size_t offset, size_t size, size_t total)
 	return offset <= total && size <= total - offset;
 }
 
-bool fdt_open(struct fdt *tree, const void *blob, size_t limit)
-{
-	const uint8_t *base = blob;
-	size_t total;
+/* Where the walk stands. */
+struct walk {
+	const uint8_t *at; /* in the structure block; so much of it is left */
+	size_t left;
+	const char *strings;
+	size_t strings_size; /* to the end of the last whole one */
+	struct fdt_question *questions;
+	uint64_t all;		     /* of them, a bit each */
+	int level;		     /* of the node; the root's is 1, outside of it 0 */
+	int depth;		     /* the last level that paths lead to, from the root down; */
+	uint64_t led[FDT_NAMES + 2]; /* and at each the questions that have such a path */
+};
 
-	if (limit < HEADER_SIZE || word(base, H_MAGIC) != MAGIC ||
-	    word(base, H_COMPATIBLE) > LAST_COMPATIBLE + 1)
+static bool open_tree(struct walk *w, const void *blob, size_t limit)
+{
+	size_t total, structure, strings;
+
+	if (limit < HEADER_SIZE || word(blob, H_MAGIC) != MAGIC ||
+	    word(blob, H_COMPATIBLE) > LAST_COMPATIBLE + 1)
 		return false;
-	total = word(base, H_TOTAL);
-	tree->structure_size = word(base, H_STRUCT_SIZE);
-	tree->strings_size = word(base, H_STRINGS_SIZE);
-	if (total > limit || !inside(word(base, H_STRUCT), tree->structure_size, total) ||
-	    !inside(word(base, H_STRINGS), tree->strings_size, total))
+	total = word(blob, H_TOTAL);
+	structure = word(blob, H_STRUCT);
+	strings = word(blob, H_STRINGS);
+	w->left = word(blob, H_STRUCT_SIZE);
+	w->strings_size = word(blob, H_STRINGS_SIZE);
+	if (total > limit || !inside(structure, w->left, total) ||
+	    !inside(strings, w->strings_size, total))
 		return false;
-	tree->structure = base + word(base, H_STRUCT);
-	tree->strings = base + word(base, H_STRINGS);
+	w->at = (const uint8_t *)blob + structure;
+	w->strings = (const char *)blob + strings;
+	while (w->strings_size && w->strings[w->strings_size - 1])
+		w->strings_size--;
 	return true;
 }
 
-/* One token of the structure block, with what belongs to it. */
-struct event {
-	enum token token;
-	const char *name; /* of the node or of the property */
-	const uint8_t *value;
-	size_t length;
-};
+static void skip(struct walk *w, size_t bytes)
+{
+	size_t whole = ALIGN_UP(bytes, 4UL) < w->left ? ALIGN_UP(bytes, 4UL) : w->left;
+
+	w->at += whole;
+	w->left -= whole;
+}
 
 /* A string with its NUL inside `size` bytes; its length, or size if there is no NUL. */
 static size_t bounded_length(const uint8_t *s, size_t size)
@@ -84,157 +99,127 @@ static size_t bounded_length(const uint8_t *s, size_t size)
 	return n;
 }
 
-/* Read the token at *at and move past it. False at the end and at anything malformed. */
-static bool next_event(const struct fdt *tree, size_t *at, struct event *e)
+/* Is this the node's name, its unit address aside? */
+static bool is_named(const char *name, const char *node)
 {
-	const uint8_t *s = tree->structure;
-	size_t left;
-	size_t name;
+	for (; *name == *node; name++, node++)
+		if (!*name)
+			return true;
+	return !*name && *node == '@';
+}
 
-	do {
-		if (!inside(*at, 4, tree->structure_size))
-			return false;
-		e->token = (enum token)word(s + *at, 0);
-		*at += 4;
-	} while (e->token == NOP);
-	left = tree->structure_size - *at;
+static uint64_t led_here(const struct walk *w)
+{
+	return w->depth == w->level ? w->led[w->level] : 0;
+}
 
-	switch (e->token) {
-	case BEGIN_NODE:
-		e->name = (const char *)s + *at;
-		e->length = bounded_length(s + *at, left);
-		*at += ALIGN_UP(e->length + 1, 4UL);
-		return e->length < left;
-	case PROPERTY:
-		if (left < 8)
-			return false;
-		e->length = word(s + *at, 0);
-		name = word(s + *at, 1);
-		e->value = s + *at + 8;
-		if (!inside(8, e->length, left) || name >= tree->strings_size ||
-		    bounded_length(tree->strings + name, tree->strings_size - name) ==
-			    tree->strings_size - name)
-			return false;
-		e->name = (const char *)tree->strings + name;
-		*at += 8 + ALIGN_UP(e->length, 4UL);
-		return true;
-	case END_NODE:
-		return true;
-	default:
+static void count_node(struct fdt_question *q)
+{
+	if (q->nodes < q->room)
+		q->numbers[q->nodes] = FDT_NONE;
+	q->nodes++;
+}
+
+/* The root is everybody's, whatever its name. */
+static void enter(struct walk *w, const char *node)
+{
+	uint64_t led = w->level ? 0 : w->all;
+
+	for (uint64_t left = led_here(w); left; left &= left - 1) {
+		struct fdt_question *q = &w->questions[__builtin_ctzl(left)];
+		const char *const *name = &q->path[w->level - 1];
+
+		if (!name[0] || !is_named(name[0], node))
+			continue;
+		led |= left & -left;
+		if (!name[1])
+			count_node(q);
+	}
+	w->level++;
+	if (led)
+		w->led[w->depth = w->level] = led;
+}
+
+/* False: that was the root. */
+static bool leave(struct walk *w)
+{
+	if (w->depth == w->level)
+		w->depth--;
+	w->level--;
+	return w->level > 0;
+}
+
+static void answer(struct fdt_question *q, const void *value, size_t length)
+{
+	unsigned int node = q->nodes - 1; /* of the root, which is not counted, none */
+
+	if (!q->value) {
+		q->value = value;
+		q->length = length;
+	}
+	if (node < q->room && (length == 4 || length == 8))
+		q->numbers[node] = fdt_cells(value, (unsigned int)length / 4);
+}
+
+static bool pass_node(struct walk *w)
+{
+	size_t length = bounded_length(w->at, w->left);
+
+	if (length == w->left)
 		return false;
+	enter(w, (const char *)w->at);
+	skip(w, length + 1);
+	return true;
+}
+
+static bool pass_property(struct walk *w)
+{
+	size_t length, name;
+
+	if (!w->level || w->left < 8)
+		return false;
+	length = word(w->at, 0);
+	name = word(w->at, 1);
+	if (length > w->left - 8 || name >= w->strings_size)
+		return false;
+	for (uint64_t left = led_here(w); left; left &= left - 1) {
+		struct fdt_question *q = &w->questions[__builtin_ctzl(left)];
+
+		if (!q->path[w->level - 1] && strcmp(q->name, w->strings + name) == 0)
+			answer(q, w->at + 8, length);
+	}
+	skip(w, 8 + length);
+	return true;
+}
+
+/* One token, with what belongs to it. False at the end and at anything malformed. */
+static bool step(struct walk *w)
+{
+	uint32_t token;
+
+	if (w->left < 4)
+		return false;
+	token = word(w->at, 0);
+	skip(w, 4);
+	switch (token) {
+	case PROPERTY:
+		return pass_property(w);
+	case BEGIN_NODE:
+		return pass_node(w);
+	case END_NODE:
+		return leave(w);
+	default:
+		return token == NOP;
 	}
 }
 
-/* The length of the path's first name if the node has it (its unit address aside), else 0. */
-static size_t matches(const char *path, const char *node, size_t length)
+bool fdt_ask(const void *blob, size_t limit, struct fdt_question *questions, size_t count)
 {
-	size_t n = 0;
+	struct walk w = { .questions = questions, .all = UINT64_MAX >> (64 - count) };
 
-	while (path[n] && path[n] != '/')
-		n++;
-	if (n == 0 || n > length || strncmp(path, node, n) != 0)
-		return 0;
-	return n == length || node[n] == '@' ? n : 0;
-}
-
-/* Where a walk stands: how deep, how much of the path is matched, and at which depth. */
-struct walk {
-	size_t at;
-	int depth;   /* of the current node, the root is 0 */
-	int matched; /* depth down to which the current node's ancestors match the path */
-	const char *rest[MAX_DEPTH]; /* of the path, below each matched depth */
-};
-
-static bool at_target(const struct walk *w)
-{
-	return w->matched == w->depth && *w->rest[w->depth] == '\0';
-}
-
-static void enter(struct walk *w, const struct event *e)
-{
-	bool parent_matches = w->matched == w->depth;
-	const char *rest = parent_matches ? w->rest[w->depth] : NULL;
-	size_t n;
-
-	w->depth++;
-	if (w->depth == 0 || !parent_matches || w->depth >= MAX_DEPTH)
-		return;
-	n = matches(rest, e->name, e->length);
-	if (!n)
-		return;
-	w->matched = w->depth;
-	w->rest[w->depth] = rest[n] == '/' ? rest + n + 1 : rest + n;
-}
-
-static void leave(struct walk *w)
-{
-	if (w->matched == w->depth)
-		w->matched--;
-	w->depth--;
-}
-
-static void start(struct walk *w, const struct fdt *tree, const char *path)
-{
-	struct event root;
-
-	*w = (struct walk){ .depth = -1, .matched = -1 };
-	if (!next_event(tree, &w->at, &root) || root.token != BEGIN_NODE)
-		return;
-	w->depth = 0;
-	w->matched = 0;
-	w->rest[0] = path;
-}
-
-const void *fdt_property(const struct fdt *tree, const char *path, const char *name, size_t *length)
-{
-	struct walk w;
-	struct event e;
-
-	start(&w, tree, path);
-	while (w.depth >= 0 && next_event(tree, &w.at, &e)) {
-		if (e.token == BEGIN_NODE)
-			enter(&w, &e);
-		else if (e.token == END_NODE)
-			leave(&w);
-		else if (at_target(&w) && strcmp(e.name, name) == 0) {
-			*length = e.length;
-			return e.value;
-		}
-	}
-	return NULL;
-}
-
-static bool is_number(const struct event *e, const char *name)
-{
-	return (e->length == 4 || e->length == 8) && strcmp(e->name, name) == 0;
-}
-
-unsigned int fdt_numbers(const struct fdt *tree, const char *path, const char *name,
-			 uint64_t *values, unsigned int max)
-{
-	unsigned int count = 0;
-	struct walk w;
-	struct event e;
-
-	start(&w, tree, path);
-	while (w.depth >= 0 && next_event(tree, &w.at, &e)) {
-		if (e.token == END_NODE) {
-			leave(&w);
-		} else if (e.token == BEGIN_NODE) {
-			enter(&w, &e);
-			if (!at_target(&w))
-				continue;
-			if (count < max)
-				values[count] = FDT_NONE;
-			count++;
-		} else if (at_target(&w) && count && count <= max && is_number(&e, name)) {
-			values[count - 1] = fdt_cells(e.value, (unsigned int)e.length / 4);
-		}
-	}
-	return count;
-}
-
-unsigned int fdt_count(const struct fdt *tree, const char *path)
-{
-	return fdt_numbers(tree, path, "", NULL, 0);
+	if (!open_tree(&w, blob, limit))
+		return false;
+	while (step(&w))
+		;
+	return true;
 }

@@ -53,39 +53,39 @@ void text_vformat(struct text *t, const char *format, va_list arguments)
 {
 	for (; *format; format++) {
 		bool is_long = false;
+		uint64_t value;
 		char pad = ' ';
 		int width = 0;
 
-		if (*format != '%') {
+		if (*format != '%' || *++format == '%') {
 			text_put(t, *format);
 			continue;
 		}
-		if (*++format == '0')
+		if (*format == '0')
 			pad = *format++;
 		for (; *format >= '0' && *format <= '9'; format++)
 			width = width * 10 + *format - '0';
 		for (; *format == 'l' || *format == 'z'; format++)
 			is_long = true;
+		/* Every argument has 8 bytes (AAPCS64), above an int anything: it is fetched in one place. */
+		value = va_arg(arguments, uint64_t);
 		switch (*format) {
 		case 's':
-			text_puts(t, va_arg(arguments, const char *));
+			text_puts(t, (const char *)value);
 			break;
 		case 'c':
-			text_put(t, (char)va_arg(arguments, int));
+			text_put(t, (char)value);
 			break;
 		case 'd':
-			put_signed(t, is_long ? va_arg(arguments, long) : va_arg(arguments, int),
-				   width, pad);
+			put_signed(t, is_long ? (int64_t)value : (int)value, width, pad);
 			break;
 		case 'u':
 		case 'x':
-			put_number(t,
-				   is_long ? va_arg(arguments, unsigned long)
-					   : va_arg(arguments, unsigned int),
-				   *format == 'x' ? 16 : 10, width, pad);
+			put_number(t, is_long ? value : (uint32_t)value, *format == 'x' ? 16 : 10,
+				   width, pad);
 			break;
 		case 'p':
-			put_pointer(t, *++format, (uintptr_t)va_arg(arguments, void *));
+			put_pointer(t, *++format, value);
 			break;
 		default:
 			text_put(t, *format);

@@ -91,32 +91,34 @@ static bool map_device_tree(uintptr_t pa)
 	       mmu_map(KVA_BASE + pa, pa, DTB_MAX, MAP_RODATA) == 0;
 }
 
-static uintptr_t read_address(const struct fdt *tree, const char *name)
-{
-	size_t length;
-	const void *cells = fdt_property(tree, "chosen", name, &length);
+/* Not on the boot stack, either. */
+enum { ASK_LINE, ASK_MEMORY, ASK_CPUS, ASK_GIC, ASK_INITRD_START, ASK_INITRD_END };
+static struct fdt_question asked[] = {
+	[ASK_LINE] = { { "chosen" }, "bootargs" },
+	[ASK_MEMORY] = { { "memory" }, "reg" },
+	[ASK_CPUS] = { { "cpus", "cpu" }, "reg", smp_ids, NR_CPUS },
+	[ASK_GIC] = { { "intc" }, "reg" },
+	[ASK_INITRD_START] = { { "chosen" }, "linux,initrd-start" },
+	[ASK_INITRD_END] = { { "chosen" }, "linux,initrd-end" },
+};
 
-	return cells && (length == 4 || length == 8) ? fdt_cells(cells, length / 4) : 0;
+static void read_line(struct machine *m, const struct fdt_question *q)
+{
+	m->line = q->value;
+	m->line_length = q->length;
+	if (m->line_length && m->line[m->line_length - 1] == '\0')
+		m->line_length--;
 }
 
-/* Nothing behind the first of the two is given out as memory. */
-static void read_initrd(struct machine *m, const struct fdt *tree, uintptr_t dtb)
+static void read_memory(struct machine *m, const struct fdt_question *q)
 {
-	uintptr_t end_of_ram = RAM_BASE + m->ram;
-
-	initrd.start = read_address(tree, "linux,initrd-start");
-	initrd.reserved = dtb < DTB_BASE + DTB_MAX ? end_of_ram : dtb;
-	/* A walk for what is not there goes to the end of the tree: one is enough. */
-	if (!initrd.start)
-		return;
-	initrd.end = read_address(tree, "linux,initrd-end");
-	if (initrd.start < RAM_BASE || initrd.start > initrd.end || initrd.end > end_of_ram)
-		m->wrong = "initrd-outside-ram";
-	if (initrd.start < initrd.reserved)
-		initrd.reserved = ALIGN_DOWN(initrd.start, PAGE_SIZE);
+	if (q->length < 16)
+		m->wrong = "no-memory-node";
+	else
+		m->ram = fdt_cells((const char *)q->value + 8, 2);
 }
 
-/* To walk the tree costs most of a boot with one CPU, so only who needs more of it does. */
+/* A region that is no CPU's is none to map, whatever the tree says. */
 static bool beyond_first_region(unsigned int count)
 {
 	for (unsigned int i = 0; i < count && i < NR_CPUS; i++)
@@ -126,42 +128,51 @@ static bool beyond_first_region(unsigned int count)
 }
 
 /* reg of the GIC: the distributor, its redistributors, and a second region of them. */
-static void read_second_region(struct machine *m, const struct fdt *tree)
+static void read_second_region(struct machine *m, const struct fdt_question *q)
 {
-	size_t length;
-	const char *reg = fdt_property(tree, "intc", "reg", &length);
+	const char *reg = q->value;
 
-	if (!reg || length < 48)
+	if (q->length < 48 || !beyond_first_region(m->cpus))
 		return;
 	m->redistributors = fdt_cells(reg + 32, 2);
 	m->redistributors_size = fdt_cells(reg + 40, 2);
 }
 
+static uintptr_t address(const struct fdt_question *q)
+{
+	return q->length == 4 || q->length == 8 ? fdt_cells(q->value, q->length / 4) : 0;
+}
+
+/* Nothing behind the first of the two is given out as memory. */
+static void read_initrd(struct machine *m, uintptr_t dtb)
+{
+	uintptr_t end_of_ram = RAM_BASE + m->ram;
+
+	initrd.start = address(&asked[ASK_INITRD_START]);
+	initrd.reserved = dtb < DTB_BASE + DTB_MAX ? end_of_ram : dtb;
+	if (!initrd.start)
+		return;
+	initrd.end = address(&asked[ASK_INITRD_END]);
+	if (initrd.start < RAM_BASE || initrd.start > initrd.end || initrd.end > end_of_ram)
+		m->wrong = "initrd-outside-ram";
+	if (initrd.start < initrd.reserved)
+		initrd.reserved = ALIGN_DOWN(initrd.start, PAGE_SIZE);
+}
+
 static struct machine read_device_tree(uintptr_t pa)
 {
 	struct machine m = { .wrong = NULL };
-	struct fdt tree;
-	const void *memory;
-	size_t length;
 
-	if (!map_device_tree(pa) || !fdt_open(&tree, phys_to_virt(pa), DTB_MAX - pa % DTB_MAX)) {
+	if (!map_device_tree(pa) ||
+	    !fdt_ask(phys_to_virt(pa), DTB_MAX - pa % DTB_MAX, asked, ARRAY_SIZE(asked))) {
 		m.wrong = "no-device-tree";
 		return m;
 	}
-	m.line = fdt_property(&tree, "chosen", "bootargs", &m.line_length);
-	if (!m.line)
-		m.line_length = 0;
-	else if (m.line_length && m.line[m.line_length - 1] == '\0')
-		m.line_length--;
-	m.cpus = fdt_numbers(&tree, "cpus/cpu", "reg", smp_ids, NR_CPUS);
-	if (beyond_first_region(m.cpus))
-		read_second_region(&m, &tree);
-	memory = fdt_property(&tree, "memory", "reg", &length);
-	if (!memory || length < 16)
-		m.wrong = "no-memory-node";
-	else
-		m.ram = fdt_cells((const char *)memory + 8, 2);
-	read_initrd(&m, &tree, pa);
+	read_line(&m, &asked[ASK_LINE]);
+	read_memory(&m, &asked[ASK_MEMORY]);
+	m.cpus = asked[ASK_CPUS].nodes;
+	read_second_region(&m, &asked[ASK_GIC]);
+	read_initrd(&m, pa);
 	return m;
 }
 

@@ -10,46 +10,12 @@
 
 #define BLOCK_ALIGN 16UL
 #define ZONE_BYTES 16UL
-#define TAG_BITS (0xffUL << 56)
 
 INJECT_SITE(pool, alloc, pool_alloc, 0, "no block, as if all were in use")
 
 _Static_assert(sizeof(struct pool_link) <= BLOCK_ALIGN, "the smallest block holds a link");
 
 struct mem_pool *all_pools;
-
-/* The address in what a block's owner holds. */
-static uintptr_t address_of(const struct mem_pool *pool, const void *block)
-{
-	return (uintptr_t)block | (pool->mode && pool->mode->tagged ? TAG_BITS : 0);
-}
-
-bool pool_owns(const struct mem_pool *pool, const void *block)
-{
-	return address_of(pool, block) - pool->base < pool->span;
-}
-
-const struct mem_pool *pool_find(const void *block)
-{
-	const struct mem_pool *pool = all_pools;
-
-	while (pool && !pool_owns(pool, block))
-		pool = pool->next;
-	return pool;
-}
-
-/*
- * What is known of the block that begins here; NULL: none does. No division: a multiple of an odd number,
- * times its inverse, is the quotient; what is no multiple gives more than any quotient, and so does what is
- * none of the power of two, when that is rotated out (Granlund and Montgomery, 1994, section 9).
- */
-static inline struct pool_block *record_of(const struct mem_pool *pool, uintptr_t block)
-{
-	uint64_t product = (block - pool->base) * pool->inverse;
-	uint64_t index = product >> pool->shift | product << (-pool->shift & 63);
-
-	return index < pool->capacity ? &pool->blocks[index] : NULL;
-}
 
 /* x * x = 1 modulo 8 for an odd x: three bits are right, and with each step twice as many. */
 static void set_inverse(struct mem_pool *pool)
@@ -63,14 +29,6 @@ static void set_inverse(struct mem_pool *pool)
 }
 
 /* --- made ------------------------------------------------------------------------------------------ */
-
-static inline void push(struct mem_pool *pool, uintptr_t block, uintptr_t next)
-{
-	struct pool_link *link = pool_shadow(pool, block);
-
-	*link = pool_seal(pool, block, next);
-	pool->free_list = pool_seal(pool, 0, block);
-}
 
 /* Without a mode: one behind the other, a zone on each side of each. */
 static bool make_plain(struct mem_pool *pool)
@@ -132,7 +90,7 @@ bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t
 		pool->blocks[i] = (struct pool_block){ .state = BLOCK_FREE };
 		pool_fill_zones(pool, block);
 		pool_poison(pool, block);
-		push(pool, block, next);
+		pool_push(pool, block, next);
 		next = block;
 	}
 	pool->next = all_pools;
@@ -149,8 +107,8 @@ bool pool_init(struct mem_pool *pool, const char *name, size_t size, size_t capa
 
 /*
  * Nearly every call finds all as it should be. That is looked at first, and nothing is changed if it is not:
- * then the functions of the next part look again, and say what is wrong. Here nothing is called, so nothing
- * has to be kept. Blocks that are not whole pairs of words, or that lie elsewhere, are the next part's, too.
+ * then the functions of pool_slow.c look again, and say what is wrong. Here nothing is called, so nothing
+ * has to be kept. Blocks that are not whole pairs of words, or that lie elsewhere, are theirs, too.
  */
 static inline bool is_plain(const struct mem_pool *pool)
 {
@@ -193,13 +151,6 @@ static inline void poison_pairs(const struct mem_pool *pool, uintptr_t block)
 		pair[0] = pair[1] = word;
 }
 
-static inline void count_given(struct mem_pool *pool)
-{
-	pool->allocs++;
-	if (++pool->in_use > pool->high_water)
-		pool->high_water = pool->in_use;
-}
-
 static inline void *take_whole(struct mem_pool *pool, uintptr_t caller)
 {
 	struct pool_opened head = pool_unseal(pool, 0, pool->free_list), link;
@@ -209,19 +160,19 @@ static inline void *take_whole(struct mem_pool *pool, uintptr_t caller)
 	if (head.next != head.copy || !block || !is_plain(pool))
 		return NULL;
 	link = pool_unseal(pool, block, *(const struct pool_link *)block);
-	record = record_of(pool, block);
+	record = pool_record(pool, block);
 	if (link.next != link.copy || !poison_is_whole(pool, block) || !record)
 		return NULL;
 	pool->free_list = pool_seal(pool, 0, link.next);
 	record->state = BLOCK_USED;
 	record->allocated_by = caller;
-	count_given(pool);
+	pool_count_given(pool);
 	return (void *)block;
 }
 
 static inline bool put_back_whole(struct mem_pool *pool, uintptr_t block, uintptr_t caller)
 {
-	struct pool_block *record = record_of(pool, block);
+	struct pool_block *record = pool_record(pool, block);
 	struct pool_opened head = pool_unseal(pool, 0, pool->free_list);
 
 	if (!record || record->state != BLOCK_USED || !is_plain(pool) || ledger_is_open ||
@@ -232,67 +183,11 @@ static inline bool put_back_whole(struct mem_pool *pool, uintptr_t block, uintpt
 	pool->frees++;
 	pool->in_use--;
 	poison_pairs(pool, block);
-	push(pool, block, head.next);
+	pool_push(pool, block, head.next);
 	return true;
 }
 
 /* --- given out, and taken back ------------------------------------------------------------------------ */
-
-static void *refuse(struct mem_pool *pool, uintptr_t caller)
-{
-	pool->failures++;
-	pool->last_failing_caller = caller;
-	return NULL;
-}
-
-static void *refuse_empty(struct mem_pool *pool, uintptr_t caller)
-{
-	refuse(pool, caller);
-	/* The bug of a pool that trusts its callers: the memory behind the last block is nobody's. */
-	if (!protected(PROTECT_POOL_LIMIT))
-		return (void *)(pool->base + pool->capacity * pool->stride);
-	return NULL;
-}
-
-/* A free block, off the list, that somebody wrote into. */
-static void *refuse_bad(struct mem_pool *pool, uintptr_t block, uintptr_t caller)
-{
-	struct pool_block *record = record_of(pool, block);
-
-	if (record)
-		record->state = BLOCK_BAD;
-	return refuse(pool, caller);
-}
-
-static void *give(struct mem_pool *pool, uintptr_t block, uintptr_t caller)
-{
-	struct pool_block *record = record_of(pool, block);
-
-	if (record) {
-		record->state = BLOCK_USED;
-		record->allocated_by = caller;
-	}
-	count_given(pool);
-	return pool->mode ? pool->mode->give(pool, block) : (void *)block;
-}
-
-__attribute__((noinline)) static void *take(struct mem_pool *pool, uintptr_t caller)
-{
-	uintptr_t block, next;
-	bool smashed;
-
-	if (pool_follow(pool, 0, caller, &block)) {
-		pool->free_list = pool_seal(pool, 0, 0);
-		return refuse(pool, caller);
-	}
-	if (!block)
-		return refuse_empty(pool, caller);
-	smashed = pool_follow(pool, block, caller, &next);
-	pool->free_list = pool_seal(pool, 0, smashed ? 0 : next);
-	if (smashed || pool_look_at_poison(pool, block, caller))
-		return refuse_bad(pool, block, caller);
-	return give(pool, block, caller);
-}
 
 void *pool_alloc(struct mem_pool *pool)
 {
@@ -305,78 +200,10 @@ void *pool_alloc(struct mem_pool *pool)
 	flags = irq_save();
 	block = take_whole(pool, caller);
 	if (!block)
-		block = take(pool, caller);
+		block = pool_take_slowly(pool, caller);
 	irq_restore(flags);
 	ledger_took(&pool_alloc_site, block, pool->block);
 	return block;
-}
-
-static enum pool_error misuse(const struct mem_pool *pool, const void *block)
-{
-	uintptr_t address = address_of(pool, block);
-	const struct pool_block *record = record_of(pool, address);
-
-	if (!pool_owns(pool, block))
-		return pool_find(block) ? POOL_WRONG_POOL : POOL_FOREIGN;
-	if ((address - pool->base) % pool->stride)
-		return POOL_MISALIGNED;
-	return record && record->state == BLOCK_USED ? POOL_OK : POOL_DOUBLE_FREE;
-}
-
-__attribute__((noinline)) static enum pool_error refuse_free(struct mem_pool *pool,
-							     const void *block, uintptr_t caller)
-{
-	enum pool_error error = misuse(pool, block);
-	struct pool_finding *f;
-
-	if (!error || !protected(PROTECT_POOL_CHECK))
-		return POOL_OK;
-	f = pool_note(pool, error, address_of(pool, block), caller);
-	if (error == POOL_WRONG_POOL)
-		f->owner = pool_find(block);
-	if (error == POOL_MISALIGNED)
-		f->offset = (long)((f->address - pool->base) % pool->stride);
-	pool_report_finding(pool);
-	return error;
-}
-
-/* Onto the list, or, where it was written beyond, on none. */
-static enum pool_error put_back(struct mem_pool *pool, uintptr_t block, struct pool_block *record,
-				uintptr_t caller)
-{
-	enum pool_error error = record ? pool_look_at_zones(pool, block, caller) : POOL_OK;
-	uintptr_t next;
-
-	if (record) {
-		record->state = error ? BLOCK_BAD : BLOCK_FREE;
-		record->freed_by = caller;
-	}
-	pool->frees++;
-	pool->in_use--;
-	if (error)
-		return error;
-	error = pool_follow(pool, 0, caller, &next);
-	pool_poison(pool, block);
-	push(pool, block, error ? 0 : next);
-	return error;
-}
-
-__attribute__((noinline)) static enum pool_error take_back(struct mem_pool *pool, void *block,
-							   uintptr_t caller)
-{
-	uintptr_t address = address_of(pool, block);
-	struct pool_block *record = record_of(pool, address);
-	enum pool_error error = POOL_OK;
-
-	if (!record || record->state != BLOCK_USED)
-		error = refuse_free(pool, block, caller);
-	if (error)
-		return error;
-	ledger_gave(&pool_alloc_site, block);
-	error = put_back(pool, address, record, caller);
-	if (pool->mode)
-		pool->mode->withdraw(pool, address);
-	return error;
 }
 
 enum pool_error pool_free(struct mem_pool *pool, void *block)
@@ -386,47 +213,7 @@ enum pool_error pool_free(struct mem_pool *pool, void *block)
 	enum pool_error error = POOL_OK;
 
 	if (!put_back_whole(pool, (uintptr_t)block, caller))
-		error = take_back(pool, block, caller);
+		error = pool_take_back_slowly(pool, block, caller, &pool_alloc_site);
 	irq_restore(flags);
 	return error;
-}
-
-/* --- everything at once ------------------------------------------------------------------------------- */
-
-/* Along the links, no further than there are blocks: each leads to a free one, and each free one is there. */
-static size_t check_list(struct mem_pool *pool, size_t free, uintptr_t caller)
-{
-	uintptr_t block = 0;
-	size_t listed = 0;
-
-	for (;;) {
-		if (pool_follow(pool, block, caller, &block))
-			return 1;
-		if (!block)
-			return free - listed;
-		if (++listed > free)
-			return 1;
-	}
-}
-
-size_t pool_check(struct mem_pool *pool)
-{
-	uint64_t flags = irq_save();
-	uintptr_t caller = (uintptr_t)__builtin_return_address(0);
-	size_t wrong = 0, free = 0;
-
-	for (size_t i = 0; i < pool->capacity; i++) {
-		uintptr_t block = pool_block(pool, i);
-
-		if (pool->blocks[i].state == BLOCK_BAD)
-			continue;
-		wrong += pool_look_at_zones(pool, block, caller) != POOL_OK;
-		if (pool->blocks[i].state != BLOCK_FREE)
-			continue;
-		free++;
-		wrong += pool_look_at_poison(pool, block, caller) != POOL_OK;
-	}
-	wrong += check_list(pool, free, caller);
-	irq_restore(flags);
-	return wrong;
 }

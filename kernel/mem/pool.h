@@ -155,4 +155,32 @@ static inline uintptr_t pool_block(const struct mem_pool *pool, size_t index)
 	return pool->base + index * pool->stride;
 }
 
+#define POOL_TAG_BITS (0xffUL << 56)
+
+/* The address in what a block's owner holds. */
+static inline uintptr_t pool_address(const struct mem_pool *pool, const void *block)
+{
+	return (uintptr_t)block | (pool->mode && pool->mode->tagged ? POOL_TAG_BITS : 0);
+}
+
+/*
+ * What is known of the block that begins here; NULL: none does. No division: a multiple of an odd number,
+ * times its inverse, is the quotient; what is no multiple gives more than any quotient, and so does what is
+ * none of the power of two, when that is rotated out (Granlund and Montgomery, 1994, section 9).
+ */
+static inline struct pool_block *pool_record(const struct mem_pool *pool, uintptr_t block)
+{
+	uint64_t product = (block - pool->base) * pool->inverse;
+	uint64_t index = product >> pool->shift | product << (-pool->shift & 63);
+
+	return index < pool->capacity ? &pool->blocks[index] : NULL;
+}
+
+static inline void pool_count_given(struct mem_pool *pool)
+{
+	pool->allocs++;
+	if (++pool->in_use > pool->high_water)
+		pool->high_water = pool->in_use;
+}
+
 #endif

@@ -5,6 +5,7 @@
 #ifndef MEM_POOL_GUARD_H
 #define MEM_POOL_GUARD_H
 
+#include "core/inject.h"
 #include "core/protect.h"
 #include "mem/pool.h"
 
@@ -33,6 +34,15 @@ static inline struct pool_link pool_seal(const struct mem_pool *pool, uintptr_t 
 	if (!protected(PROTECT_POOL_LINK))
 		return (struct pool_link){ next, next };
 	return (struct pool_link){ word ^ pool->key, (word << 29 | word >> 35) ^ pool->copy_key };
+}
+
+/* Let the list begin with `block`, and go on with `next`. */
+static inline void pool_push(struct mem_pool *pool, uintptr_t block, uintptr_t next)
+{
+	struct pool_link *link = pool_shadow(pool, block);
+
+	*link = pool_seal(pool, block, next);
+	pool->free_list = pool_seal(pool, 0, block);
 }
 
 /* A link's two words opened, equal if nobody wrote there. */
@@ -96,5 +106,10 @@ static inline enum pool_error pool_look_at_poison(struct mem_pool *pool, uintptr
 {
 	return protected(PROTECT_POISON) ? pool_read_poison(pool, block, caller) : POOL_OK;
 }
+
+/* The rest of pool_alloc() and pool_free(): pool_slow.c. */
+void *pool_take_slowly(struct mem_pool *pool, uintptr_t caller);
+enum pool_error pool_take_back_slowly(struct mem_pool *pool, void *block, uintptr_t caller,
+				      const struct inject_site *site);
 
 #endif
