@@ -117,10 +117,13 @@ def build_mutant(mutant: Mutant) -> Path:
             f" in kernel/{mutant.source}, not once",
             hint="give the mutant a text that stands there",
         )
-    changed = HOST / "mutants" / mutant.name / mutant.source
+    folder = HOST / "mutants" / mutant.name
+    changed = folder / mutant.source
     with _locked(mutant.name):
+        for former in set(folder.rglob("*.c")) - {changed}:  # its text has moved to another file
+            former.unlink()
         _write(changed, original.replace(mutant.text, mutant.instead).encode())
-    return _make(HOST / "mutants" / mutant.name / "fuzz", newer_than=changed)
+    return _make(folder / "fuzz", newer_than=changed)
 
 
 def seeds(name: str) -> Path:

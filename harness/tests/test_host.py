@@ -195,3 +195,12 @@ def test_every_fuzzer_has_mutants() -> None:
 def test_a_mutant_whose_text_is_gone_is_named() -> None:
     with pytest.raises(HarnessError, match="stands 0 times"):
         fuzz.build_mutant(Mutant("fdt.gone", "core/fdt.c", "no such text", ""))
+
+
+def test_a_mutant_whose_text_has_moved_leaves_no_old_file() -> None:
+    """Both would be compiled: the old one hides the kernel's."""
+    former = fuzz.HOST / "mutants" / "fdt.moved" / "core" / "string.c"
+    former.parent.mkdir(parents=True, exist_ok=True)
+    former.write_text("#error hidden\n")
+    fuzz.build_mutant(Mutant("fdt.moved", "core/fdt.c", "#define MAGIC 0x", "#define MAGIC 0x1"))
+    assert not former.exists()
