@@ -56,6 +56,8 @@ static const struct {
 	[PROTECT_GROW_LOCKED] = { "grow-locked", "no stack grows while its thread holds a lock" },
 	[PROTECT_GROW_HANDLER] = { "grow-handler", "no stack grows for an exception handler" },
 	[PROTECT_RETIRE] = { "retire", "the old place of a stack that was copied is unmapped" },
+	[PROTECT_RESERVE_LOCK] = { "reserve-lock",
+				   "one CPU at a time takes pages for a stack that grows" },
 	[PROTECT_PATCH_ALONE] = { "patch-alone",
 				  "while other CPUs run, nothing is patched but a NOP or a branch" },
 	[PROTECT_PAN] = { "pan", "a process's memory is out of reach while the kernel runs" },
