@@ -147,6 +147,7 @@ def image() -> Image:
 
 PATCHING = {
     "grow_deep_patched": "lab=grow.patch",
+    "grow_deep_patched_two": "lab=grow.two how=copy",
     "grow_big_patched": "lab=grow.copy_frame",
     "grow_deep_signed": "lab=grow.pac",
 }
