@@ -55,10 +55,12 @@ static void swept_copy_grower(__attribute__((unused)) void *unused)
 static bool run(void (*function)(void *), enum grow_kind kind)
 {
 	struct grow_spec spec = { kind, LIMIT, ADJUST_CONSERVATIVE, SHRINK_QUARTER, .paint = true };
-	struct thread *t = grow_thread("grower", function, NULL, &spec);
+	struct thread *t;
 
+	/* Before it is made: a tick may let it run at once. */
 	went_through = false;
 	fault_expected_hook = no_pages;
+	t = grow_thread("grower", function, NULL, &spec);
 	if (t)
 		thread_join(t, &operation_killed_by);
 	fault_expected_hook = NULL;
