@@ -2,8 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+
 from harness.boot import boot
-from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
+from harness.scenario import (
+    DETERMINISTIC,
+    Case,
+    Control,
+    Scenario,
+    Walk,
+    halted_and_killed,
+)
 from harness.walk import KERNEL
 
 ROOT = Path(__file__).parent.parent
@@ -147,6 +156,25 @@ SCENARIOS = [
             Control("overflow=no", "ok"),
         ),
     ),
+    # Two at once. Without the lock, the first pages that both want go to both; deeper, the copies
+    # overwrite the links of the list, and where that ends is chance.
+    *(
+        Scenario(
+            "grow.two",
+            args=f"how={how}",
+            name=f"two-{how}",
+            verdict="ok",
+            cpus=2,
+            aborts=aborts,
+            gdb_view=NO_FAULT if aborts else None,
+            controls=(Control(f"{less}protect=-reserve-lock", "survived", golden=not less),),
+        )
+        for how, aborts, less in (
+            ("demand", 28, ""),
+            ("copy", 0, "depth=12 "),
+            ("both", 14, "depth=25 "),
+        )
+    ),
     # One frame of 9 KiB: probed it grows the stack page by page; unprobed it leaves a hole, or
     # lands in the neighbour.
     Scenario(
@@ -169,6 +197,19 @@ def test_grow(case: Case, walk: Walk) -> None:
     walk(case)
 
 
-def test_the_other_cpu_must_be_there(tmp_path: Path) -> None:
-    end = boot(ROOT / KERNEL, "lab=grow.other", tmp_path).log.records[-1]
+@pytest.mark.parametrize("how", ["demand", "copy", "both"])
+def test_two_that_run_at_the_same_time_indeed_say_the_same(how: str, tmp_path: Path) -> None:
+    """Without -icount QEMU has a thread for each CPU: they meet as it happens."""
+    line = f"lab=grow.two how={how} watchdog=10000"
+    one_thread, *two = (
+        boot(ROOT / KERNEL, line, tmp_path / str(n), nonce="same", cpus=2, icount=icount).serial
+        for n, icount in enumerate([DETERMINISTIC, *[None] * 4])
+    )
+    assert two == [one_thread] * 4
+    assert b"shared=no" in one_thread
+
+
+@pytest.mark.parametrize("lab", ["grow.other", "grow.two", "grow.patch_running"])
+def test_the_other_cpu_must_be_there(lab: str, tmp_path: Path) -> None:
+    end = boot(ROOT / KERNEL, f"lab={lab}", tmp_path).log.records[-1]
     assert (end.words, end.fields["why"]) == (("bad-args",), "no-cpu")

@@ -93,6 +93,17 @@ SCENARIOS = [
         ),
     ),
     Scenario("grow.patch", verdict="ok", controls=(Control("alias=no", "caught by=w^x"),)),
+    # Both instructions at once: who stands between them goes on without a return address.
+    Scenario(
+        "grow.patch_running",
+        verdict="ok",
+        cpus=2,
+        controls=(
+            Control("prepared=no", "caught by=patch-alone", golden=True),
+            Control("protect=-patch-alone", "caught by=null-page", golden=True),
+            Control("prepared=no protect=-patch-alone", "caught by=null-page"),
+        ),
+    ),
     *(
         Scenario(
             "grow.shrink",
@@ -118,6 +129,14 @@ def test_grow_copy(case: Case, walk: Walk) -> None:
     walk(case)
 
 
+def test_a_function_is_patched_while_another_cpu_runs_it_indeed(tmp_path: Path) -> None:
+    """Without -icount QEMU has a thread for each CPU, and some hundred thousand calls are made."""
+    line = "lab=grow.patch_running rounds=50 watchdog=10000"
+    log = boot(ROOT / KERNEL, line, tmp_path, cpus=2, icount=None).log
+    (called,) = (r for r in log.select("grow") if r.words == ("called",))
+    assert (log.verdict, called.fields["lost"], called.fields["wrong"]) == ("ok", "0", "0")
+
+
 # --- what the check takes for granted ---------------------------------------------------------
 
 
@@ -128,6 +147,7 @@ def image() -> Image:
 
 PATCHING = {
     "grow_deep_patched": "lab=grow.patch",
+    "grow_deep_patched_two": "lab=grow.two how=copy",
     "grow_big_patched": "lab=grow.copy_frame",
     "grow_deep_signed": "lab=grow.pac",
 }
@@ -137,7 +157,7 @@ PATCHING = {
 def test_the_frame_read_from_the_prologue_is_the_compilers(
     function: str, image: Image, tmp_path: Path
 ) -> None:
-    log = boot(ROOT / KERNEL, PATCHING[function], tmp_path, cpu=SIGNING).log
+    log = boot(ROOT / KERNEL, PATCHING[function], tmp_path, cpu=SIGNING, cpus=2).log
     (patched,) = (r for r in log.select("grow") if r.words == ("patched",))
     frame, check = int(patched.fields["frame"]), int(patched.fields["check"])
     assert patched.fields["function"] == f"{function}+0x0"

@@ -70,11 +70,19 @@ static const uint64_t attributes[] = {
 
 static uintptr_t table_alloc(void)
 {
+	unsigned int n;
 	uint64_t *table;
 
 	if (tables_used == NR_TABLES)
 		return 0;
-	table = tables[tables_used++];
+	/*
+	 * A stack that moves on another CPU needs some too. Exclusives want the MMU on. Two CPUs never meet in
+	 * one place: all of GROW_WINDOW is under one lock, and everything else CPU 0's.
+	 */
+	n = linear ? __atomic_fetch_add(&tables_used, 1, __ATOMIC_RELAXED) : tables_used++;
+	if (n >= NR_TABLES)
+		return 0;
+	table = tables[n];
 	fill_words(table, table + ENTRIES, 0);
 	return (uintptr_t)table - linear;
 }

@@ -1,6 +1,8 @@
 /* See callers.h. */
 #include "core/callers.h"
 
+#include "arch/sysreg.h"
+#include "core/cpu.h"
 #include "core/thread.h"
 
 /* A frame record (AAPCS64): the caller's record, and the return address. */
@@ -11,7 +13,8 @@ struct record {
 
 static const struct record *next(const struct record *r)
 {
-	const struct stack *own = &current()->stack;
+	const struct stack *own =
+		on_exception_stack() ? &cpu_local()->irq_stack : &current()->stack;
 	uintptr_t last = stack_top(own) - sizeof(*r);
 
 	/* Only upwards and within the stack: what cannot be a record is not read. */

@@ -6,7 +6,8 @@
 
 /*
  * Called by a function that a function F called: the return addresses of F's call, of the call of F's
- * caller, and so on, `count` of them; 0 from where the records leave the current thread's stack.
+ * caller, and so on, `count` of them; 0 from where the records leave the current
+ * thread's stack, or, in a handler, the CPU's exception stack.
  */
 void callers(uintptr_t *found, size_t count);
 

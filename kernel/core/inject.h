@@ -13,7 +13,8 @@
  * needs nothing of this at run time: it makes the function return `failure` itself), a row in lab=list,
  * and part of each inject.sweep. The function must be called by name, and never inlined.
  *
- * One site is armed at a time. Only CPU 0 allocates, so nothing here is locked.
+ * One site is armed at a time. Nothing here is locked: only CPU 0 allocates, and the sites that other CPUs
+ * come to (mem/growspace.c) ask while they hold their own lock.
  */
 #ifndef CORE_INJECT_H
 #define CORE_INJECT_H

@@ -1,9 +1,9 @@
 /* Guard words, paint and the registry of stacks. See stack.h. */
 #include "core/stack.h"
 
-#include "arch/sysreg.h"
 #include "arch/words.h"
 #include "core/protect.h"
+#include "core/spinlock.h"
 
 /* Odd values on purpose: no address, no small number, not the same word twice. */
 const struct stack_marks stack_marks = {
@@ -16,7 +16,9 @@ const struct stack_marks stack_marks = {
 	.paint = 0x5ca1ab1e5ca1ab1e,
 };
 
+/* Whoever only looks takes no lock: a fault report comes at any moment, and each state in between is a list. */
 static struct stack *stacks;
+static struct spinlock stacks_lock;
 
 void stack_prepare(struct stack *s, size_t used)
 {
@@ -46,16 +48,16 @@ void stack_repaint(struct stack *s, uintptr_t sp)
 
 void stack_register(struct stack *s)
 {
-	uint64_t flags = irq_save();
+	uint64_t flags = spin_lock(&stacks_lock);
 
 	s->next = stacks;
-	stacks = s;
-	irq_restore(flags);
+	__atomic_store_n(&stacks, s, __ATOMIC_RELEASE);
+	spin_unlock(&stacks_lock, flags);
 }
 
 void stack_unregister(struct stack *s)
 {
-	uint64_t flags = irq_save();
+	uint64_t flags = spin_lock(&stacks_lock);
 
 	for (struct stack **link = &stacks; *link; link = &(*link)->next) {
 		if (*link == s) {
@@ -63,7 +65,7 @@ void stack_unregister(struct stack *s)
 			break;
 		}
 	}
-	irq_restore(flags);
+	spin_unlock(&stacks_lock, flags);
 }
 
 const struct stack *stack_find(uintptr_t address)

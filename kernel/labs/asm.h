@@ -49,5 +49,12 @@ void lab_yield(void);
 void lab_partner(void *unused);
 extern char lab_partner_end[];
 
+/*
+ * grow_deep_patched(left, up), called with nothing in x9, as any caller may: whoever takes that for a return address
+ * does not come back. *through: where grow_check_… went back to, 0 without it.
+ */
+struct deep_link;
+uint64_t lab_call_bare(uint64_t left, struct deep_link *up, uintptr_t *through);
+
 #endif
 #endif

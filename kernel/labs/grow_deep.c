@@ -2,6 +2,8 @@
 #include "labs/grow_deep.h"
 
 struct deep_check deep_check;
+struct deep_check deep_checks[DEEP_CPUS];
+uint32_t deep_arrived, deep_leave;
 
 void deep_run(deep_function *deep, uint64_t frames)
 {

@@ -12,7 +12,9 @@
 #ifndef LABS_GROW_DEEP_H
 #define LABS_GROW_DEEP_H
 
+#include "arch/sysreg.h"
 #include "arch/types.h"
+#include "core/cpu.h"
 
 struct deep_link {
 	uint64_t words[4];
@@ -35,6 +37,22 @@ struct deep_check {
 };
 extern struct deep_check deep_check;
 
+/*
+ * The variants …_two, for two CPUs at once (labs/grow_two.c): each CPU has a check of its own, says when it
+ * is at its deepest, and waits there until it may go back. Inline: nothing patched calls anything unpatched.
+ */
+deep_function grow_deep_plain_two, grow_deep_patched_two;
+#define DEEP_CPUS 2
+extern struct deep_check deep_checks[DEEP_CPUS];
+extern uint32_t deep_arrived, deep_leave;
+
+static inline __attribute__((always_inline)) void deep_wait(void)
+{
+	__atomic_add_fetch(&deep_arrived, 1, __ATOMIC_ACQ_REL);
+	while (!__atomic_load_n(&deep_leave, __ATOMIC_ACQUIRE))
+		cpu_relax();
+}
+
 /* `frames` frames deep and back. */
 void deep_run(deep_function *deep, uint64_t frames);
 bool deep_right(void);
@@ -53,7 +71,11 @@ static inline __attribute__((always_inline, no_instrument_function)) uintptr_t s
 	return sp;
 }
 
-#define GROW_DEEP(variant)                                                                         \
+#define GROW_DEEP(variant) GROW_DEEP_INTO(variant, deep_check, (void)0)
+#define GROW_DEEP_TWO(variant)                                                                     \
+	GROW_DEEP_INTO(variant, deep_checks[cpu_index() % DEEP_CPUS], deep_wait())
+
+#define GROW_DEEP_INTO(variant, check, bottom)                                                     \
 	__attribute__((noinline))                                                                  \
 	uint64_t grow_deep_##variant(uint64_t left, struct deep_link *up)                          \
 	{                                                                                          \
@@ -70,18 +92,20 @@ static inline __attribute__((always_inline, no_instrument_function)) uintptr_t s
 		LAUNDER(b);                                                                        \
 		LAUNDER(c);                                                                        \
 		LAUNDER(d);                                                                        \
-		if (left)                                                                          \
+		if (left) {                                                                        \
 			grow_deep_##variant(left - 1, self);                                       \
-		else                                                                               \
-			deep_check.lowest = (uintptr_t)__builtin_frame_address(0);                 \
-		deep_check.frames++;                                                               \
-		deep_check.locals +=                                                               \
+		} else {                                                                           \
+			(check).lowest = (uintptr_t)__builtin_frame_address(0);                    \
+			bottom;                                                                    \
+		}                                                                                  \
+		(check).frames++;                                                                  \
+		(check).locals +=                                                                  \
 			own.depth != left || own.words[0] != left || own.words[3] != left + 3;     \
-		deep_check.pointers += self != &own || own.up != up || up->depth != left + 1 ||    \
-				       (uintptr_t)self - stack_pointer() >= DEEP_FRAME_MOST;       \
-		deep_check.registers +=                                                            \
+		(check).pointers += self != &own || own.up != up || up->depth != left + 1 ||       \
+				    (uintptr_t)self - stack_pointer() >= DEEP_FRAME_MOST;          \
+		(check).registers +=                                                               \
 			a != left * 3 || b != left * 5 || c != left * 7 || d != left * 11;         \
-		return deep_check.frames;                                                          \
+		return (check).frames;                                                             \
 	}
 
 #define GROW_BIG(variant)                                                                          \

@@ -51,9 +51,8 @@ static void make_neighbour(void)
 	growspace_fill(NEIGHBOUR / PAGE_SIZE);
 	if (!growspace_take(NEIGHBOUR, &neighbour.base))
 		panic("no-neighbour");
-	for (uintptr_t va = neighbour.base; va < stack_top(&neighbour); va += PAGE_SIZE)
-		if (!growspace_map(va))
-			panic("no-neighbour");
+	if (!growspace_map(neighbour.base, NEIGHBOUR))
+		panic("no-neighbour");
 	stack_prepare(&neighbour, 0);
 	stack_register(&neighbour);
 }

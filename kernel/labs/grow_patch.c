@@ -1,11 +1,15 @@
-/* Grow labs: the check itself, patched in and out while text stays read-only. */
+/* Grow labs: the check itself, patched in and out while text stays read-only, and while another CPU runs it. */
 #include "arch/mmu.h"
+#include "arch/sysreg.h"
+#include "arch/timer.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "labs/asm.h"
 #include "labs/grower.h"
 #include "proc/patch.h"
+#include "proc/smp.h"
 
-LAB_WORDS(alias_word, "no", "yes")
+LAB_WORDS(patch_yes_word, "no", "yes")
 
 /* Writable mappings of the page that text is in: none may be left behind. */
 static unsigned int aliases(const void *text)
@@ -20,7 +24,7 @@ static unsigned int aliases(const void *text)
 
 #define PATCH_PARAMS(P)                                                                            \
 	P(alias, 1, 0, 1, "write through a mapping of its own, or where the code runs",            \
-	  .name = alias_word)
+	  .name = patch_yes_word)
 
 LAB(grow, patch, "a check is patched into a function and out again", PATCH_PARAMS)
 {
@@ -40,4 +44,109 @@ LAB(grow, patch, "a check is patched into a function and out again", PATCH_PARAM
 	       entry[1] == before ? "yes" : "no");
 	deep_run(grow_deep_patched, 1);
 	end(a->alias ? "ok" : "survived");
+}
+
+/* --- while another CPU runs it -------------------------------------------------------------------- */
+
+#define INTERVALS                                                                                  \
+	7 /* the longest, in counts of the timer; odd, so that in and out come after each */
+#define PHASES 17
+
+static struct {
+	uint64_t calls, checked, wrong;
+} made;
+static uint32_t no_more;
+
+/* One frame of it. Did the call go through the check? */
+static uint64_t call_bare(bool *checked)
+{
+	struct deep_link link = { .depth = 1 };
+	uintptr_t through;
+	uint64_t returned = lab_call_bare(0, &link, &through);
+
+	*checked = through == (uintptr_t)grow_deep_patched + 2 * sizeof(uint32_t);
+	return returned;
+}
+
+static void call_until_told(__attribute__((unused)) void *unused)
+{
+	while (!__atomic_load_n(&no_more, __ATOMIC_ACQUIRE)) {
+		bool checked;
+		uint64_t returned = call_bare(&checked);
+
+		made.checked += checked;
+		WRITE_ONCE(made.calls, made.calls + 1);
+		made.wrong += returned != made.calls;
+		/* QEMU's one thread would stay here until the next deadline, and that may have been met. */
+		cpu_relax();
+	}
+}
+
+/* A count of the timer is 16 instructions under icount: begin at each of them in turn. */
+static void pass_time(uint64_t n)
+{
+	for (uint64_t left = n % PHASES; left; left--)
+		__asm__ volatile("nop");
+}
+
+/*
+ * Asleep until the timer fires, longer each time, and until the other CPU has called what is there now at
+ * least once: it may be in the middle of a call, so two must end. Then it is met at any instruction.
+ */
+static void await_calls(uint64_t n)
+{
+	uint64_t seen = READ_ONCE(made.calls);
+	uint64_t counts = 1 + n % INTERVALS;
+
+	do {
+		pass_time(n);
+		timer_fire_in(counts);
+		wfi();
+		counts += INTERVALS;
+	} while (READ_ONCE(made.calls) < seen + 2);
+}
+
+/* Masked, as the tick need only wake us. */
+static const char *patch_rounds(uint64_t rounds)
+{
+	uint64_t flags = irq_save();
+	const char *why = NULL;
+
+	for (uint64_t n = 0; n < rounds && !why; n++) {
+		await_calls(n);
+		why = n % 2 ? patch_out(grow_deep_patched) : patch_in(grow_deep_patched);
+	}
+	timer_start();
+	irq_restore(flags);
+	return why;
+}
+
+#define RUNNING_PARAMS(P)                                                                          \
+	P(rounds, 2000, 2, 100000, "times that it is patched, in and out by turns")                \
+	P(prepared, 1, 0, 1, "once before, while no other CPU runs", .name = patch_yes_word)
+
+LAB(grow, patch_running, "a check is patched in and out while another CPU calls the function",
+    RUNNING_PARAMS)
+{
+	struct thread *t;
+	const char *why;
+
+	if (a->prepared && (patch_in(grow_deep_patched) || patch_out(grow_deep_patched)))
+		panic("not-patched");
+	t = smp_start(1, call_until_told, NULL);
+	if (!t)
+		end("bad-args why=no-cpu : CPU 1 did not start; boot with -smp 2 or more");
+	why = patch_rounds(a->rounds);
+	__atomic_store_n(&no_more, 1, __ATOMIC_RELEASE);
+	smp_join(t, NULL);
+	report("[grow] called with=%lu without=%lu lost=%lu wrong=%lu", made.checked,
+	       made.calls - made.checked, made.calls - deep_check.frames,
+	       made.wrong + !deep_right());
+	if (why)
+		end("caught by=patch-alone : the function is not ready, and is not touched: %s",
+		    why);
+	if (!made.checked || made.checked == made.calls)
+		panic("never-met");
+	if (made.calls != deep_check.frames || made.wrong || !deep_right())
+		panic("calls-went-wrong");
 }

@@ -2,4 +2,5 @@
 #include "labs/grow_deep.h"
 
 GROW_DEEP(patched)
+GROW_DEEP_TWO(patched_two)
 GROW_BIG(patched)

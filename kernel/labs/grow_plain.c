@@ -2,3 +2,4 @@
 #include "labs/grow_deep.h"
 
 GROW_DEEP(plain)
+GROW_DEEP_TWO(plain_two)

@@ -71,8 +71,12 @@ static void report_step(const struct step *s)
 	if (s->site)
 		record_add(" site=%s nth=%lu injected=%s", s->site->name, s->nth,
 			   s->injected ? "yes" : "no");
-	record_add(" outcome=%s leaked=%lu", s->done ? "done" : "refused", s->leaked);
+	record_add(" outcome=%s", s->done ? "done" : "refused");
+	if (operation_killed_by)
+		record_add(" by=%s", operation_killed_by);
+	record_add(" leaked=%lu", s->leaked);
 	record_end();
+	operation_killed_by = NULL;
 }
 
 /* A site that the operation does not come to is no news. */

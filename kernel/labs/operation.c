@@ -4,6 +4,7 @@
 #include "arch/mte.h"
 #include "core/report.h"
 #include "mem/bump.h"
+#include "mem/growspace.h"
 #include "mem/heap.h"
 #include "mem/page.h"
 #include "mem/pool_window.h"
@@ -21,6 +22,8 @@ extern const struct operation *const __operations_end[];
 static struct mem_pool pool;
 static struct heap heap;
 
+const char *operation_killed_by;
+
 const struct operation *operation_at(size_t n)
 {
 	return n < (size_t)(__operations_end - __operations_start) ? __operations_start[n] : NULL;
@@ -37,7 +40,7 @@ void operations_prepare(void)
 const char *const census_names[NR_CENSUS] = {
 	[CENSUS_PAGES] = "pages",   [CENSUS_BLOCKS] = "blocks",	    [CENSUS_CHUNKS] = "chunks",
 	[CENSUS_WINDOW] = "window", [CENSUS_STACKS] = "stacks",	    [CENSUS_THREADS] = "threads",
-	[CENSUS_EARLY] = "early",   [CENSUS_POOLS] = "pool-window",
+	[CENSUS_EARLY] = "early",   [CENSUS_POOLS] = "pool-window", [CENSUS_RANGES] = "ranges",
 };
 
 static size_t count_stacks(void)
@@ -69,6 +72,7 @@ struct census take_census(void)
 		[CENSUS_THREADS] = count_threads(),
 		[CENSUS_EARLY] = kmem_used(),
 		[CENSUS_POOLS] = pool_window_in_use(),
+		[CENSUS_RANGES] = growspace_ranges(),
 	} };
 }
 

@@ -42,6 +42,9 @@ struct operation {
 			&operation_##label##_entry;                                                \
 	__attribute__((noinline)) static bool operation_##label(void)
 
+/* Who had the operation's thread killed, where nobody could be told of a refusal; NULL: nobody. */
+extern const char *operation_killed_by;
+
 /* The n-th by name, from 0; NULL beyond the last. */
 const struct operation *operation_at(size_t n);
 
@@ -55,6 +58,7 @@ enum {
 	CENSUS_THREADS,
 	CENSUS_EARLY,
 	CENSUS_POOLS,
+	CENSUS_RANGES,
 	NR_CENSUS
 };
 struct census {

@@ -2,7 +2,12 @@
 #include "mem/growspace.h"
 
 #include "arch/mmu.h"
+#include "core/ledger.h"
+#include "core/protect.h"
 #include "mem/page.h"
+
+INJECT_SITE(grow, take, growspace_take, 0, "no addresses are left, or no tables for them")
+INJECT_SITE(grow, pages, growspace_map, 0, "the reserve has too few pages")
 
 #define MAX_RANGES 16
 #define TABLE_BYTES (2 * MiB) /* what one level 3 table maps */
@@ -21,27 +26,53 @@ static struct range {
 } ranges[MAX_RANGES];
 static uintptr_t next = GROW_WINDOW;
 
-static void put(struct reserved *page)
+void (*growspace_hook)(void);
+
+/* Off: alone on this CPU, as if there were no other. */
+static uint64_t lock(void)
 {
-	uint64_t flags = spin_lock(&growspace_lock);
+	return protected(PROTECT_RESERVE_LOCK) ? spin_lock(&growspace_lock) : irq_save();
+}
+
+static void unlock(uint64_t flags)
+{
+	if (protected(PROTECT_RESERVE_LOCK))
+		spin_unlock(&growspace_lock, flags);
+	else
+		irq_restore(flags);
+}
+
+/* `mapped` of it come from a stack. */
+static void put(struct reserved *page, size_t mapped)
+{
+	uint64_t flags = lock();
 
 	page->next = reserve;
 	reserve = page;
 	count.free++;
-	spin_unlock(&growspace_lock, flags);
+	count.mapped -= mapped;
+	unlock(flags);
 }
 
-static struct reserved *get(void)
+/* So many pages, the link of the last NULL; NULL: there are not so many, and none is taken. Locked. */
+static struct reserved *take_pages(size_t pages)
 {
-	uint64_t flags = spin_lock(&growspace_lock);
-	struct reserved *page = reserve;
+	struct reserved *first = reserve, *last = first, *rest;
 
-	if (page) {
-		reserve = page->next;
-		count.free--;
-	}
-	spin_unlock(&growspace_lock, flags);
-	return page;
+	if (count.free < pages)
+		return NULL;
+	for (size_t n = 1; n < pages; n++)
+		last = last->next;
+	rest = last->next;
+	if (growspace_hook)
+		growspace_hook();
+	reserve = rest;
+	last->next = NULL;
+	count.free -= pages;
+	count.mapped += pages;
+	if (count.mapped > count.peak)
+		count.peak = count.mapped;
+	return first;
 }
 
 size_t growspace_fill(size_t pages)
@@ -51,9 +82,23 @@ size_t growspace_fill(size_t pages)
 
 		if (!page)
 			break;
-		put(page);
+		put(page, 0);
 	}
 	return count.free;
+}
+
+void growspace_drain(void)
+{
+	uint64_t flags = lock();
+
+	while (reserve) {
+		struct reserved *page = reserve;
+
+		reserve = page->next;
+		count.free--;
+		page_free(page);
+	}
+	unlock(flags);
 }
 
 struct growspace_count growspace_count(void)
@@ -127,8 +172,8 @@ static bool make_tables(uintptr_t from, size_t size)
 
 bool growspace_take(size_t size, uintptr_t *lowest)
 {
-	uint64_t flags = spin_lock(&growspace_lock);
-	struct range *range = free_range();
+	uint64_t flags = lock();
+	struct range *range = inject(&grow_take_site, size) ? NULL : free_range();
 	uintptr_t from = range ? find_place(size) : 0;
 	bool done = from && make_tables(from, size);
 
@@ -136,31 +181,49 @@ bool growspace_take(size_t size, uintptr_t *lowest)
 		*range = (struct range){ from, from + size };
 		next = from + size;
 		*lowest = from;
+		ledger_took(&grow_take_site, (void *)from, size);
 	}
-	spin_unlock(&growspace_lock, flags);
+	unlock(flags);
 	return done;
 }
 
 void growspace_give(uintptr_t lowest)
 {
-	uint64_t flags = spin_lock(&growspace_lock);
+	uint64_t flags = lock();
 
+	ledger_gave(&grow_take_site, (void *)lowest);
 	for (size_t i = 0; i < MAX_RANGES; i++)
 		if (ranges[i].lowest == lowest)
 			ranges[i] = (struct range){ 0, 0 };
-	spin_unlock(&growspace_lock, flags);
+	unlock(flags);
 }
 
-bool growspace_map(uintptr_t va)
+size_t growspace_ranges(void)
 {
-	struct reserved *page = get();
+	size_t taken = 0;
 
+	for (size_t i = 0; i < MAX_RANGES; i++)
+		taken += ranges[i].end != 0;
+	return taken;
+}
+
+bool growspace_map(uintptr_t va, size_t size)
+{
+	uint64_t flags = lock();
+	bool refused = inject(&grow_pages_site, size);
+	struct reserved *page = refused ? NULL : take_pages(size / PAGE_SIZE);
+
+	unlock(flags);
 	if (!page)
 		return false;
-	/* Its table is there: growspace_take() made it. */
-	mmu_map(va, virt_to_phys(page), PAGE_SIZE, MAP_DATA);
-	if (++count.mapped > count.peak)
-		count.peak = count.mapped;
+	for (; page; va += PAGE_SIZE) {
+		struct reserved *rest = page->next;
+
+		/* Its table is there: growspace_take() made it. */
+		mmu_map(va, virt_to_phys(page), PAGE_SIZE, MAP_DATA);
+		ledger_took(&grow_pages_site, (void *)va, PAGE_SIZE);
+		page = rest;
+	}
 	return true;
 }
 
@@ -172,7 +235,7 @@ void growspace_unmap(uintptr_t va, size_t size)
 		if (!pa)
 			continue;
 		mmu_unmap(va, PAGE_SIZE);
-		put(phys_to_virt(pa));
-		count.mapped--;
+		ledger_gave(&grow_pages_site, (void *)va);
+		put(phys_to_virt(pa), 1);
 	}
 }

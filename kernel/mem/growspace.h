@@ -14,8 +14,14 @@
 /* Guards the reserve. In the header because a lab grows a stack while it holds it. */
 extern struct spinlock growspace_lock;
 
+/* A lab's own code where pages are chosen and the list still has them, under the lock; NULL: none. */
+extern void (*growspace_hook)(void);
+
 /* Until `pages` are free in the reserve, or no page is left; how many are then. Not in a handler. */
 size_t growspace_fill(size_t pages);
+
+/* Back to the page allocator what is free in the reserve. */
+void growspace_drain(void);
 
 struct growspace_count {
 	size_t free;	     /* pages in the reserve */
@@ -33,8 +39,14 @@ void growspace_reset_peak(void);
 bool growspace_take(size_t size, uintptr_t *lowest);
 void growspace_give(uintptr_t lowest);
 
-/* A page of the reserve at va, its contents whatever they were. False: the reserve is empty. Any context. */
-bool growspace_map(uintptr_t va);
+/* How many such ranges are taken. */
+size_t growspace_ranges(void);
+
+/*
+ * Pages of the reserve at [va, va + size), their contents whatever they were. False: it has not so many, and
+ * nothing is mapped. Any context.
+ */
+bool growspace_map(uintptr_t va, size_t size);
 
 /* Unmap what is mapped in the range, its pages to the reserve. Any context. */
 void growspace_unmap(uintptr_t va, size_t size);

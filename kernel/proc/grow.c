@@ -3,6 +3,7 @@
 
 #include "arch/sysreg.h"
 #include "core/fault.h"
+#include "core/format.h"
 #include "core/protect.h"
 #include "core/spinlock.h"
 #include "core/string.h"
@@ -42,13 +43,18 @@ bool grow_allowed(const struct frame *f, enum fault_class *why)
 static void fill_guards(const struct growth *g)
 {
 	growspace_fill(growspace_count().free + 2);
-	growspace_map(g->lowest - PAGE_SIZE);
-	growspace_map(g->top);
+	growspace_map(g->lowest - PAGE_SIZE, PAGE_SIZE);
+	growspace_map(g->top, PAGE_SIZE);
 }
+
+/* Guards every growth's retired[]: who takes addresses forgets what had been there, whosever it was. */
+static struct spinlock retired_lock;
 
 /* Addresses that are taken again are no longer those of an old stack. */
 static void forget_retired(uintptr_t from, uintptr_t end)
 {
+	uint64_t flags = spin_lock(&retired_lock);
+
 	for (int i = 0; i < MAX_GROWING; i++) {
 		for (int n = 0; growths[i].thread && n < MAX_RETIRED; n++) {
 			struct stack *old = &growths[i].retired[n];
@@ -59,6 +65,21 @@ static void forget_retired(uintptr_t from, uintptr_t end)
 			}
 		}
 	}
+	spin_unlock(&retired_lock, flags);
+}
+
+void grow_remember(struct growth *g, uintptr_t lowest, size_t size)
+{
+	uint64_t flags = spin_lock(&retired_lock);
+	struct stack *old = &g->retired[g->retirements % MAX_RETIRED];
+	struct text name = { .buffer = old->name, .size = sizeof(old->name) - 1 };
+
+	if (old->retired)
+		stack_unregister(old);
+	*old = (struct stack){ .base = lowest + size, .room = size, .retired = true };
+	text_format(&name, "stale:%s.%u", g->thread->name, g->retirements++);
+	stack_register(old);
+	spin_unlock(&retired_lock, flags);
 }
 
 bool grow_take(size_t size, uintptr_t *lowest)
@@ -78,7 +99,6 @@ static bool begin(struct growth *g, struct stack *s)
 		return false;
 	if (copied ? copy_begin(g, s) : demand_begin(g, s))
 		return true;
-	growspace_unmap(g->lowest, addresses);
 	growspace_give(g->lowest);
 	return false;
 }
@@ -125,6 +145,8 @@ struct thread *grow_thread(const char *name, void (*function)(void *), void *arg
 /* A place that protect=-retire left mapped has kept its addresses and its pages until now. */
 static void release_retired(struct growth *g)
 {
+	uint64_t flags = spin_lock(&retired_lock);
+
 	for (int i = 0; i < MAX_RETIRED; i++) {
 		struct stack *old = &g->retired[i];
 
@@ -136,6 +158,7 @@ static void release_retired(struct growth *g)
 		growspace_unmap(old->base - old->room, old->room);
 		growspace_give(old->base - old->room);
 	}
+	spin_unlock(&retired_lock, flags);
 }
 
 bool grow_release(struct thread *t)

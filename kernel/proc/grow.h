@@ -94,6 +94,9 @@ bool grow_allowed(const struct frame *f, enum fault_class *why);
 /* Addresses of mem/growspace.h; what stack had been there is forgotten. */
 bool grow_take(size_t size, uintptr_t *lowest);
 
+/* A place that the stack has left, by the name of stale:THREAD.N, until somebody takes the addresses. */
+void grow_remember(struct growth *g, uintptr_t lowest, size_t size);
+
 /* The stack's first bytes, at g->lowest: sets base, size and room, and g->top. False: no pages. */
 bool demand_begin(struct growth *g, struct stack *s);
 bool copy_begin(struct growth *g, struct stack *s);

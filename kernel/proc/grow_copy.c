@@ -4,30 +4,17 @@
  * done cannot fail. What is rewritten in the copy: grow_adjust.c.
  */
 #include "arch/esr.h"
-#include "core/format.h"
 #include "core/protect.h"
 #include "core/upcall.h"
 #include "mem/growspace.h"
 #include "proc/grow.h"
 #include "proc/grow_adjust.h"
 
-static size_t pages_of(size_t bytes)
-{
-	return ALIGN_UP(bytes, PAGE_SIZE) / PAGE_SIZE;
-}
-
-static void map(uintptr_t lowest, size_t bytes)
-{
-	for (size_t n = 0; n < pages_of(bytes); n++)
-		growspace_map(lowest + n * PAGE_SIZE);
-}
-
 /* The first stack is smaller than a page: it lies at its beginning, so that the guard is exactly below. */
 bool copy_begin(struct growth *g, struct stack *s)
 {
-	if (growspace_count().free < pages_of(GROW_FIRST))
+	if (!growspace_map(g->lowest, ALIGN_UP(GROW_FIRST, PAGE_SIZE)))
 		return false;
-	map(g->lowest, GROW_FIRST);
 	g->top = g->lowest + GROW_FIRST;
 	s->base = g->lowest;
 	s->size = GROW_FIRST;
@@ -41,14 +28,7 @@ bool copy_begin(struct growth *g, struct stack *s)
 /* The place that was left: no longer mapped, its pages for reuse, its addresses remembered by name. */
 static void retire(struct growth *g, uintptr_t lowest, size_t size)
 {
-	struct stack *old = &g->retired[g->retirements % MAX_RETIRED];
-	struct text name = { .buffer = old->name, .size = sizeof(old->name) - 1 };
-
-	if (old->retired)
-		stack_unregister(old);
-	*old = (struct stack){ .base = lowest + size, .room = size, .retired = true };
-	text_format(&name, "stale:%s.%u", g->thread->name, g->retirements++);
-	stack_register(old);
+	grow_remember(g, lowest, size);
 	if (!protected(PROTECT_RETIRE))
 		return;
 	growspace_unmap(lowest, ALIGN_UP(size, PAGE_SIZE));
@@ -61,10 +41,12 @@ static bool move(struct growth *g, struct frame *f, size_t size)
 	struct copied old = { s->base, g->top, .sp = f->sp };
 	uintptr_t lowest;
 
-	if (growspace_count().free < pages_of(size) ||
-	    !grow_take(ALIGN_UP(size, PAGE_SIZE), &lowest))
+	if (!grow_take(ALIGN_UP(size, PAGE_SIZE), &lowest))
 		return false;
-	map(lowest, size);
+	if (!growspace_map(lowest, ALIGN_UP(size, PAGE_SIZE))) {
+		growspace_give(lowest);
+		return false;
+	}
 	old.delta = lowest + size - g->top;
 	grow_adjust(g, f, &old);
 	retire(g, g->lowest, s->size);

@@ -23,13 +23,10 @@ bool demand_begin(struct growth *g, struct stack *s)
 	s->base = g->top - first;
 	s->size = first;
 	s->room = g->spec.limit - first;
-	for (uintptr_t va = g->top; va > s->base;) {
-		va -= PAGE_SIZE;
-		if (!growspace_map(va))
-			return false;
-		if (paint)
-			stack_paint(va, va + PAGE_SIZE);
-	}
+	if (!growspace_map(s->base, first))
+		return false;
+	if (paint)
+		stack_paint(s->base, g->top);
 	s->prepared = paint;
 	if (!s->room)
 		stack_put_guard_words(s);
@@ -81,7 +78,7 @@ struct frame *grow_fault(struct frame *f)
 		return NULL;
 	if (!grow_allowed(f, &why))
 		return fault_as(f, why);
-	if (!growspace_map(page))
+	if (!growspace_map(page, PAGE_SIZE))
 		return fault_as(f, CLASS_STACK_OOM);
 	extend(g, page);
 	return f;
@@ -100,7 +97,7 @@ bool grow_prefault(size_t bytes)
 	     page -= PAGE_SIZE) {
 		if (mmu_page_of(page))
 			continue;
-		if (!growspace_map(page)) {
+		if (!growspace_map(page, PAGE_SIZE)) {
 			irq_restore(flags);
 			return false;
 		}

@@ -3,8 +3,10 @@
 
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
+#include "core/protect.h"
 #include "core/thread.h"
 #include "mem/growspace.h"
+#include "proc/smp.h"
 
 #define NOPS 2
 #define NOP 0xd503201fU
@@ -94,28 +96,28 @@ size_t patch_frame(const void *function)
 	return bytes;
 }
 
-/* Where text can be written for the moment. */
-static uintptr_t alias(void)
-{
-	static uintptr_t page;
+/* The two may lie on two pages. */
+#define ALIAS_BYTES (2 * PAGE_SIZE)
 
-	if (!page && !growspace_take(PAGE_SIZE, &page))
-		return 0;
-	return page;
-}
+/* Where text is written; taken while any function is patched, so that patching out needs nothing. */
+static uintptr_t alias;
+static unsigned int patched;
 
-static void write_text(uint32_t *at, uint32_t instruction, uintptr_t page)
+static void write_text(uint32_t *at, const uint32_t *instructions, size_t count)
 {
 	uintptr_t offset = (uintptr_t)at % PAGE_SIZE;
-	volatile uint32_t *writable = (uint32_t *)(page + offset);
+	volatile uint32_t *writable = (uint32_t *)(alias + offset);
 
-	mmu_map(page, virt_to_phys((uintptr_t)at - offset), PAGE_SIZE, MAP_DATA);
-	*writable = instruction;
+	mmu_map(alias, virt_to_phys((uintptr_t)at - offset), ALIAS_BYTES, MAP_DATA);
+	for (size_t n = 0; n < count; n++)
+		writable[n] = instructions[n];
 	/* To the point of unification, then out of the instruction cache, then out of the pipeline. */
-	__asm__ volatile("dc cvau, %0" ::"r"(writable) : "memory");
+	for (size_t n = 0; n < count; n++)
+		__asm__ volatile("dc cvau, %0" ::"r"(writable + n) : "memory");
 	dsb();
-	mmu_unmap(page, PAGE_SIZE);
-	__asm__ volatile("ic ivau, %0" ::"r"(at) : "memory");
+	mmu_unmap(alias, ALIAS_BYTES);
+	for (size_t n = 0; n < count; n++)
+		__asm__ volatile("ic ivau, %0" ::"r"(at + n) : "memory");
 	dsb();
 	isb();
 }
@@ -129,44 +131,96 @@ static bool somebody_between(const uint32_t *entry)
 	return false;
 }
 
-/* In an order in which every state between can be run: x9 is nobody's, and bl comes last and goes first. */
-static const char *patch(uint32_t *entry, uint32_t first, uint32_t second)
+/*
+ * The first instruction, for good: mov x9, x30 does no harm where no check follows. It is none of those that
+ * may be changed while another CPU could be running them (Arm ARM B2.2.5), and who stands behind its NOP has
+ * no return address in x9.
+ */
+static const char *prepare(uint32_t *entry)
 {
-	uint64_t flags = irq_save();
-	uintptr_t page = alias();
-	bool busy = somebody_between(entry);
+	const uint32_t mov = MOV_X9_X30;
 
-	if (!busy && page) {
-		write_text(entry + 1, NOP, page);
-		write_text(entry, first, page);
-		write_text(entry + 1, second, page);
+	if (*entry == mov)
+		return NULL;
+	if (protected(PROTECT_PATCH_ALONE) && !smp_alone())
+		return "not-alone";
+	if (somebody_between(entry))
+		return "busy";
+	if (protected(PROTECT_PATCH_ALONE))
+		write_text(entry, &mov, 1);
+	return NULL;
+}
+
+/* Off: both at once, each time, whoever may stand between. */
+static void write_second(uint32_t *entry, uint32_t first, uint32_t second)
+{
+	const uint32_t both[NOPS] = { first, second };
+
+	if (protected(PROTECT_PATCH_ALONE))
+		write_text(entry + 1, &second, 1);
+	else
+		write_text(entry, both, NOPS);
+}
+
+static uint32_t branch_to(const uint32_t *from, void (*to)(void))
+{
+	return BL | ((uint32_t)(((intptr_t)to - (intptr_t)from) >> 2) & BL_OFFSET);
+}
+
+static const char *patch(uint32_t *entry, void (*check)(void))
+{
+	const char *why;
+
+	if (!patched && !growspace_take(ALIAS_BYTES, &alias))
+		return "no-alias";
+	why = prepare(entry);
+	if (!why) {
+		write_second(entry, MOV_X9_X30, branch_to(entry + 1, check));
+		patched++;
+	} else if (!patched) {
+		growspace_give(alias);
 	}
-	irq_restore(flags);
-	return busy ? "busy" : page ? NULL : "no-alias";
+	return why;
 }
 
 const char *patch_in(const void *function)
 {
 	uint32_t *entry = find_entry(function);
+	const char *why = "frame-too-large";
+	uint64_t flags;
 	size_t frame;
 
 	if (!entry)
 		return "no-entry";
+	if (patch_check(function))
+		return NULL;
 	frame = patch_frame(function);
+	flags = irq_save();
 	for (size_t n = 0; n < ARRAY_SIZE(checks); n++) {
-		intptr_t offset = (intptr_t)checks[n].check - (intptr_t)(entry + 1);
-
-		if (frame <= checks[n].bytes)
-			return patch(entry, MOV_X9_X30, BL | ((uint32_t)(offset >> 2) & BL_OFFSET));
+		if (frame > checks[n].bytes)
+			continue;
+		why = patch(entry, checks[n].check);
+		break;
 	}
-	return "frame-too-large";
+	irq_restore(flags);
+	return why;
 }
 
 const char *patch_out(const void *function)
 {
 	uint32_t *entry = find_entry(function);
+	uint64_t flags;
 
-	return entry ? patch(entry, NOP, NOP) : "no-entry";
+	if (!entry)
+		return "no-entry";
+	if (!patch_check(function))
+		return NULL;
+	flags = irq_save();
+	write_second(entry, NOP, NOP);
+	if (!--patched)
+		growspace_give(alias);
+	irq_restore(flags);
+	return NULL;
 }
 
 size_t patch_check(const void *function)

@@ -67,6 +67,14 @@ void smp_bind(struct cpu *cpu, struct thread *t)
 	t->frame.irq_stack_top = cpu->irq_stack_top;
 }
 
+bool smp_alone(void)
+{
+	for (unsigned int i = 1; i < NR_CPUS; i++)
+		if (cpus[i] && cpus[i]->irq_stack_top)
+			return false;
+	return true;
+}
+
 static int switch_on(unsigned int index, const struct thread *t);
 
 INJECT_SITE(cpu, on, switch_on, -3, "the firmware refuses to start a CPU: DENIED")

@@ -24,6 +24,9 @@ bool smp_run(unsigned int index, struct thread *t);
  */
 enum thread_state smp_join(struct thread *t, const char **detector);
 
+/* Is CPU 0 the only one that was started, or all others waited for? */
+bool smp_alone(void);
+
 /* How many CPUs the device tree names, and the affinity of each (mpidr.h); main.c sets both. */
 extern unsigned int smp_cpus;
 extern uint64_t smp_ids[NR_CPUS];
