@@ -13,6 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pexpect
 import pytest
@@ -85,15 +86,19 @@ def mark() -> str:
 
 @pytest.fixture
 def tmux(tmp_path: Path, mark: str) -> Iterator[Tmux]:
-    """`make debug` of a lab that waits at its serial port."""
+    """`make debug` of a lab that waits at its serial port; what it leaves when it is killed, its
+    folder with the stub's socket, goes with this one. (A socket's path has at most 107 bytes.)
+    """
     (tmp_path / "kernel.elf").symlink_to(ROOT / KERNEL)
     lab = f"stack.recurse hold=serial nonce={mark}"
     command = [sys.executable, "-m", "harness.cli", "debug", lab]
-    started = Tmux(tmp_path, command, {"BUILD": str(tmp_path), "DEBUGINFOD_URLS": ""})
-    yield started
-    if started.client.isalive():
-        started.client.sendline("kill-server")
-    started.client.close(force=True)
+    with TemporaryDirectory(prefix="hw-") as short:
+        environment = {"BUILD": str(tmp_path), "DEBUGINFOD_URLS": "", "TMPDIR": short}
+        started = Tmux(tmp_path, command, environment)
+        yield started
+        if started.client.isalive():
+            started.client.sendline("kill-server")
+        started.client.close(force=True)
 
 
 def test_the_serial_port_has_a_pane_of_its_own(tmux: Tmux, mark: str) -> None:
