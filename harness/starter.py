@@ -10,7 +10,8 @@ child, like one that subprocess started, and dies with us.
 
 Whatever is in the way (no build/starter.so, a program that is a script or has no dynamic libraries,
 a kernel without clone3) is a StarterError, once and for all for this program; then child.py starts
-it the usual way, which takes longer and is otherwise the same.
+it the usual way, which takes longer and is otherwise the same. Not so when no answer comes: a clone
+may still come, and two machines must not print into one log. That is a HarnessError.
 """
 
 import atexit
@@ -21,6 +22,8 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from harness.errors import HarnessError
 
 ROOT = Path(__file__).parents[1]
 MOST_FDS = 16  # starter.c's
@@ -49,7 +52,6 @@ class Starter:
         self._lock = threading.Lock()
         self._failed = ""
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._ours.settimeout(SECONDS)
         self._process: subprocess.Popen[bytes] | None = None
         begun = threading.Event()
         # A daemon: it must not keep a dying interpreter alive, and dies with the process.
@@ -80,14 +82,22 @@ class Starter:
             raise StarterError("the directory that we are in is gone") from None
         try:
             return self._ask(order, list(fds.values()))
+        except TimeoutError:
+            self._failed = f"it did not answer within {SECONDS:g} s"
+            raise HarnessError(
+                f"{self._program} was not started: who clones it does not answer",
+                evidence=[("expected", f"an answer within {SECONDS:g} s")],
+                hint="look for a stopped `highwater: QEMU, to be started` (ps), and run it again",
+            ) from None
         except (OSError, StarterError) as error:
             self._failed = f"{self._program} does not wait at its main(): {error}"
             raise StarterError(self._failed) from None
 
     def close(self) -> None:
-        """The waiting program ends; what it has started goes on."""
+        """The waiting program ends, whatever it is at; what it has started goes on."""
         self._ours.close()
         if self._process and self._owner == os.getpid():
+            self._process.kill()
             self._process.wait()
 
     def _order(
@@ -112,6 +122,7 @@ class Starter:
 
     def _ask(self, order: bytes, fds: list[int]) -> int:
         with self._lock:
+            self._ours.settimeout(SECONDS)
             socket.send_fds(self._ours, [order], fds)
             answer = self._ours.recv(4)
         if not answer:

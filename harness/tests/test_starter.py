@@ -17,6 +17,7 @@ import pytest
 from harness import starter
 from harness.child import Clone, spawn
 from harness.deadline import Deadline
+from harness.errors import HarnessError
 from harness.machine import Machine, MachineSpec
 from harness.starter import MOST_FDS, Starter, StarterError, starter_of
 from harness.tests.conftest import Kernels, waiting
@@ -273,6 +274,24 @@ def test_a_waiting_one_that_was_killed(tmp_path: Path, monkeypatch: pytest.Monke
         )
     assert child.wait() == 3
     killed.close()
+
+
+def test_a_waiting_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The usual way would be wrong: what was ordered may still come, into the same log."""
+    monkeypatch.setattr(starter, "SECONDS", 0.2)
+    stopped = Starter(SHELL)
+    monkeypatch.setattr("harness.child.starter_of", lambda program: stopped)
+    with Path("/dev/null").open("r+b") as null:
+        n = null.fileno()
+        how: dict[str, Any] = {"stdio": (n, n, n), "pass_fds": [], "file_limit": MIB}
+        how |= {"cpu_limit": None, "often": True}
+        assert spawn([SHELL, "-c", "exit 3"], **how).wait() == 3
+        assert stopped._process is not None
+        stopped._process.send_signal(signal.SIGSTOP)
+        with pytest.raises(HarnessError, match="who clones it does not answer"):
+            spawn([SHELL, "-c", "exit 3"], **how)
+    stopped.close()
+    assert stopped._process.returncode == -signal.SIGKILL
 
 
 def test_a_script_is_not_stopped_at_its_main(tmp_path: Path) -> None:
