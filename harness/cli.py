@@ -31,6 +31,7 @@ from harness.debug import SERIAL_LIMIT, gdb_command, show_serial
 from harness.errors import HarnessError, while_read
 from harness.log import NO_END, Record, parse_line, seen_verdict
 from harness.machine import Machine, MachineSpec, check_kernel
+from harness.screen import Printed, Screen
 from harness.stub import become_machine
 
 BUILD = Path(os.environ.get("BUILD") or "build")
@@ -86,7 +87,7 @@ def machine(line: str, name: str, *, gdb: bool = False) -> Machine:
 def run(lab: str) -> int:
     with machine(boot_line(lab), "run") as guest:
         threading.Thread(target=type_lines, args=(guest,), daemon=True).start()
-        show_serial(guest, sys.stdout.buffer)
+        show_serial(guest, Screen(sys.stdout.buffer, Printed(guest)))
         ending = guest.wait_end(Deadline(QUICK))
     if seen_verdict(ending.serial) == NO_END:
         print("run: the machine powered off without an [end] line", file=sys.stderr)

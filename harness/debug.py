@@ -15,10 +15,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
 
 import pytest
 from pexpect import EOF
@@ -32,6 +31,7 @@ from harness.machine import Machine, MachineSpec
 from harness.pane import in_tmux, serial_pane
 from harness.rewind import POWER_OFF, frozen, record
 from harness.scenario import Case
+from harness.screen import Printed, Screen
 from harness.symbols import build_id
 from harness.tools import find_gdb
 from harness.walk import FAULT_HOOK
@@ -121,32 +121,36 @@ def open_in_gdb(subject: Subject, kernel: Path, folder: Path, *, tui: bool = Fal
     """GDB's exit status, once the person has left it."""
     with (
         Machine(subject.spec, folder, serial_limit=SERIAL_LIMIT) as guest,
-        _serial_view(guest, folder / "serial.log", tui) as terminal,
+        _screen(guest, subject.again, folder / "serial.log", tui) as (screen, run),
     ):
-        serial = Once(terminal) if subject.again else terminal
-        threading.Thread(target=show_serial, args=(guest, serial, subject.go), daemon=True).start()
+        threading.Thread(target=_show_beside, args=(guest, screen, subject.go), daemon=True).start()
         # Ctrl-C is GDB's, which stops the guest with it. A handler: SIG_IGN would be inherited.
         signal.signal(signal.SIGINT, lambda *_: None)
         sys.stdout.write(f"{subject.title}\n")
         sys.stdout.flush()
         commands = ("set confirm off", f"source {COMMANDS}", *subject.commands)
         options = ("-tui",) if tui else ()
-        argv = gdb_command(guest, kernel, *commands, options=options)
-        return subprocess.run(argv, check=False).returncode
+        return run(gdb_command(guest, kernel, *commands, options=options))
 
 
 @contextlib.contextmanager
-def _serial_view(guest: Machine, log: Path, tui: bool) -> Iterator[IO[bytes]]:
-    """Where the serial port prints: a tmux pane, a file where the TUI has the screen, or here."""
+def _screen(
+    guest: Machine, again: bool, log: Path, tui: bool
+) -> Iterator[tuple[Screen, Callable[[list[str]], int]]]:
+    """Where the serial port prints, and what runs GDB: a tmux pane, a file where the TUI has the
+    screen, or both on one screen.
+    """
+    printed = Printed(guest, again)
     if in_tmux():
         with serial_pane(guest.console.send) as pane:
-            yield pane
+            yield Screen(pane, printed), subprocess.call
     elif tui:
         with log.open("wb") as file:
             sys.stdout.write(f"the serial port is in {log}\n")
-            yield file
+            yield Screen(file, printed), subprocess.call
     else:
-        yield sys.stdout.buffer
+        screen = Screen(sys.stdout.buffer, printed, shared=True)
+        yield screen, screen.run
 
 
 def gdb_command(
@@ -158,44 +162,22 @@ def gdb_command(
     return [str(find_gdb()), "-q", *options, str(kernel), *words]
 
 
-class Once:
-    """Of a machine that goes back and prints again: each line the first time only.
-
-    Every way back begins at the record's beginning, so its first line tells that all comes again. A
-    line that was cut by it comes again as a whole.
-    """
-
-    def __init__(self, output: IO[bytes]) -> None:
-        self._output = output
-        self._rest, self._first = b"", b""
-        self._at = self._shown = 0
-
-    def write(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._first = self._first or line
-            if line.endswith(self._first):
-                self._at = 0
-            if self._at == self._shown:
-                self._output.write(line + b"\n")
-                self._shown += 1
-            self._at += 1
-
-    def flush(self) -> None:
-        self._output.flush()
-
-
-def show_serial(guest: Machine, output: "IO[bytes] | Once", go: str = "") -> None:
-    """Copy the serial port, as it comes, until the machine has ended; type `go` when asked."""
+def show_serial(guest: Machine, screen: Screen, go: str = "") -> None:
+    """Show the serial port as it comes, until the machine has ended; type `go` when asked."""
     seen = b""
     with contextlib.suppress(EOF):  # it may end before it is typed to
         for chunk in guest.console.follow():
-            output.write(chunk)
-            output.flush()
+            screen.serial()
             seen = seen[-len(HOLDING) :] + chunk
             if go and HOLDING in seen:
                 guest.console.sendline(go.encode())
                 go = ""
+
+
+def _show_beside(guest: Machine, screen: Screen, go: str) -> None:
+    """show_serial beside a GDB, which may be left, or a pane closed, before the machine ends."""
+    with contextlib.suppress(OSError, ValueError):
+        show_serial(guest, screen, go)
 
 
 # --- which case is meant ------------------------------------------------------------------------

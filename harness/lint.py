@@ -93,6 +93,7 @@ PYTHON = {
     "harness.machine": Row(5),
     "harness.capsule": Row(6),
     "harness.rewind": Row(6),
+    "harness.screen": Row(6),
     "harness.stub": Row(6),
     "harness.failure": Row(6, pure=True),
     "harness.warm": Row(7),

@@ -1,7 +1,10 @@
 """`make debug` as a person uses it: on a pty, typing commands, reading answers."""
 
 import io
+import os
 import re
+import shlex
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +16,10 @@ from harness.boot import boot
 from harness.deadline import Deadline
 from harness.errors import HarnessError
 from harness.machine import Machine, MachineSpec
+from harness.screen import Printed, Screen
 from harness.tests.conftest import Kernels
 from harness.tests.samples import SCENARIO
-from harness.tests.terminal import PROMPT, ROOT, SECONDS, ask, leave, terminal
+from harness.tests.terminal import CLI, PROMPT, ROOT, SECONDS, ask, leave, terminal
 from harness.walk import KERNEL
 
 
@@ -134,25 +138,62 @@ def test_ctrl_c_stops_the_guest_and_not_the_session(build: Path) -> None:
         assert "lab" in ask(child, "hw threads")
 
 
+def test_gdb_has_the_terminal_s_size_and_its_change(build: Path) -> None:
+    with terminal("debug", "crash.hang", build=build) as child:
+        child.expect(PROMPT)
+        assert "199" in ask(child, "show width")
+        child.setwinsize(40, 120)
+        child.expect(PROMPT)  # drawn anew
+        assert "119" in ask(child, "show width")
+
+
+def test_ctrl_z_stops_the_session_and_fg_goes_on(build: Path) -> None:
+    with terminal("-i", build=build, program=("dash",)) as child:  # bash mends the terminal itself
+        child.sendline(f"PS1='$ '; {shlex.join(CLI)} debug crash.hang")
+        child.expect(PROMPT)
+        child.sendcontrol("z")
+        child.expect(r"Stopped .*\r\n\$ ")
+        child.sendline("stty -a | grep -o .icanon")
+        child.expect(r"\n[ -]icanon\r")
+        assert "-" not in str(child.after), "the shell's terminal is as it was"
+        child.sendline("fg")
+        child.expect(PROMPT)  # GDB, which could not stop, shows it again
+        told = ask(child, "info breakpoints")
+        assert "lab_crash_hang" in told
+        assert told.count("info breakpoints") == 1, "GDB alone echoes what is typed"
+        child.sendline("quit 3")
+        child.expect_exact("\r\n$ ")
+        child.sendline("echo left with=$?")
+        child.expect_exact("with=3")
+
+
+def test_without_a_terminal_gdb_reads_its_commands(build: Path) -> None:
+    done = subprocess.run(
+        [*CLI, "debug", "crash.null"],
+        cwd=ROOT,
+        env={**os.environ, "BUILD": str(build), "DEBUGINFOD_URLS": ""},
+        input="continue\nbreak debugger_fault_hook\ncontinue\nquit 3\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+    assert done.returncode == 3
+    assert re.search(r"^\[EXC\] .*\n(.*\n)*.*Breakpoint 2, debugger_fault_hook", done.stdout, re.M)
+
+
 def test_a_silent_guest_is_waited_for_as_long_as_it_takes(kernels: Kernels, tmp_path: Path) -> None:
     """A person at GDB's prompt keeps it silent for minutes; the serial port is still shown then."""
     shown = io.BytesIO()
     with Machine(MachineSpec(kernels("echo")), tmp_path) as machine:
         machine.console.timeout = 0.0
-        reader = threading.Thread(target=debug.show_serial, args=(machine, shown))
+        screen = Screen(shown, Printed(machine))
+        reader = threading.Thread(target=debug.show_serial, args=(machine, screen))
         reader.start()
         machine.console.send(b"q", timeout=SECONDS)
         reader.join()
         assert machine.wait_end(Deadline(SECONDS)).serial == shown.getvalue()
     assert b"ready\n" in shown.getvalue()
-
-
-def test_what_is_printed_again_is_shown_once() -> None:
-    shown = io.BytesIO()
-    once = debug.Once(shown)
-    for data in (b"boot\none\ntw", b"o\nthr", b"boot\none\n", b"twoboot\none\ntwo\nthree\nend\n"):
-        once.write(data)
-    assert shown.getvalue() == b"boot\none\ntwo\nthree\nend\n"
 
 
 # --- which case --------------------------------------------------------------------------------

@@ -1,0 +1,121 @@
+"""GDB and the guest on one screen: whole lines, and in the order in which things happened."""
+
+import io
+import sys
+
+import pytest
+
+from harness.screen import Once, Screen
+
+BREAK = b"\nBreakpoint 1, "
+HOOK = b"hook (f=0x0) at fault.c:138\n"
+
+
+class Guest:
+    """What it has said and nobody has seen."""
+
+    def __init__(self) -> None:
+        self.said = b""
+
+    def __call__(self) -> bytes:
+        said, self.said = self.said, b""
+        return said
+
+
+@pytest.fixture
+def guest() -> Guest:
+    return Guest()
+
+
+@pytest.fixture
+def shown() -> io.BytesIO:
+    return io.BytesIO()
+
+
+def test_a_line_of_gdb_is_not_torn(guest: Guest, shown: io.BytesIO) -> None:
+    screen = Screen(shown, guest, shared=True)
+    screen.gdb(BREAK)
+    guest.said = b"[bt] one\n"
+    screen.serial()
+    assert shown.getvalue() == BREAK
+    screen.gdb(HOOK)
+    assert shown.getvalue() == BREAK + HOOK + b"[bt] one\n"
+
+
+def test_what_was_printed_before_the_stop_stands_before_it(guest: Guest, shown: io.BytesIO) -> None:
+    """Also when GDB was quicker than the thread that follows the serial port."""
+    screen = Screen(shown, guest, shared=True)
+    guest.said = b"[EXC] one\n"
+    screen.gdb(BREAK + HOOK)
+    assert shown.getvalue() == b"[EXC] one\n" + BREAK + HOOK
+
+
+@pytest.mark.parametrize("prompt", [(b"(gdb) ",), (b"\x1b[?2004h(gdb) ", b"h", b"w ")])
+def test_at_the_prompt_the_guest_is_seen_at_once(
+    prompt: tuple[bytes, ...], guest: Guest, shown: io.BytesIO
+) -> None:
+    screen = Screen(shown, guest, shared=True)
+    for piece in prompt:
+        screen.gdb(piece)
+    for said in (b"[lab] one\n", b"[lab] two\n"):
+        guest.said = said
+        screen.serial()
+    assert shown.getvalue() == b"".join(prompt) + b"\n[lab] one\n[lab] two\n"
+
+
+@pytest.mark.parametrize("line", [b"--Type <RET> for more--", b"Quit anyway? (y or n) "])
+def test_a_question_is_answered_first(line: bytes, guest: Guest, shown: io.BytesIO) -> None:
+    screen = Screen(shown, guest, shared=True)
+    screen.gdb(line)
+    guest.said = b"[lab] one\n"
+    screen.serial()
+    assert shown.getvalue() == line
+
+
+def test_the_line_behind_the_prompt_is_one_again(guest: Guest, shown: io.BytesIO) -> None:
+    screen = Screen(shown, guest, shared=True)
+    screen.gdb(b"(gdb) ")
+    screen.gdb(b"continue\n" + BREAK)
+    guest.said = b"[lab] one\n"
+    screen.serial()
+    screen.gdb(HOOK)
+    assert shown.getvalue() == b"(gdb) continue\n" + BREAK + HOOK + b"[lab] one\n"
+
+
+def test_half_a_line_of_the_guest_waits_for_its_rest(guest: Guest, shown: io.BytesIO) -> None:
+    """What GDB said when it let the guest go may arrive as late as this."""
+    screen = Screen(shown, guest, shared=True)
+    guest.said = b"[lab] one\n[la"
+    screen.serial()
+    screen.gdb(b"Continuing.\n")
+    guest.said = b"b] two\n"
+    screen.serial()
+    assert shown.getvalue() == b"[lab] one\nContinuing.\n[lab] two\n"
+
+
+def test_half_a_line_is_shown_when_the_guest_stands_still(guest: Guest, shown: io.BytesIO) -> None:
+    screen = Screen(shown, guest, shared=True)
+    guest.said = b"[la"
+    screen.gdb(BREAK + HOOK)
+    screen.gdb(b"(gdb) ")
+    assert shown.getvalue() == BREAK + HOOK + b"(gdb) \n[la"
+
+
+def test_half_a_line_is_shown_where_nobody_else_prints(guest: Guest, shown: io.BytesIO) -> None:
+    guest.said = b"[la"
+    Screen(shown, guest).serial()
+    assert shown.getvalue() == b"[la"
+
+
+def test_half_a_line_is_shown_when_gdb_has_ended(
+    guest: Guest, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    guest.said = b"[la"
+    assert Screen(sys.stdout.buffer, guest, shared=True).run(["echo", "from GDB"]) == 0
+    assert capfdbinary.readouterr().out == b"from GDB\n[la"
+
+
+def test_what_is_printed_again_is_shown_once() -> None:
+    said = (b"boot\none\ntw", b"o\nthr", b"boot\none\n", b"twoboot\none\ntwo\nthree\nend\n")
+    once = Once()
+    assert b"".join(map(once.fresh, said)) == b"boot\none\ntwo\nthree\nend\n"
