@@ -39,6 +39,11 @@ _END_LINE = rb"\[end\] [^\n]*\n"
 Registers = dict[str, int]
 
 
+def soon() -> Deadline:
+    """Time enough for anything that a test asks of one machine."""
+    return Deadline(BUDGET_SECONDS)
+
+
 class Open(Protocol):
     """The `gdb` fixture: boot a line under GDB, to its lab's entry."""
 
@@ -55,7 +60,7 @@ class Session(Owned):
         super().__init__()
         self.nonce = secrets.token_hex(4)
         self.entry = "lab_" + line.split()[0].replace(".", "_")
-        self.deadline = Deadline(BUDGET_SECONDS)
+        self.deadline = soon()
         append = f"lab={line} watchdog={guest_ms} nonce={self.nonce}"
         folder.mkdir(parents=True, exist_ok=True)
         qcow2.write_empty(folder / rewind.DISK)
@@ -178,7 +183,7 @@ class Session(Owned):
 
     def restore(self) -> None:
         """The machine as `save` left it, every bit of it. The next try has all the time again."""
-        self.deadline = Deadline(BUDGET_SECONDS)
+        self.deadline = soon()
         self._monitor("loadvm here")
         for cache in ("register-cache", "dcache"):
             self.gdb.console(f"maintenance flush {cache}")

@@ -27,7 +27,7 @@ import shutil
 import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -217,6 +217,17 @@ class Snapshot(Owned):
 
     def _int_bytes(self) -> int:
         return self.machine.int_log.stat().st_size
+
+
+@contextmanager
+def saved_at(spec: MachineSpec, address: int, deadline: Deadline) -> Iterator[Snapshot]:
+    """A machine that goes on from this instruction again and again: the first time that it is come
+    to. spec is a Session's, whose drive is left out.
+    """
+    with Snapshot(replace(spec, extra=())) as snapshot:
+        snapshot.run_to(address, deadline)
+        snapshot.save(deadline)
+        yield snapshot
 
 
 class Warm(Snapshot):

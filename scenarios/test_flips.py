@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.deadline import Deadline
 from harness.log import Log, seen_verdict
 from harness.scenario import Walk
-from harness.session import BUDGET_SECONDS, Open, Session
+from harness.session import Open, Session, soon
 from harness.warm import Snapshot
 
 SWEEP = "flips/watermark.log"
@@ -235,7 +234,3 @@ def flipped(snapshot: Snapshot, place: int, word: int, bits: range) -> Iterator[
     for bit in bits:
         poke = {place: (word ^ 1 << bit).to_bytes(8, "little")}
         yield seen_verdict(snapshot.again(poke, soon()).serial)
-
-
-def soon() -> Deadline:
-    return Deadline(BUDGET_SECONDS)

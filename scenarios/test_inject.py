@@ -1,9 +1,10 @@
 """Fault injection: every call that may fail is made to fail, by the kernel itself (inject.sweep),
-by the boot line (fault=), and by GDB from outside. All three must see the same.
+by the boot line (fault=), by the host, which arms the kernel's rule in a saved machine, and by GDB
+from outside. All must see the same.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -13,11 +14,11 @@ import pytest
 
 from harness import golden, tools
 from harness.boot import boot
-from harness.log import Log, Record, parse_lines
+from harness.log import Record, parse_lines
 from harness.scenario import Case, Control, Scenario, Walk
-from harness.session import Open, Session
+from harness.session import Open, Session, soon
 from harness.walk import KERNEL
-from harness.warm import WarmPool
+from harness.warm import WarmPool, saved_at
 
 ROOT = Path(__file__).parent.parent
 BOOT_SWEEP = "inject/boot.log"
@@ -80,7 +81,7 @@ def test_inject(case: Case, walk: Walk) -> None:
     walk(case)
 
 
-# --- the three ways agree ----------------------------------------------------------------------
+# --- the ways agree -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,49 @@ def test_the_sweep_from_gdb_sees_the_same(
     assert sum(step.injected for step in through_gdb) > 1
 
 
+INJECT = "'kernel/core/inject.c'"
+SWEPT_MIB = 32  # a quarter of the usual to load
+OPERATIONS = "block chunk copy demand guarded page paged pool region run stack thread".split()
+ELSEWHERE = {"all", "leaky", "cpu", "tagged"}  # planted; of a machine with two CPUs, or with tags
+
+
+def swept_from_a_snapshot(session: Session, sites: list[str]) -> Iterator[Step]:
+    """The kernel's own rule, armed by the host in a machine that stands before the operation."""
+    place, flag = session.number("$pc"), session.number("&((struct inject_site *) 0)->armed")
+    armed_site, nth_call = (session.number(f"&{INJECT}::{name}") for name in ("armed", "rule.nth"))
+    at = {site: session.number(f"&{site.replace('.', '_')}_site") for site in sites}
+    with saved_at(session.spec, place, soon()) as snapshot:
+        for site in sites:
+            for nth in count(1):
+                pokes = {armed_site: word(at[site]), at[site] + flag: b"\1", nth_call: word(nth)}
+                records = list(parse_lines(snapshot.again(pokes, soon()).serial))
+                injected = armed(records).fields["injected"] == "1"
+                yield Step.of(site, nth, injected, steps(iter(records))[0])
+                if not injected:
+                    break
+
+
+def word(number: int) -> bytes:
+    return number.to_bytes(8, "little")
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_the_sweep_from_a_snapshot_sees_the_same(
+    gdb: Open, op: str, sites: list[str], tmp_path: Path
+) -> None:
+    session = gdb(f"inject.once op={op}", memory_mib=SWEPT_MIB)
+    session.run_to("run_step")
+    by_host = without_idle(swept_from_a_snapshot(session, sites))
+    assert by_host == swept_by_the_kernel(op, tmp_path)
+    assert any(step.injected for step in by_host)
+
+
+def test_every_operation_is_swept_from_a_snapshot(tmp_path: Path) -> None:
+    log = boot(ROOT / KERNEL, "lab=list", tmp_path).log
+    (op,) = (r for r in log.select("list") if r.words == ("param", "inject.once", "op"))
+    assert set(op.fields["names"].split(",")) == {*OPERATIONS, *ELSEWHERE}
+
+
 def swept_by_the_boot_line(
     op: str, sites: list[str], folder: Path, warm: WarmPool
 ) -> Iterator[Step]:
@@ -153,15 +197,15 @@ def swept_by_the_boot_line(
             line = f"lab=inject.once op={op} fault={site},nth={nth},who=lab"
             log = boot(ROOT / KERNEL, line, folder, warm=warm).log
             assert log.verdict == "ok"
-            injected = armed(log).fields["injected"] == "1"
+            injected = armed(log.records).fields["injected"] == "1"
             yield Step.of(site, nth, injected, steps(iter(log.records))[0])
             if not injected:
                 break
 
 
-def armed(log: Log) -> Record:
+def armed(records: Iterable[Record]) -> Record:
     """[inject] site=… calls=… injected=…: the last of them."""
-    return [r for r in log.select("inject") if not r.words][-1]
+    return [r for r in records if r.area == ("inject",) and not r.words][-1]
 
 
 def test_the_sweep_by_the_boot_line_sees_the_same(
@@ -219,7 +263,7 @@ def swept_boot(sites: list[str], folder: Path, warm: WarmPool) -> Iterator[str]:
             line = f"lab=inject.once op=block fault={site},nth={nth},who=boot"
             log = boot(ROOT / KERNEL, line, folder, warm=warm).log
             end = log.records[-1]
-            if armed(log).fields["injected"] == "0":
+            if armed(log.records).fields["injected"] == "0":
                 assert log.verdict == "ok"
                 break
             yield f"[inject] boot site={site} nth={nth} why={end.fields['why']}"

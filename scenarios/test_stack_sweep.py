@@ -1,20 +1,18 @@
 """An interrupt at every instruction: of an exception's way in and out, and of an overflow."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness import canon, intlog
 from harness.boot import boot
-from harness.deadline import Deadline
 from harness.log import parse_lines
 from harness.scenario import Case, Control, Scenario, Walk
-from harness.session import BUDGET_SECONDS, Open
+from harness.session import Open, soon
 from harness.symbols import Symbols
 from harness.walk import KERNEL
-from harness.warm import Snapshot
+from harness.warm import saved_at
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,16 +50,14 @@ def test_registers_hold_wherever_interrupts_land(shift: int, tmp_path: Path) -> 
 
 
 def test_an_interrupt_in_the_overflow_changes_nothing(gdb: Open, tmp_path: Path) -> None:
-    """The tick is moved through the whole recursion, by 16 instructions a count: the same report, and
-    one abort, each time. A call takes some 17, so the tick comes to each of them.
+    """The tick is moved through the whole recursion, by 16 instructions a count: the same report,
+    and one abort, each time. A call takes some 17, so the tick comes to each of them.
     """
     undisturbed = _told(boot(ROOT / KERNEL, "lab=stack.recurse", tmp_path).serial)
     session = gdb("stack.recurse", memory_mib=32)
     entry, tick = session.number("$pc"), session.number("&stack_recurse_args.tick")
     landed: set[int] = set()
-    with Snapshot(replace(session.spec, extra=())) as snapshot:
-        snapshot.run_to(entry, soon())
-        snapshot.save(soon())
+    with saved_at(session.spec, entry, soon()) as snapshot:
         for counts in range(1, 161):
             run = snapshot.again({tick: counts.to_bytes(8, "little")}, soon())
             assert intlog.count(run.int_log).total == 1, f"tick={counts}"
@@ -69,10 +65,6 @@ def test_an_interrupt_in_the_overflow_changes_nothing(gdb: Open, tmp_path: Path)
             landed |= _interrupted(run.int_log)
     recurse = Symbols.from_elf(ROOT / KERNEL).address("recurse")
     assert {recurse + 4 * n for n in range(12)} <= landed
-
-
-def soon() -> Deadline:
-    return Deadline(BUDGET_SECONDS)
 
 
 def _interrupted(int_log: bytes) -> set[int]:
