@@ -195,6 +195,14 @@ SCENARIOS = [
         verdict="caught by=pool-link",
         controls=(Control("protect=-pool-link", "caught by=mmu"),),
     ),
+    # The first that takes the block finds it; unseen, the link goes to the head and into another.
+    Scenario(
+        "pool.freelist_smash",
+        name="freelist_smash-back",
+        poke={"back": 1},
+        verdict="caught by=pool-link",
+        controls=(Control("protect=-pool-link", "caught by=mmu"),),
+    ),
     # To a block that is somebody's: its contents are no poison; without that it has two owners.
     Scenario(
         "pool.freelist_smash",

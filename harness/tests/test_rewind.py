@@ -94,9 +94,12 @@ def test_blame_a_guard_word_that_a_tick_found(at_fault: Rewound) -> None:
     assert gdb.wait_stop(soon()).function == FAULT_HOOK, "the user's breakpoints are back"
 
 
-def test_blame_a_free_list(at_fault: Rewound) -> None:
-    """The alloc that faulted has the bad link from the head, the head from the block."""
-    gdb = at_fault("lab=pool.freelist_smash protect=-pool-link")
+@pytest.mark.parametrize("back", [0, 1])
+def test_blame_a_free_list(back: int, at_fault: Rewound) -> None:
+    """The alloc that faulted has the bad link from the head, the head from the block. Or that block
+    was given back, and has it from the head, which has it from the block that was written to.
+    """
+    gdb = at_fault(f"lab=pool.freelist_smash back={back} protect=-pool-link")
     said = gdb.console_moving("hw blame freelist")
     assert "until write_after_free() wrote it" in said
     assert "kernel/labs/pool_smash.c:" in said

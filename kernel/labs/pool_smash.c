@@ -19,7 +19,9 @@ __attribute__((noinline, noclone)) static void write_after_free(volatile uint64_
 	*block = link;
 }
 
-#define SMASH_PARAMS(P) P(leads, 0, 0, 1, "where the link leads; 0: nowhere; 1: to a block in use")
+#define SMASH_PARAMS(P)                                                                            \
+	P(leads, 0, 0, 1, "where the link leads; 0: nowhere; 1: to a block in use")                \
+	P(back, 0, 0, 1, "1: it is taken, and another given back, which has the link then")
 
 LAB(pool, freelist_smash, "a freed block's link is overwritten, and the block taken", SMASH_PARAMS)
 {
@@ -35,6 +37,8 @@ LAB(pool, freelist_smash, "a freed block's link is overwritten, and the block ta
 	pool_free(&smashed, block);
 	report("[pool-lab] writing into a free block");
 	write_after_free(block, a->leads ? (uint64_t)used : NO_LINK);
+	if (a->back && pool_alloc(&smashed))
+		pool_free(&smashed, used);
 	report("[pool-lab] taking it and one more");
 	first = pool_alloc(&smashed);
 	second = pool_alloc(&smashed);
