@@ -74,7 +74,9 @@ class Screen:
             self._begun = b""
 
     def run(self, argv: list[str]) -> int:
-        """GDB on our terminal, or on our input and output if they are none; its exit status."""
+        """GDB on our terminal, or on our input and output if they are none; its exit status, or
+        minus the signal that killed it.
+        """
         on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
         status = self._on_a_pty(argv) if on_terminal else self._on_a_pipe(argv)
         self._shared = False
@@ -92,7 +94,8 @@ class Screen:
         with _resized(gdb):
             gdb.interact(None, input_filter=_suspension(gdb), output_filter=show)
         self._line_end = b"\n"
-        return int(gdb.wait())
+        gdb.wait()
+        return int(-gdb.signalstatus if gdb.signalstatus else gdb.exitstatus)
 
     def _on_a_pipe(self, argv: list[str]) -> int:
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as gdb:

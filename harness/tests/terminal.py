@@ -78,10 +78,10 @@ def leave(child: "pexpect.spawn[str]", mark: str) -> None:
     assert not processes_with(mark)
 
 
-def processes_with(mark: str) -> list[str]:
-    """Command lines that hold this word."""
-    found = []
+def processes_with(mark: str) -> dict[int, str]:
+    """Command lines that hold this word, by process."""
+    found = {}
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it ended meanwhile
-            found.append(file.read_text(errors="replace"))
-    return [line for line in found if mark in line]
+            found[int(file.parent.name)] = file.read_text(errors="replace")
+    return {process: line for process, line in found.items() if mark in line}

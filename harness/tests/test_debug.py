@@ -4,11 +4,13 @@ import io
 import os
 import re
 import shlex
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from harness import debug
@@ -18,8 +20,18 @@ from harness.errors import HarnessError
 from harness.machine import Machine, MachineSpec
 from harness.screen import Printed, Screen
 from harness.tests.conftest import Kernels
+from harness.tests.gone import is_gone
 from harness.tests.samples import SCENARIO
-from harness.tests.terminal import CLI, PROMPT, ROOT, SECONDS, ask, leave, terminal
+from harness.tests.terminal import (
+    CLI,
+    PROMPT,
+    ROOT,
+    SECONDS,
+    ask,
+    leave,
+    processes_with,
+    terminal,
+)
 from harness.walk import KERNEL
 
 
@@ -165,6 +177,41 @@ def test_ctrl_z_stops_the_session_and_fg_goes_on(build: Path) -> None:
         child.expect_exact("\r\n$ ")
         child.sendline("echo left with=$?")
         child.expect_exact("with=3")
+
+
+def test_a_gdb_that_is_killed_leaves_nothing_behind(build: Path) -> None:
+    with terminal("debug", "crash.hang nonce=a-killed-gdb", build=build) as child:
+        child.expect(PROMPT)
+        child.sendline("shell kill -9 $PPID")
+        child.expect(pexpect.EOF)
+        child.wait()
+        assert "Traceback" not in str(child.before)
+        assert child.exitstatus == 256 - signal.SIGKILL
+    assert not processes_with("a-killed-gdb")
+
+
+@pytest.mark.parametrize("end", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_a_session_that_is_killed_takes_all_with_it(end: signal.Signals, build: Path) -> None:
+    """While the guest runs: GDB has a terminal of its own, and no shell that would end it."""
+    with terminal("debug", "crash.hang nonce=a-killed-session", build=build) as child:
+        child.expect(PROMPT)
+        ask(child, "continue")
+        (gdb,) = re.findall(r"me=(\d+)", ask(child, "python import os; print(f'me={os.getpid()}')"))
+        lives = [os.pidfd_open(int(gdb)), *guests("a-killed-session")]
+        child.sendline("continue")
+        child.expect_exact("[lab] enter")
+        assert child.pid and len(lives) == 2
+        os.kill(child.pid, end)
+        assert all(map(is_gone, lives))
+
+
+def guests(mark: str) -> list[int]:
+    """A descriptor of each QEMU that has this word on its boot line."""
+    return [
+        os.pidfd_open(process)
+        for process, command in processes_with(mark).items()
+        if "-append" in command
+    ]
 
 
 def test_without_a_terminal_gdb_reads_its_commands(build: Path) -> None:
