@@ -163,7 +163,7 @@ class Snapshot(Owned):
 
     def load(self, deadline: Deadline) -> None:
         """Back to it. QEMU 7.2 dies of two of these with nothing run in between."""
-        self.machine.qmp.execute("system_reset", deadline)
+        self._monitor("system_reset", deadline)
         self._monitor(f"loadvm {_SNAPSHOT}", deadline)
 
     def again(
@@ -196,6 +196,7 @@ class Snapshot(Owned):
         assert self.machine.gdb_socket is not None
         self.stub = self._living.enter_context(Rsp(self.machine.gdb_socket))
         self.stub.register(PC, Deadline(START_SECONDS))
+        self.machine.qmp.greeting(Deadline(START_SECONDS))  # before it there are no events
 
     def _poke(self, pokes: Mapping[int, bytes], deadline: Deadline, *, physical: bool) -> None:
         self.stub.physical(physical, deadline)
@@ -212,7 +213,7 @@ class Snapshot(Owned):
             raise NotWarm(f"expected the power-off, but the machine stopped at {at:#x}")
 
     def _monitor(self, command: str, deadline: Deadline) -> None:
-        if said := self.machine.qmp.hmp(command, deadline):
+        if said := self.stub.monitor(command, deadline):
             raise NotWarm(f"QEMU refused {command}: {said.strip()}")
 
     def _int_bytes(self) -> int:

@@ -6,6 +6,7 @@ The whole catalogue, cold against warm, is scenarios/test_warm.py.
 import os
 import shutil
 import signal
+import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -233,6 +234,34 @@ def test_nothing_is_left_of_it() -> None:
 def test_nobody_at_the_other_end(tmp_path: Path) -> None:
     with pytest.raises(RspError, match="nobody is there"), Rsp(tmp_path / "socket"):
         pass
+
+
+def test_what_the_monitor_prints_is_heard(warm: Warm) -> None:
+    assert "unknown command: 'nosuch'" in warm.stub.monitor("nosuch", soon())
+    told = warm.stub.monitor("info mtree", soon())  # of several packets
+    assert len(told) > 4096
+    assert told.startswith("address-space: ") and told.endswith("\r\n")
+
+
+def test_a_snapshot_that_qemu_does_not_have_is_a_doubt() -> None:
+    with (
+        Snapshot(SPEC) as never_saved,
+        pytest.raises(NotWarm, match=r"refused loadvm warm: .*warm"),
+    ):
+        never_saved.load(soon())
+
+
+def test_another_answer_than_the_monitor_s(tmp_path: Path) -> None:
+    """As of a machine that stops by itself in between."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "gdb"))
+        server.listen()
+        with Rsp(tmp_path / "gdb") as stub:
+            answering, _ = server.accept()
+            with answering:
+                answering.sendall(b"+$O6f6e65#00$T05#b9")
+                with pytest.raises(RspError, match=r"no output, but b'T05'"):
+                    stub.monitor("loadvm warm", soon())
 
 
 # --- a case ------------------------------------------------------------------------------------
