@@ -13,7 +13,7 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import pexpect
@@ -93,6 +93,9 @@ class Screen:
         self._line_end = b"\r\n"  # a raw terminal adds no \r
         with _resized(gdb):
             gdb.interact(None, input_filter=_suspension(gdb), output_filter=show)
+        with suppress(pexpect.EOF, pexpect.TIMEOUT):  # interact() looks no more when it has ended
+            while True:
+                self.gdb(gdb.read_nonblocking(_CHUNK, timeout=0))
         self._line_end = b"\n"
         gdb.wait()
         return int(-gdb.signalstatus if gdb.signalstatus else gdb.exitstatus)

@@ -2,10 +2,13 @@
 
 import io
 import sys
+from pathlib import Path
 
+import pexpect
 import pytest
 
 from harness.screen import Once, Screen
+from harness.tests.terminal import terminal
 
 BREAK = b"\nBreakpoint 1, "
 HOOK = b"hook (f=0x0) at fault.c:138\n"
@@ -113,6 +116,28 @@ def test_half_a_line_is_shown_when_gdb_has_ended(
     guest.said = b"[la"
     assert Screen(sys.stdout.buffer, guest, shared=True).run(["echo", "from GDB"]) == 0
     assert capfdbinary.readouterr().out == b"from GDB\n[la"
+
+
+# What runs on the pty has ended before anybody looks.
+LATE = """
+import contextlib, os, sys
+from harness import screen
+
+@contextlib.contextmanager
+def late(gdb):
+    os.waitid(os.P_PID, gdb.pid, os.WEXITED | os.WNOWAIT)
+    yield
+
+screen._resized = late
+sys.exit(screen.Screen(sys.stdout.buffer, bytes, shared=True).run(["echo", "x" * 3000, "end"]))
+"""
+
+
+def test_the_last_words_of_gdb_are_shown(tmp_path: Path) -> None:
+    """Also those that it says as it ends, and more of them than are read in one piece."""
+    with terminal("-c", LATE, build=tmp_path, program=(sys.executable,)) as child:
+        child.expect("x{3000} end")
+        child.expect(pexpect.EOF)
 
 
 def test_what_is_printed_again_is_shown_once() -> None:
