@@ -119,8 +119,10 @@ def _resized(gdb: Any) -> Iterator[None]:
 
 
 def _suspension(gdb: Any) -> Callable[[bytes], bytes]:
-    """What is typed; but Ctrl-Z stops us, and the shell has its terminal as it was. GDB, in a
-    session without a shell, cannot be stopped; its prompt is drawn again when we go on.
+    """What is typed, without a Ctrl-Z: that stops us, and the shell has its terminal as it was.
+
+    GDB, in a session without a shell, cannot be stopped. Its prompt is drawn again when we go on; a
+    Ctrl-Z on its pty would flush that.
     """
     keyboard = sys.stdin.fileno()
     cooked = termios.tcgetattr(keyboard)
@@ -132,7 +134,7 @@ def _suspension(gdb: Any) -> Callable[[bytes], bytes]:
             os.killpg(0, signal.SIGTSTP)
             termios.tcsetattr(keyboard, termios.TCSADRAIN, raw)
             gdb.kill(signal.SIGWINCH)
-        return typed
+        return typed.replace(_SUSPEND, b"")
 
     return filtered
 

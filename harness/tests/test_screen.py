@@ -1,12 +1,15 @@
 """GDB and the guest on one screen: whole lines, and in the order in which things happened."""
 
 import io
+import os
+import signal
 import sys
 from pathlib import Path
 
 import pexpect
 import pytest
 
+from harness import screen
 from harness.screen import Once, Screen
 from harness.tests.terminal import terminal
 
@@ -116,6 +119,26 @@ def test_half_a_line_is_shown_when_gdb_has_ended(
     guest.said = b"[la"
     assert Screen(sys.stdout.buffer, guest, shared=True).run(["echo", "from GDB"]) == 0
     assert capfdbinary.readouterr().out == b"from GDB\n[la"
+
+
+class Gdb:
+    """kill: what a signal is sent with."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+        self.kill = self.signals.append
+
+
+def test_a_ctrl_z_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On GDB's pty it would flush what GDB has printed: the prompt that is drawn again."""
+    monkeypatch.setattr("os.killpg", lambda *_: None)
+    master, tty = os.openpty()
+    with os.fdopen(master), os.fdopen(tty) as keyboard:
+        monkeypatch.setattr("sys.stdin", keyboard)
+        gdb = Gdb()
+        typed = screen._suspension(gdb)
+        assert (typed(b"cont"), gdb.signals) == (b"cont", [])
+        assert (typed(b"co\x1ant"), gdb.signals) == (b"cont", [signal.SIGWINCH])
 
 
 # What runs on the pty has ended before anybody looks.
