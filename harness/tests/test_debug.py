@@ -193,11 +193,12 @@ def test_a_gdb_that_is_killed_leaves_nothing_behind(build: Path) -> None:
 @pytest.mark.parametrize("end", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
 def test_a_session_that_is_killed_takes_all_with_it(end: signal.Signals, build: Path) -> None:
     """While the guest runs: GDB has a terminal of its own, and no shell that would end it."""
-    with terminal("debug", "crash.hang nonce=a-killed-session", build=build) as child:
+    nonce = f"ended-by-{end.name}"  # two of these tests may run at a time
+    with terminal("debug", f"crash.hang nonce={nonce}", build=build) as child:
         child.expect(PROMPT)
         ask(child, "continue")
         (gdb,) = re.findall(r"me=(\d+)", ask(child, "python import os; print(f'me={os.getpid()}')"))
-        lives = [os.pidfd_open(int(gdb)), *guests("a-killed-session")]
+        lives = [os.pidfd_open(int(gdb)), *guests(nonce)]
         child.sendline("continue")
         child.expect_exact("[lab] enter")
         assert child.pid and len(lives) == 2
