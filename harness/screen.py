@@ -58,15 +58,22 @@ class Screen:
             self._show()
             self._output.flush()
 
+    def typed(self, data: bytes) -> bytes:
+        """A person has typed this. After a return GDB ends the prompt's line soon."""
+        with self._lock:
+            if b"\r" in data and self._begun:
+                self._begun = b"\r"
+        return data
+
     def _show(self) -> None:
-        """Nothing in the middle of GDB's line, nor half a line of the guest's in front of it. But
-        at the prompt the guest stands still, and a person may stay there.
+        """Nothing in the middle of GDB's line; but a person at the prompt may not end it soon. And
+        no half of the guest's: what GDB said when it let the guest go may arrive behind it.
         """
         at_prompt = _PROMPT in self._begun
         if self._begun and not at_prompt:
             return
         fresh = self._rest + self._printed()
-        end = fresh.rfind(b"\n") + 1 if self._shared and not at_prompt else len(fresh)
+        end = fresh.rfind(b"\n") + 1 if self._shared else len(fresh)
         self._rest = fresh[end:]
         if end:
             fresh = b"\n" * at_prompt + fresh[:end]
@@ -91,8 +98,13 @@ class Screen:
         # Of bytes, which the published types do not know of interact().
         gdb: Any = pexpect.spawn(argv[0], argv[1:], dimensions=_dimensions())
         self._line_end = b"\r\n"  # a raw terminal adds no \r
+        without_suspend = _suspension(gdb)
         with _resized(gdb):
-            gdb.interact(None, input_filter=_suspension(gdb), output_filter=show)
+            gdb.interact(
+                None,
+                input_filter=lambda data: self.typed(without_suspend(data)),
+                output_filter=show,
+            )
         with suppress(pexpect.EOF, pexpect.TIMEOUT):  # interact() looks no more when it has ended
             while True:
                 self.gdb(gdb.read_nonblocking(_CHUNK, timeout=0))

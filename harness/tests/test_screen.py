@@ -63,6 +63,7 @@ def test_at_the_prompt_the_guest_is_seen_at_once(
     screen = Screen(shown, guest, shared=True)
     for piece in prompt:
         screen.gdb(piece)
+    screen.typed(b"stacks")
     for said in (b"[lab] one\n", b"[lab] two\n"):
         guest.said = said
         screen.serial()
@@ -88,23 +89,37 @@ def test_the_line_behind_the_prompt_is_one_again(guest: Guest, shown: io.BytesIO
     assert shown.getvalue() == b"(gdb) continue\n" + BREAK + HOOK + b"[lab] one\n"
 
 
-def test_half_a_line_of_the_guest_waits_for_its_rest(guest: Guest, shown: io.BytesIO) -> None:
+@pytest.mark.parametrize("before", [b"", b"(gdb) "], ids=["line", "prompt"])
+def test_half_a_line_of_the_guest_waits_for_its_rest(
+    before: bytes, guest: Guest, shown: io.BytesIO
+) -> None:
     """What GDB said when it let the guest go may arrive as late as this."""
     screen = Screen(shown, guest, shared=True)
-    guest.said = b"[lab] one\n[la"
-    screen.serial()
-    screen.gdb(b"Continuing.\n")
-    guest.said = b"b] two\n"
-    screen.serial()
-    assert shown.getvalue() == b"[lab] one\nContinuing.\n[lab] two\n"
-
-
-def test_half_a_line_is_shown_when_the_guest_stands_still(guest: Guest, shown: io.BytesIO) -> None:
-    screen = Screen(shown, guest, shared=True)
+    screen.gdb(before)
     guest.said = b"[la"
-    screen.gdb(BREAK + HOOK)
-    screen.gdb(b"(gdb) ")
-    assert shown.getvalue() == BREAK + HOOK + b"(gdb) \n[la"
+    screen.serial()
+    screen.gdb(b"continue\nContinuing.\n")
+    guest.said = b"b] one\n[la"
+    screen.serial()
+    assert shown.getvalue() == before + b"continue\nContinuing.\n[lab] one\n"
+
+
+def test_what_was_typed_is_echoed_before_the_guest_answers(guest: Guest, shown: io.BytesIO) -> None:
+    screen = Screen(shown, guest, shared=True)
+    screen.gdb(b"(gdb) con")
+    assert screen.typed(b"tinue\r") == b"tinue\r"
+    guest.said = b"[lab] one\n"
+    screen.serial()
+    screen.gdb(b"tinue\r\nContinuing.\r\n")
+    assert shown.getvalue() == b"(gdb) continue\r\nContinuing.\r\n[lab] one\n"
+
+
+def test_typing_at_a_running_guest_holds_nothing_back(guest: Guest, shown: io.BytesIO) -> None:
+    screen = Screen(shown, guest, shared=True)
+    screen.typed(b"x\r")
+    guest.said = b"[lab] one\n"
+    screen.serial()
+    assert shown.getvalue() == b"[lab] one\n"
 
 
 def test_half_a_line_is_shown_where_nobody_else_prints(guest: Guest, shown: io.BytesIO) -> None:
