@@ -115,8 +115,12 @@ class Screen:
     def _on_a_pipe(self, argv: list[str]) -> int:
         with subprocess.Popen(argv, stdout=subprocess.PIPE) as gdb:
             assert gdb.stdout
-            while data := os.read(gdb.stdout.fileno(), _CHUNK):
-                self.gdb(data)
+            try:
+                while data := os.read(gdb.stdout.fileno(), _CHUNK):
+                    self.gdb(data)
+            except BaseException:
+                gdb.kill()  # or it is waited for
+                raise
         return gdb.returncode
 
 

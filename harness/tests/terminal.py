@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pexpect
 
@@ -38,23 +39,26 @@ def unread(*command: str, **environment: str) -> "subprocess.CompletedProcess[by
 def terminal(
     *arguments: str, build: Path, program: tuple[str, ...] = CLI
 ) -> Iterator["pexpect.spawn[str]"]:
-    """`python -m harness.cli …` on a pty of 200 columns. It is gone afterwards in any case."""
+    """`python -m harness.cli …` on a pty of 200 columns. It is gone afterwards in any case, and its
+    temporary files. (A socket's path has at most 107 bytes.)
+    """
     environment = {**os.environ, "BUILD": str(build), "TERM": "dumb", "DEBUGINFOD_URLS": ""}
     environment.pop("TMUX", None)  # whoever runs the tests keeps an unsplit window
-    child = pexpect.spawn(
-        program[0],
-        [*program[1:], *arguments],
-        cwd=str(ROOT),
-        env=environment,
-        encoding="utf-8",
-        timeout=SECONDS,
-        dimensions=(50, 200),
-    )
-    child.delaybeforesend = None
-    try:
-        yield child
-    finally:
-        child.close(force=True)
+    with TemporaryDirectory(prefix="hw-") as short:
+        child = pexpect.spawn(
+            program[0],
+            [*program[1:], *arguments],
+            cwd=str(ROOT),
+            env={**environment, "TMPDIR": short},
+            encoding="utf-8",
+            timeout=SECONDS,
+            dimensions=(50, 200),
+        )
+        child.delaybeforesend = None
+        try:
+            yield child
+        finally:
+            child.close(force=True)
 
 
 def ask(child: "pexpect.spawn[str]", command: str) -> str:
@@ -66,8 +70,7 @@ def ask(child: "pexpect.spawn[str]", command: str) -> str:
 
 def leave(child: "pexpect.spawn[str]", mark: str) -> None:
     """Quit GDB; neither socket nor process is left behind."""
-    (socket,) = re.findall(r"remote (/\S+)", ask(child, "info connections"))
-    folder = Path(socket).parent
+    folder = stub_folder(child)
     assert folder.stat().st_mode & 0o777 == 0o700, "the stub is its owner's alone"
     assert processes_with(mark)
     child.sendline("quit")
@@ -76,6 +79,12 @@ def leave(child: "pexpect.spawn[str]", mark: str) -> None:
     assert child.exitstatus == 0
     assert not folder.exists()
     assert not processes_with(mark)
+
+
+def stub_folder(child: "pexpect.spawn[str]") -> Path:
+    """Where the stub's socket lies, as GDB at its prompt has it."""
+    (socket,) = re.findall(r"remote (/\S+)", ask(child, "info connections"))
+    return Path(socket).parent
 
 
 def processes_with(mark: str) -> dict[int, str]:

@@ -30,6 +30,7 @@ from harness.tests.terminal import (
     ask,
     leave,
     processes_with,
+    stub_folder,
     terminal,
 )
 from harness.walk import KERNEL
@@ -190,8 +191,12 @@ def test_a_gdb_that_is_killed_leaves_nothing_behind(build: Path) -> None:
     assert not processes_with("a-killed-gdb")
 
 
-@pytest.mark.parametrize("end", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
-def test_a_session_that_is_killed_takes_all_with_it(end: signal.Signals, build: Path) -> None:
+@pytest.mark.parametrize(
+    ("end", "left"), [(signal.SIGHUP, False), (signal.SIGTERM, False), (signal.SIGKILL, True)]
+)
+def test_a_session_that_is_killed_takes_all_with_it(
+    end: signal.Signals, left: bool, build: Path
+) -> None:
     """While the guest runs: GDB has a terminal of its own, and no shell that would end it."""
     nonce = f"ended-by-{end.name}"  # two of these tests may run at a time
     with terminal("debug", f"crash.hang nonce={nonce}", build=build) as child:
@@ -199,11 +204,15 @@ def test_a_session_that_is_killed_takes_all_with_it(end: signal.Signals, build: 
         ask(child, "continue")
         (gdb,) = re.findall(r"me=(\d+)", ask(child, "python import os; print(f'me={os.getpid()}')"))
         lives = [os.pidfd_open(int(gdb)), *guests(nonce)]
+        folder = stub_folder(child)
         child.sendline("continue")
         child.expect_exact("[lab] enter")
         assert child.pid and len(lives) == 2
         os.kill(child.pid, end)
+        child.expect(pexpect.EOF)
+        child.wait()
         assert all(map(is_gone, lives))
+        assert folder.exists() == left
 
 
 def guests(mark: str) -> list[int]:
@@ -228,6 +237,27 @@ def test_without_a_terminal_gdb_reads_its_commands(build: Path) -> None:
     )
     assert done.returncode == 3
     assert re.search(r"^\[EXC\] .*\n(.*\n)*.*Breakpoint 2, debugger_fault_hook", done.stdout, re.M)
+
+
+def test_without_a_terminal_it_ends_when_asked_to(build: Path) -> None:
+    """Though GDB waits for its next command."""
+    environment = {**os.environ, "BUILD": str(build), "DEBUGINFOD_URLS": ""}
+    with subprocess.Popen(
+        [*CLI, "debug", "crash.null"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as session:
+        assert session.stdout
+        seen = b""
+        while b"(gdb) " not in seen:
+            seen += os.read(session.stdout.fileno(), 4096)
+        session.terminate()
+        try:
+            assert session.wait(SECONDS) == 128 + signal.SIGTERM
+        finally:
+            session.kill()
 
 
 def test_a_silent_guest_is_waited_for_as_long_as_it_takes(kernels: Kernels, tmp_path: Path) -> None:
