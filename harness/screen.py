@@ -86,7 +86,7 @@ class Screen:
         """
         on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
         status = self._on_a_pty(argv) if on_terminal else self._on_a_pipe(argv)
-        self._shared = False
+        self._shared, self._begun = False, b""
         self.serial()
         return status
 

@@ -128,12 +128,15 @@ def test_half_a_line_is_shown_where_nobody_else_prints(guest: Guest, shown: io.B
     assert shown.getvalue() == b"[la"
 
 
+@pytest.mark.parametrize("end", ["\n", ""])
 def test_half_a_line_is_shown_when_gdb_has_ended(
-    guest: Guest, capfdbinary: pytest.CaptureFixture[bytes]
+    end: str, guest: Guest, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
+    """GDB itself, killed, may leave half a line."""
     guest.said = b"[la"
-    assert Screen(sys.stdout.buffer, guest, shared=True).run(["echo", "from GDB"]) == 0
-    assert capfdbinary.readouterr().out == b"from GDB\n[la"
+    gdb = ["printf", f"from GDB{end}"]
+    assert Screen(sys.stdout.buffer, guest, shared=True).run(gdb) == 0
+    assert capfdbinary.readouterr().out == f"from GDB{end}[la".encode()
 
 
 class Gdb:
