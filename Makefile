@@ -64,7 +64,7 @@ endif
 
 .PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains lint format setup clean help
 
-build: kernel $(BUILD)/starter.so ## the kernel image, build/kernel.elf (the default)
+build: kernel $(BUILD)/starter.so $(BUILD)/limit.so ## the kernel image, build/kernel.elf (the default)
 
 demo: build ## overflow a stack in QEMU; the log, GDB's view of it, the verdict
 	@$(PYTHON) -m harness.cli demo

@@ -27,14 +27,12 @@ from harness.tools import find_setpriv
 BLOCK = 512  # what sh's ulimit -f counts in
 
 # $0 is the owner's pid, $@ the real command line.
-_SCRIPT = '[ "$PPID" = "$0" ] || exit 125; ulimit -f {blocks} && ulimit -S -t {cpu} && exec "$@"'
+_SCRIPT = '[ "$PPID" = "$0" ] || exit 125; ulimit -f {blocks} && exec "$@"'
 
 
-def owned(argv: Sequence[str], *, owner: int, file_limit: int, cpu_limit: int | None) -> list[str]:
-    """argv, wrapped so that it dies with `owner`, writes no file beyond `file_limit` bytes, and
-    gets SIGXCPU after `cpu_limit` seconds of CPU time.
-    """
-    script = _SCRIPT.format(blocks=file_limit // BLOCK, cpu=cpu_limit or "unlimited")
+def owned(argv: Sequence[str], *, owner: int, file_limit: int) -> list[str]:
+    """argv, wrapped so that it dies with `owner` and writes no file beyond `file_limit` bytes."""
+    script = _SCRIPT.format(blocks=file_limit // BLOCK)
     kill_with_owner = [str(find_setpriv()), "--pdeathsig", "KILL", "--"]
     return [*kill_with_owner, "/bin/sh", "-c", script, str(owner), *argv]
 
@@ -72,7 +70,6 @@ def spawn(
     stdio: tuple[int, int, int],
     pass_fds: Sequence[int],
     file_limit: int,
-    cpu_limit: int | None,
     often: bool,
 ) -> Child:
     """Start argv, owned by the calling thread; in a session of its own, so that Ctrl-C is ours
@@ -88,12 +85,11 @@ def spawn(
                     fds=fds,
                     environment=environment,
                     file_limit=file_limit,
-                    cpu_limit=cpu_limit,
                 )
             )
     stdin, stdout, stderr = stdio
     return subprocess.Popen(
-        owned(argv, owner=os.getpid(), file_limit=file_limit, cpu_limit=cpu_limit),
+        owned(argv, owner=os.getpid(), file_limit=file_limit),
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

@@ -31,12 +31,11 @@ class Drain:
         stdio: tuple[int, int, int],
         pass_fds: Sequence[int] = (),
         file_limit: int = 64 * MIB,
-        cpu_limit: int | None = None,
         often: bool = False,
     ) -> None:
         self.argv, self.channels = tuple(argv), tuple(channels)
         self._stdio, self._pass_fds = stdio, tuple(pass_fds)
-        self._file_limit, self._cpu_limit, self._often = file_limit, cpu_limit, often
+        self._file_limit, self._often = file_limit, often
         self._child: Child | None = None
         self._pidfd: int | None = None
         self._doomed = False
@@ -123,7 +122,6 @@ class Drain:
             stdio=self._stdio,
             pass_fds=self._pass_fds,
             file_limit=self._file_limit,
-            cpu_limit=self._cpu_limit,
             often=self._often,
         )
         for channel in self.channels:

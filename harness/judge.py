@@ -70,11 +70,11 @@ def judge(
 ) -> Judgement:
     """`names` are needed when GDB looked; `exact` compares byte for byte under any toolchain."""
     if evidence.error:
-        return _broken(case, evidence, evidence.error)
+        return _broken(case, evidence, build, evidence.error)
     try:
         parsed = log.parse(evidence.serial, build_id=build.build_id, nonce=evidence.nonce)
     except LogError as error:
-        return _broken(case, evidence, error)
+        return _broken(case, evidence, build, error)
     aborts = intlog.count(evidence.int_log)
     seen = _view(parsed, evidence.looks, names)
     records = _canonical(parsed, seen, aborts)
@@ -92,11 +92,20 @@ def _view(
     return views.agree(parsed, looks, names)
 
 
-def _broken(case: Case, evidence: Evidence, error: HarnessError) -> Judgement:
-    """No log to judge. A scenario may expect just that: the machine that never reaches [end]."""
+def _broken(case: Case, evidence: Evidence, build: Build, error: HarnessError) -> Judgement:
+    """No log to judge. A control may expect just that: the machine that runs and never ends."""
     verdict = _broken_verdict(evidence, error)
-    expected = verdict == case.verdict == NO_END
-    return Judgement(case, verdict, objections=() if expected else (_told(error),))
+    if verdict == case.verdict == NO_END and isinstance(error, MachineSilent):
+        return Judgement(case, verdict, objections=tuple(_not_in_its_lab(evidence, build)))
+    return Judgement(case, verdict, objections=(_told(error),))
+
+
+def _not_in_its_lab(evidence: Evidence, build: Build) -> Iterator[str]:
+    """A machine that hangs before it has done anything shows nothing of what is switched off."""
+    try:
+        log.check_unfinished(evidence.serial, build_id=build.build_id, nonce=evidence.nonce)
+    except LogError as error:
+        yield f"no end is expected, but of the lab: {error}"
 
 
 def _told(error: HarnessError) -> str:

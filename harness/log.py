@@ -70,6 +70,16 @@ def parse(serial: bytes, *, build_id: str | None = None, nonce: str | None = Non
     return Log(records)
 
 
+def check_unfinished(serial: bytes, *, build_id: str, nonce: str) -> None:
+    """The log of a boot that was cut off, maybe in mid-line: LogError unless its lines are records
+    of this build and this run, and it came to its lab.
+    """
+    records = tuple(parse_lines(serial[: serial.rfind(b"\n") + 1]))
+    _check_banner(records, {"build": build_id, "nonce": nonce})
+    if not any(record.area == ("lab",) and record.words == ("enter",) for record in records):
+        raise LogError("the log has no [lab] enter record: the machine hung before its lab")
+
+
 def parse_lines(serial: bytes) -> Iterator[Record]:
     """Every line as a record; says nothing about how the log begins or ends."""
     if serial and not serial.endswith(b"\n"):

@@ -33,6 +33,7 @@ from harness.errors import (
 )
 from harness.owned import Owned
 from harness.qmp import Qmp
+from harness.starter import built
 from harness.tools import find_qemu
 
 SERIAL_LIMIT = 4 * MIB
@@ -42,6 +43,8 @@ _STDERR_LIMIT = MIB
 _ELF64_LITTLE = b"\x7fELF\x02\x01"
 _EM_AARCH64 = (183).to_bytes(2, "little")
 _LAST_WORDS_SECONDS = 2.0
+_LIMIT_STATUS = 124  # limit.c's, like what it says
+_LIMIT_SAID = re.compile(rb"^limit: (\d+) instructions, at (0x[0-9a-f]+)$", re.M)
 
 Symbolise = Callable[[int], str]
 _Error = TypeVar("_Error", bound=MachineError)
@@ -103,7 +106,7 @@ class Machine(Owned):
     """`with Machine(spec, workdir) as machine: ending = machine.wait_end(Deadline(10))`.
 
     command: what a person pastes to see the same on a terminal; argv: what was really run.
-    cpu_limit: seconds of CPU time that QEMU gets: the same whatever else the host is doing.
+    instructions: after how many the machine has not ended; host/limit.c counts them.
     symbolise: turns a program counter into a name, for the message of MachineSilent.
     """
 
@@ -117,7 +120,7 @@ class Machine(Owned):
         *,
         serial_limit: int = SERIAL_LIMIT,
         int_log_limit: int = INT_LOG_LIMIT,
-        cpu_limit: int | None = None,
+        instructions: int | None = None,
         symbolise: Symbolise = hex,
     ) -> None:
         super().__init__()
@@ -129,7 +132,7 @@ class Machine(Owned):
         self.command = (*self._base, "-serial", "stdio")
         self.argv: tuple[str, ...] = ()
         self._serial_limit, self._int_log_limit = serial_limit, int_log_limit // BLOCK * BLOCK
-        self._cpu_limit, self._symbolise = cpu_limit, symbolise
+        self._instructions, self._symbolise = instructions, symbolise
 
     @property
     def pid(self) -> int:
@@ -194,7 +197,6 @@ class Machine(Owned):
             stdio=(*self._serial.stdio, self._stderr.theirs.fileno()),
             pass_fds=[*fds, *([listener.fileno()] if listener else [])],
             file_limit=self._int_log_limit,
-            cpu_limit=self._cpu_limit,
             often=True,
         )
         self._owned.callback(self._drain.close)
@@ -218,6 +220,8 @@ class Machine(Owned):
         if listener:
             stub = f"socket,id=gdb,fd={listener.fileno()},server=on,wait=off"
             arguments += ["-chardev", stub, "-gdb", "chardev:gdb"]
+        if self._instructions:
+            arguments += ["-plugin", f"{_limit()},instructions={self._instructions}"]
         return arguments + (["-S"] if self.spec.stopped else [])
 
     def _death(self) -> HarnessError | None:
@@ -227,9 +231,12 @@ class Machine(Owned):
             return self._flooding(flooded.name, flooded.limit)
         if self._int_log_is_full():
             return self._flooding(str(self.int_log), self._int_log_limit)
-        if status == -signal.SIGXCPU:
-            used = f"{self._cpu_limit} s of CPU time are used up"
-            return self._error(MachineSilent, f"the machine did not end: {used}")
+        if status == _LIMIT_STATUS and (said := _LIMIT_SAID.search(self.stderr)):
+            count, pc = int(said[1]), int(said[2], 16)
+            doing = f"it is at {self._symbolise(pc)} (pc={pc:#x})"
+            return self._error(
+                MachineSilent, f"the machine did not end within {count} instructions; {doing}"
+            )
         if status:
             return self._error(MachineDied, f"QEMU {_ended_how(status)}")
         if b"terminating on signal" in self.stderr:  # QEMU exits 0 on SIGTERM
@@ -273,6 +280,14 @@ def check_kernel(kernel: Path) -> None:
         header = image.read(20)
     if header[:6] != _ELF64_LITTLE or header[18:20] != _EM_AARCH64:
         raise KernelNotBuilt(kernel, "is not an ELF for AArch64")
+
+
+def _limit() -> str:
+    """build/limit.so as QEMU's option wants it, in which a comma is written twice."""
+    plugin = built("limit.so")
+    if not plugin.is_file():
+        raise HarnessError(f"{plugin} does not exist", hint="run: make")
+    return str(plugin).replace(",", ",,")
 
 
 def _ended_how(status: int) -> str:

@@ -38,8 +38,10 @@ Trigger = Literal["boot", "serial", "gdb"]
 GLOBAL_KEYS = frozenset({"lab", "protect", "fault", "on-fault", "nonce", "hold"})
 DETERMINISTIC = "shift=0,sleep=off"
 BUDGET_SECONDS = 30.0
-# A boot takes 0.07 s of CPU time; a spinning one 0.33 s until a watchdog of 50 guest ms ends it.
-ENDLESS_CPU_SECONDS = 1
+# What a machine has beyond the watchdog's time: twenty boots' worth. Under DETERMINISTIC an
+# instruction takes one guest ns.
+ENDLESS_INSTRUCTIONS = 10_000_000
+INSTRUCTIONS_A_GUEST_MS = 1_000_000
 
 _LAB = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[a-z][\w.-]*")
@@ -187,9 +189,15 @@ class Case:
         return None if self.control else self.scenario.aborts
 
     @property
-    def cpu_limit(self) -> int | None:
-        """Seconds of CPU time after which a machine that is not to end has not ended."""
-        return ENDLESS_CPU_SECONDS if self.verdict == NO_END else None
+    def instructions(self) -> int | None:
+        """After how many a machine that is not to end has not ended. The scenario itself has as
+        many, and ends: else they would tell nothing.
+        """
+        endless = any(control.verdict == NO_END for control in self.scenario.controls)
+        if not endless or self.trigger != "boot":  # how long it waits for others is not its own
+            return None
+        watchdog = int(self.scenario.parameters.get("watchdog", 0))  # guest ms
+        return ENDLESS_INSTRUCTIONS + watchdog * INSTRUCTIONS_A_GUEST_MS
 
     @property
     def can_be_warm(self) -> bool:

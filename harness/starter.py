@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 MOST_FDS = 16  # starter.c's
 SECONDS = 20.0  # to be answered in; it takes 15 ms the first time, then less than one
 
-_ORDER = struct.Struct(f"=ii{MOST_FDS}iiiqq")  # struct order of starter.c
+_ORDER = struct.Struct(f"=ii{MOST_FDS}iiiq")  # struct order of starter.c
 _SOCKET, _PROGRAM = "HIGHWATER_STARTER", "HIGHWATER_STARTER_PROG"
 _ROOM = "-" * 4096  # for the arguments that ps is to show
 _ELF = b"\x7fELF"
@@ -67,17 +67,15 @@ class Starter:
         fds: Mapping[int, int],
         environment: Mapping[str, str],
         file_limit: int,
-        cpu_limit: int | None,
     ) -> int:
         """The pid of a new child that runs argv; `fds`: its descriptors, by number, out of ours.
 
-        It has a session of its own, writes no file beyond `file_limit` bytes, and gets SIGXCPU
-        after `cpu_limit` seconds of CPU time.
+        It has a session of its own, and writes no file beyond `file_limit` bytes.
         """
         if self._failed or len(fds) > MOST_FDS:
             raise StarterError(self._failed or f"{len(fds)} descriptors")
         try:
-            order = self._order(argv, list(fds), environment, file_limit, cpu_limit)
+            order = self._order(argv, list(fds), environment, file_limit)
         except FileNotFoundError:
             raise StarterError("the directory that we are in is gone") from None
         try:
@@ -106,7 +104,6 @@ class Starter:
         numbers: list[int],
         environment: Mapping[str, str],
         file_limit: int,
-        cpu_limit: int | None,
     ) -> bytes:
         variables = [f"{name}={value}" for name, value in environment.items()]
         head = _ORDER.pack(
@@ -116,7 +113,6 @@ class Starter:
             len(argv),
             len(variables),
             file_limit,
-            -1 if cpu_limit is None else cpu_limit,
         )
         return head + b"".join(os.fsencode(w) + b"\0" for w in (str(Path.cwd()), *argv, *variables))
 
@@ -156,7 +152,12 @@ class Starter:
 
 
 def library() -> Path:
-    return ROOT / (os.environ.get("BUILD") or "build") / "starter.so"
+    return built("starter.so")
+
+
+def built(name: str) -> Path:
+    """What `make build` makes of harness/host to be loaded into QEMU; it need not be there."""
+    return ROOT / (os.environ.get("BUILD") or "build") / name
 
 
 _asked: set[tuple[object, ...]] = set()

@@ -157,8 +157,8 @@ class Run:
         check_kernel(self.kernel)
         self.capsule.save(self.folder)
         spec = self.capsule.spec(self.kernel, gdb=self._through_gdb)
-        limit = self.case.cpu_limit
-        machine = Machine(spec, self.folder, cpu_limit=limit, symbolise=self.name)
+        most = self.case.instructions
+        machine = Machine(spec, self.folder, instructions=most, symbolise=self.name)
         self._write("command", join(machine.command) + "\n")
         if self.warm and self.case.can_be_warm and (boot := self._boot_warm(self.warm, spec)):
             machine.int_log.write_bytes(boot.int_log)

@@ -1,6 +1,6 @@
 # What runs on the machine that builds. The fuzzers: kernel files as they stand, under libFuzzer, ASan and
 # UBSan; harness/fuzz.py makes them: make -f harness/host/build.mk build/host/fuzz_cmdline
-# And what is loaded into QEMU (harness/starter.py), which `make build` makes.
+# And what is loaded into QEMU (harness/starter.py, harness/machine.py), which `make build` makes.
 
 BUILD ?= build
 HOST_CC ?= clang-14
@@ -13,7 +13,7 @@ HOST_INCLUDES := -Iharness/host -Iharness/host/include -Ikernel
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
-$(BUILD)/starter.so: harness/host/starter.c harness/host/build.mk
+$(BUILD)/starter.so $(BUILD)/limit.so: $(BUILD)/%.so: harness/host/%.c harness/host/build.mk
 	@mkdir -p $(@D)
 	@$(HOST_CC) -std=gnu11 -O2 -fPIC -shared -fvisibility=hidden $(HOST_WARNINGS) -o $@.new $<
 	@mv $@.new $@

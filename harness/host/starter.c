@@ -41,8 +41,7 @@ struct order {
 	int32_t targets[MOST_FDS]; /* the number that each descriptor sent along is to have */
 	int32_t arguments;
 	int32_t variables;
-	int64_t file_bytes;  /* RLIMIT_FSIZE */
-	int64_t cpu_seconds; /* RLIMIT_CPU, the soft one; negative: none */
+	int64_t file_bytes; /* RLIMIT_FSIZE */
 };
 
 static union {
@@ -99,16 +98,11 @@ static pid_t clone_beside(void)
 	return (pid_t)syscall(SYS_clone3, &how, sizeof(how));
 }
 
-static void limit(int which, int64_t soft, bool hard_too)
+static void limit_files(int64_t bytes)
 {
-	struct rlimit limits;
+	struct rlimit limits = { (rlim_t)bytes, (rlim_t)bytes };
 
-	if (getrlimit(which, &limits))
-		refuse("getrlimit");
-	limits.rlim_cur = (rlim_t)soft;
-	if (hard_too)
-		limits.rlim_max = (rlim_t)soft;
-	if (setrlimit(which, &limits))
+	if (setrlimit(RLIMIT_FSIZE, &limits))
 		refuse("setrlimit");
 }
 
@@ -163,9 +157,7 @@ static void obey(const struct order *order, size_t size)
 		_exit(REFUSED);
 	}
 	setsid();
-	limit(RLIMIT_FSIZE, order->file_bytes, true);
-	if (order->cpu_seconds >= 0)
-		limit(RLIMIT_CPU, order->cpu_seconds, false);
+	limit_files(order->file_bytes);
 	if (chdir(directory))
 		refuse(directory);
 	if (count > MOST_WORDS)

@@ -1,5 +1,6 @@
 """Judging evidence without QEMU: a good run passes, and everything wrong is objected to."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,12 +134,36 @@ def test_a_broken_machine_is_no_verdict(
     assert error.problem in judgement.objections[0]
 
 
-def test_no_end_may_be_what_a_control_expects(root: Path) -> None:
-    control = Control("protect=-watchdog", "no-end")
-    scenario = Scenario("boot.hang", "hang", controls=(control,))
-    found = replace(evidence(b"[boot] x\n"), error=SILENT)
-    assert _judge(root, Case(scenario, "boot", control), found).passed
-    assert not _judge(root, Case(scenario), found).passed
+ENDLESS = Case(
+    (HANG := Scenario("stack.hang", "hang", controls=(Control("protect=-watchdog", "no-end"),))),
+    "boot",
+    HANG.controls[0],
+)
+ENTERED = SERIAL[: SERIAL.index(b"[stack-lab]")] + b"[stack-lab] rec"
+
+
+@pytest.mark.parametrize(
+    ("error", "serial", "problem"),
+    [
+        (SILENT, ENTERED, ""),
+        (MachineDied("killed", command="qemu"), ENTERED, "killed"),
+        (None, ENTERED + b"\n", "ended without a verdict"),
+        (SILENT, b"", r"no \[boot\] highwater record"),
+        (SILENT, ENTERED.replace(b"[lab]", b"[labs]"), "hung before its lab"),
+        (SILENT, ENTERED.replace(b"nonce=4d2a", b"nonce=4d2b"), "another nonce|nonce is"),
+        (SILENT, ENTERED.replace(b"[lab] enter", b"[lab]  enter"), "two blanks"),
+    ],
+)
+def test_no_end_may_be_what_a_control_expects(
+    root: Path, error: HarnessError | None, serial: bytes, problem: str
+) -> None:
+    """Of a machine that still runs, and has come to its lab."""
+    found = replace(evidence(serial, looked=False), error=error)
+    judgement = _judge(root, ENDLESS, found)
+    assert judgement.verdict == "no-end"
+    assert judgement.passed == (not problem)
+    assert re.search(problem, "".join(judgement.objections))
+    assert not _judge(root, Case(HANG), found).passed
 
 
 def _failure(root: Path, case: Case, found: Evidence) -> Failure:

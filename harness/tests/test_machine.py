@@ -13,11 +13,18 @@ from shlex import join
 
 import pytest
 
+from harness import rewind
 from harness.channel import Channel
 from harness.child import owned
 from harness.deadline import Deadline
 from harness.drain import Drain
-from harness.errors import KernelNotBuilt, MachineDied, MachineFlooding, MachineSilent
+from harness.errors import (
+    HarnessError,
+    KernelNotBuilt,
+    MachineDied,
+    MachineFlooding,
+    MachineSilent,
+)
 from harness.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 from harness.tests.gone import is_gone
@@ -237,18 +244,48 @@ class machine_left:  # noqa: N801 (reads as a statement)
 def test_a_late_start_is_refused(tmp_path: Path) -> None:
     """The owner died between fork and prctl: nobody would ever send the signal."""
     someone_else = os.getppid()
-    argv = owned(["/bin/echo", "started"], owner=someone_else, file_limit=1 << 20, cpu_limit=None)
+    argv = owned(["/bin/echo", "started"], owner=someone_else, file_limit=1 << 20)
     late = subprocess.run(argv, capture_output=True, check=False)
     assert (late.returncode, late.stdout) == (125, b"")
 
 
-def test_cpu_time_that_is_used_up(tmp_path: Path) -> None:
-    """It is CPU time: the same on a busy host, and a machine that sleeps uses none."""
-    spec = MachineSpec(ROOT / KERNEL, "lab=crash.hang protect=-watchdog")
-    with Machine(spec, tmp_path, cpu_limit=1) as machine:
-        with pytest.raises(MachineSilent, match="1 s of CPU time are used up"):
-            machine.wait_end(Deadline(60))
+ENDLESS = MachineSpec(ROOT / KERNEL, "lab=crash.hang protect=-watchdog")
+
+
+def test_instructions_that_are_used_up(tmp_path: Path) -> None:
+    """They are the guest's: the same on a busy host. That it was too short a time, or where the
+    guest spins, is told."""
+    with Machine(ENDLESS, tmp_path, instructions=2_000_000, symbolise=hex) as machine:
+        with pytest.raises(MachineSilent, match=r"not end within 2000000 .* at 0x[0-9a-f]+"):
+            machine.wait_end(soon())
         assert machine.serial.endswith(b" : spin for ever\n")
+        assert machine.argv[-1].endswith("limit.so,instructions=2000000")
+
+
+def test_the_bound_is_in_instructions(tmp_path: Path) -> None:
+    """QEMU's recording counts them, too: no block that was left or begun again is counted twice."""
+    spec = MachineSpec(ROOT / KERNEL, "lab=stack.recurse")
+    executed = rewind.record(spec, tmp_path, soon()).instructions
+    with Machine(spec, tmp_path, instructions=executed) as machine, pytest.raises(MachineSilent):
+        machine.wait_end(soon())
+    with Machine(spec, tmp_path, instructions=executed * 105 // 100) as machine:
+        machine.wait_end(soon())
+
+
+def test_a_bound_that_is_not_reached_changes_nothing(tmp_path: Path) -> None:
+    spec = MachineSpec(ROOT / KERNEL, "lab=stack.recurse")
+    with Machine(spec, tmp_path / "without") as machine:
+        without = machine.wait_end(soon())
+    with Machine(spec, tmp_path / "with", instructions=75_000_000) as machine:
+        assert machine.wait_end(soon()).serial == without.serial
+        assert b"limit" not in machine.stderr
+
+
+def test_a_bound_that_was_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILD", "elsewhere")
+    with pytest.raises(HarnessError, match=r"elsewhere/limit\.so does not exist") as problem:
+        Machine(ENDLESS, tmp_path, instructions=1).__enter__()
+    assert "make" in str(problem.value)
 
 
 def test_an_inherited_descriptor_does_not_hide_the_end(tmp_path: Path) -> None:

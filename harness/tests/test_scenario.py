@@ -141,6 +141,17 @@ def test_a_wrong_row_is_refused_when_it_is_written(
         make()
 
 
+def test_what_may_not_end_is_bounded_by_instructions() -> None:
+    """So is the scenario, or no end within the bound would tell nothing of the control."""
+    endless = (Control("protect=-watchdog", "no-end"),)
+    scenario = Scenario(
+        "a.b", "hang", args="watchdog=50", triggers=("boot", "serial"), controls=endless
+    )
+    bounds = {case.id: case.instructions for case in scenario.cases()}
+    assert bounds == {"b": 60_000_000, "b-serial": None, "b-control-no-watchdog": 60_000_000}
+    assert [case.instructions for case in SCENARIO.cases()] == [None] * len(CASES)
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("7", 7), ("0x10", 16), ("16K", 16384), ("2M", 2 << 20), ("0x1K", 1024)]
 )

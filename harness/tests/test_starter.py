@@ -3,7 +3,6 @@
 import ctypes
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -77,14 +76,12 @@ def start(
     *,
     environment: Mapping[str, str] | None = None,
     file_limit: int = MIB,
-    cpu_limit: int | None = None,
 ) -> int:
     return shell.start(
         [SHELL, "-c", script],
         fds=fds,
         environment=environment or {"PATH": os.environ["PATH"]},
         file_limit=file_limit,
-        cpu_limit=cpu_limit,
     )
 
 
@@ -110,7 +107,6 @@ def told(tmp_path: Path, *, often: bool) -> str:
             stdio=(null.fileno(), said.fileno(), said.fileno()),
             pass_fds=[passed.fileno()],
             file_limit=MIB,
-            cpu_limit=7,
             often=often,
         )
         assert isinstance(child, Clone) == often
@@ -130,7 +126,6 @@ def test_a_clone_is_what_subprocess_would_have_started(
     assert second == told(tmp_path, often=False)
     assert f"{tmp_path}\n" in second
     assert "SINCE=then\n" in second
-    assert re.search(r"^Max cpu time +7 ", second, re.M)
     assert re.search(rf"^Max file size +{MIB} +{MIB} ", second, re.M)
     assert f"parent {os.getpid()} leads 1 1" in second
     assert second != first
@@ -183,21 +178,11 @@ def test_arguments_are_words(shell: Starter) -> None:
         fds={0: ours, 1: theirs, 2: theirs},
         environment={},
         file_limit=MIB,
-        cpu_limit=None,
     )
     os.close(theirs)
     with os.fdopen(ours) as output:
         assert output.read() == "|".join([*words, ""])
     os.waitpid(pid, 0)
-
-
-def test_cpu_time_ends_a_clone(shell: Starter) -> None:
-    """The hard limit stays as it was: a soft one sends SIGXCPU."""
-    with Path("/dev/null").open("r+b") as null:
-        fds = {n: null.fileno() for n in range(3)}
-        child = Clone(start(shell, "while :; do :; done", fds, cpu_limit=1))
-    assert child.wait() == -signal.SIGXCPU
-    assert resource.getrlimit(resource.RLIMIT_CPU)[0] == resource.RLIM_INFINITY
 
 
 # --- it lives no longer than we do ---------------------------------------------------------------
@@ -269,7 +254,6 @@ def test_a_waiting_one_that_was_killed(tmp_path: Path, monkeypatch: pytest.Monke
             stdio=(n, n, n),
             pass_fds=[],
             file_limit=MIB,
-            cpu_limit=None,
             often=True,
         )
     assert child.wait() == 3
@@ -284,7 +268,7 @@ def test_a_waiting_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
     with Path("/dev/null").open("r+b") as null:
         n = null.fileno()
         how: dict[str, Any] = {"stdio": (n, n, n), "pass_fds": [], "file_limit": MIB}
-        how |= {"cpu_limit": None, "often": True}
+        how |= {"often": True}
         assert spawn([SHELL, "-c", "exit 3"], **how).wait() == 3
         assert stopped._process is not None
         stopped._process.send_signal(signal.SIGSTOP)
