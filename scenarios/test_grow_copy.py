@@ -61,6 +61,12 @@ SCENARIOS = [
     ),
     *halted_and_killed("grow.stale", "stale-stack", aborts=1, controls=(NOT_RETIRED,)),
     Scenario(
+        "grow.reused",
+        verdict="caught by=guard-page",
+        aborts=1,
+        controls=(Control("move=no", "caught by=stale-stack", golden=True),),
+    ),
+    Scenario(
         "grow.lookalike",
         verdict="survived",
         controls=(Control("adjust=frames", "ok", golden=True),),

@@ -36,6 +36,15 @@ SCENARIOS = [
         gdb_view="GDB's look is at one CPU; the other's report has no stop of its own",
         controls=(BY_SENTINEL, UNNOTICED),
     ),
+    # Each has read where the list begins when the other comes, or would: then the second is lost,
+    # and what hits its guard has no name. QEMU counts the two watchpoints as aborts.
+    Scenario(
+        "stack.two_enter",
+        verdict="caught by=guard-page",
+        cpus=2,
+        aborts=3,
+        controls=(Control("protect=-stacks-lock", "caught by=mmu", golden=True),),
+    ),
 ]
 
 

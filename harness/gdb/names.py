@@ -75,8 +75,9 @@ class Names:
         return next((s for s in self.stacks if s.contains(address)), None)
 
     def stack_or_guard(self, address):
-        guarded = (s for s in self.stacks if s.guards_or_contains(address))
-        return self.stack(address) or next(guarded, None)
+        near = [s for s in self.stacks if s.guards_or_contains(address)]
+        # Where a stack has been, another may be by now.
+        return self.stack(address) or min(near, key=lambda s: bool(s.retired), default=None)
 
     def stack_of_sp(self, sp):
         """The stack that SP belongs to; of an empty one it points just above its top."""

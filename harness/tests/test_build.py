@@ -77,6 +77,7 @@ def tree(tmp_path: Path) -> Path:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, tmp_path / part)
     mini = f"CROSS_COMPILE := {tools.cross_prefix()}\ninclude kernel/build.mk\n"
+    mini += "include harness/host/build.mk\n"
     (tmp_path / "mini.mk").write_text(mini)
     return tmp_path
 
@@ -91,7 +92,8 @@ def make(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_no_golden_depends_on_link_order_build_folder_or_other_labs(tree: Path) -> None:
     (tree / "kernel/labs/aaa.c").write_text(UNRELATED)
-    made = make(tree, "-j2", "BUILD=else/where", "LINK_ORDER=reverse", "kernel")
+    what = ("kernel", "else/where/limit.so")
+    made = make(tree, "-j2", "BUILD=else/where", "LINK_ORDER=reverse", *what)
     assert made.returncode == 0, made.stderr
     assert build_id(tree / "else/where/kernel.elf") != build_id(ROOT / "build/kernel.elf")
 

@@ -38,6 +38,16 @@ def stacks(gdb: GdbSession) -> dict[str, dict[str, str]]:
     return {row[0]: dict(zip(head, row, strict=True)) for row in lines}
 
 
+@pytest.mark.parametrize(
+    ("move", "name"), [("yes", "thread:grower-0x1000"), ("no", "stale:early.2-0x2000")]
+)
+def test_a_place_has_the_name_of_who_is_there_now(move: str, name: str, tmp_path: Path) -> None:
+    with at_fault(f"lab=grow.reused move={move}", tmp_path) as (machine, gdb):
+        (exception,) = (r for r in parse_lines(machine.serial) if "far" in r.fields)
+        assert exception.fields["far"] == name
+        assert name in gdb.console(f"hw where {exception.fields['raw']}")
+
+
 GROWING = [
     ("lab=grow.stale", "ok", "ok"),  # copied: guard words at the end of where it is now
     ("lab=grow.demand reserve=8", "-", "fault-below"),  # no page for what lies below

@@ -8,6 +8,7 @@
 #include "arch/timer.h"
 #include "arch/user.h"
 #include "arch/virt.h"
+#include "arch/watch.h"
 #include "core/cpu.h"
 #include "core/fault.h"
 #include "core/protect.h"
@@ -54,6 +55,18 @@ static struct frame *supervisor_call(struct frame *f)
 	return what == SVC_ENTER_USER || what == SVC_RETURN ? user_resume(f, what) : grow_call(f);
 }
 
+static bool is_watched(const struct frame *f)
+{
+	return watch_hook && f->kind == KIND_SYNC && esr_class(f->esr) == EC_WATCH_SAME;
+}
+
+static struct frame *watched(struct frame *f)
+{
+	watch_disarm();
+	watch_hook();
+	return f;
+}
+
 static struct frame *dispatch(struct frame *f)
 {
 	struct frame *grown;
@@ -63,7 +76,9 @@ static struct frame *dispatch(struct frame *f)
 	if (is_call(f))
 		return supervisor_call(f);
 	grown = f->kind == KIND_SYNC && !frame_is_user(f) ? grow_fault(f) : NULL;
-	return grown ? grown : fault(f);
+	if (grown)
+		return grown;
+	return is_watched(f) ? watched(f) : fault(f);
 }
 
 bool user_tables_on;

@@ -58,6 +58,7 @@ static const struct {
 	[PROTECT_RETIRE] = { "retire", "the old place of a stack that was copied is unmapped" },
 	[PROTECT_RESERVE_LOCK] = { "reserve-lock",
 				   "one CPU at a time takes pages for a stack that grows" },
+	[PROTECT_STACKS_LOCK] = { "stacks-lock", "one CPU at a time changes the list of stacks" },
 	[PROTECT_PATCH_ALONE] = { "patch-alone",
 				  "while other CPUs run, nothing is patched but a NOP or a branch" },
 	[PROTECT_PAN] = { "pan", "a process's memory is out of reach while the kernel runs" },

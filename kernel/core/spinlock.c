@@ -13,6 +13,8 @@ uint64_t spin_lock(struct spinlock *lock)
 
 	while (!__atomic_compare_exchange_n(&lock->owner, &free, me, false, __ATOMIC_ACQUIRE,
 					    __ATOMIC_RELAXED)) {
+		if (lock->off && *lock->off)
+			break;
 		free = 0;
 		cpu_relax();
 	}

@@ -4,9 +4,17 @@
 
 #include "arch/sysreg.h"
 #include "arch/types.h"
+#include "core/protect.h"
+
+/* A lock that protect=-NAME opens. What it costs is paid by who has to wait. */
+#define SPINLOCK_SWITCHED(protection)                                                              \
+	{                                                                                          \
+		.off = &protect_off[protection]                                                    \
+	}
 
 struct spinlock {
 	uint32_t owner; /* CPU index + 1, 0: free */
+	const bool *off; /* *off: whoever finds it taken goes on all the same; NULL: no such switch */
 };
 
 /* Returns what spin_unlock() needs to restore. */

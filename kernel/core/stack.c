@@ -18,7 +18,7 @@ const struct stack_marks stack_marks = {
 
 /* Whoever only looks takes no lock: a fault report comes at any moment, and each state in between is a list. */
 static struct stack *stacks;
-static struct spinlock stacks_lock;
+static struct spinlock stacks_lock = SPINLOCK_SWITCHED(PROTECT_STACKS_LOCK);
 
 void stack_prepare(struct stack *s, size_t used)
 {
@@ -76,16 +76,23 @@ const struct stack *stack_find(uintptr_t address)
 	return NULL;
 }
 
+static bool near(const struct stack *s, uintptr_t address)
+{
+	return address - stack_lowest(s) < stack_top(s) + s->guard - stack_lowest(s);
+}
+
+/* Where a stack has been is anybody's: another may be there by now, or have its guard there. */
 const struct stack *stack_find_with_guards(uintptr_t address)
 {
-	const struct stack *exact = stack_find(address);
+	const struct stack *found = stack_find(address);
 
-	if (exact)
-		return exact;
-	for (const struct stack *s = stacks; s; s = s->next)
-		if (address - stack_lowest(s) < stack_top(s) + s->guard - stack_lowest(s))
-			return s;
-	return NULL;
+	for (const struct stack *s = stacks; s && !found; s = s->next)
+		if (!s->retired && near(s, address))
+			found = s;
+	for (const struct stack *s = stacks; s && !found; s = s->next)
+		if (s->retired && near(s, address))
+			found = s;
+	return found;
 }
 
 #define PAINT_STEP 8 /* words */
@@ -113,6 +120,11 @@ size_t stack_high_watermark(const struct stack *s)
 	while (word < end && *word == stack_marks.paint)
 		word++;
 	return (size_t)((uintptr_t)end - (uintptr_t)word);
+}
+
+uintptr_t stack_list_address(void)
+{
+	return (uintptr_t)&stacks;
 }
 
 const struct stack *stack_next(const struct stack *s)

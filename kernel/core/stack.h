@@ -103,6 +103,9 @@ _Static_assert(GUARD_WORDS == 4, "stack_guard_words_ok");
  */
 size_t stack_high_watermark(const struct stack *s);
 
+/* Where the list of them begins, for who wants to know when it is written. */
+uintptr_t stack_list_address(void);
+
 /* Walk the registered stacks, newest first; NULL to begin and at the end. */
 const struct stack *stack_next(const struct stack *s);
 

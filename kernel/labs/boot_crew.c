@@ -112,7 +112,7 @@ void crew_guard_boot_stack(const struct cpu *cpu)
 	const struct stack *s = &cpu->boot_stack;
 
 	if (protected(PROTECT_WATCH))
-		watch_arm(s->base - s->guard, s->guard);
+		watch_arm(s->base - s->guard, s->guard, WATCH_ACCESSES);
 }
 
 void crew_overflow_boot_stack(const struct cpu *cpu)

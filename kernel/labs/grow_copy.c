@@ -10,10 +10,14 @@
 #include "core/report.h"
 #include "labs/grower.h"
 #include "labs/sign.h"
+#include "mem/growspace.h"
+#include "proc/sched.h"
+#include "proc/thread.h"
 
 LAB_WORDS(adjust_word, "none", "frames", "conservative")
 LAB_WORDS(check_word, "prologue", "hooks")
 LAB_WORDS(resign_word, "no", "yes")
+LAB_WORDS(move_word, "no", "yes")
 
 #define DEPTH_PARAM(P, initial) P(depth, initial, 1, 20000, "frames of the recursion")
 #define ADJUST_PARAM(P) P(adjust, 2, 0, 2, "what is rewritten in the copy", .name = adjust_word)
@@ -118,6 +122,65 @@ LAB(grow, stale, "the address of a local is kept elsewhere while the stack is co
 {
 	grower_patch(grow_deep_patched);
 	run_some(stale_grower, NULL, ADJUST_CONSERVATIVE, true);
+	end("survived");
+}
+
+static volatile uint64_t *left_behind; /* where `early` had 8 KiB of stack */
+
+/* Its old places are named as long as it lives. */
+static void early_grower(__attribute__((unused)) void *unused)
+{
+	const struct stack *old = current()->growth->retired;
+
+	deep_run(grow_deep_patched, 2 * SOME_FRAMES);
+	while (old->room != 8 * KiB)
+		old++;
+	left_behind = (volatile uint64_t *)(old->base - old->room);
+	for (;;)
+		thread_sleep(1);
+}
+
+static void late_grower(void *move)
+{
+	if (*(uint64_t *)move)
+		deep_run(grow_deep_patched, SOME_FRAMES);
+	report("[grow-lab] writing where another stack was to=%pA size=%lu", (void *)left_behind,
+	       current()->stack.size);
+	FAULT_SITE(grow_reused, "str %0, [%1]", "r"(2UL), "r"(left_behind));
+	report("[grow-lab] wrote it");
+}
+
+/* Whoever takes addresses next begins anew with the lowest that are free. */
+static void take_to_the_end(void)
+{
+	uintptr_t at, window_end = GROW_WINDOW + GROW_WINDOW_SIZE - PAGE_SIZE;
+
+	if (!growspace_take(PAGE_SIZE, &at))
+		panic("no-addresses");
+	at += 2 * PAGE_SIZE;
+	if (!growspace_take(window_end - at, &at))
+		panic("no-addresses");
+}
+
+#define REUSED_PARAMS(P)                                                                           \
+	P(move, 1, 0, 1, "the later stack grows into the places that the earlier one left",        \
+	  .name = move_word)
+
+LAB(grow, reused, "a stack is where another has been, and its guard is hit", REUSED_PARAMS)
+{
+	struct grow_spec spec = { GROW_COPY, 64 * KiB, ADJUST_CONSERVATIVE, .paint = true };
+	struct thread *late;
+
+	grower_patch(grow_deep_patched);
+	growspace_fill(SOME_PAGES);
+	late = grow_make("grower", late_grower, &a->move, &spec);
+	if (!late || !grow_thread("early", early_grower, NULL, &spec))
+		panic("no-grower");
+	while (!left_behind)
+		thread_sleep(1);
+	take_to_the_end();
+	sched_ready(late);
+	thread_join(late, NULL);
 	end("survived");
 }
 

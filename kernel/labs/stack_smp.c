@@ -1,9 +1,11 @@
 /* Stack labs on more than one CPU: -smp 2 or more. */
+#include "arch/watch.h"
 #include "core/cpu.h"
 #include "core/fault.h"
 #include "core/lab.h"
 #include "core/report.h"
 #include "labs/recurse.h"
+#include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
 
@@ -84,5 +86,75 @@ LAB(stack, two_cpus, "two CPUs overflow at the same moment", PAST_PARAM)
 		panic("no-victim");
 	thread_join(here, NULL);
 	wait_for_end(other);
+	end("survived");
+}
+
+/* --- two that change the list of stacks ---------------------------------------------------------- */
+
+#define PATIENCE 100000 /* times that a CPU lets the other run */
+
+static struct thread *made[2]; /* for their stacks alone: they never run */
+static uint32_t inside;
+static bool met;
+
+/* It has read where the list begins, and not yet written it: does the other come in, too? */
+static void wait_in_the_list(void)
+{
+	if (__atomic_add_fetch(&inside, 1, __ATOMIC_ACQ_REL) == 2)
+		__atomic_store_n(&met, true, __ATOMIC_RELEASE);
+	for (int n = 0; n < PATIENCE && !__atomic_load_n(&met, __ATOMIC_ACQUIRE); n++)
+		cpu_relax();
+	__atomic_sub_fetch(&inside, 1, __ATOMIC_ACQ_REL);
+}
+
+static void enter_stack(__attribute__((unused)) void *unused)
+{
+	meet();
+	watch_arm(stack_list_address(), sizeof(uintptr_t), WATCH_STORES);
+	stack_register(&made[cpu_index()]->stack);
+}
+
+static bool is_listed(const struct stack *wanted)
+{
+	const struct stack *s = stack_next(NULL);
+
+	while (s && s != wanted)
+		s = stack_next(s);
+	return s;
+}
+
+static struct thread *make(const char *name)
+{
+	struct thread *t = thread_make(name, enter_stack, NULL, THREAD_STACK_DEFAULT, PAGE_SIZE);
+
+	if (!t)
+		panic("no-thread");
+	return t;
+}
+
+static const struct stack *unlisted(unsigned int index, const char *name)
+{
+	made[index] = make(name);
+	stack_unregister(&made[index]->stack);
+	return &made[index]->stack;
+}
+
+LAB(stack, two_enter, "two CPUs enter a stack each in the list of stacks at the same time",
+    NO_PARAMS)
+{
+	struct thread *here = make("here");
+	struct thread *other = start(1, enter_stack); /* waits for us */
+	const struct stack *left = unlisted(0, "left");
+	const struct stack *right =
+		unlisted(1, "right"); /* above all others: its guard is its alone */
+
+	watch_hook = wait_in_the_list;
+	sched_ready(here);
+	thread_join(here, NULL);
+	wait_for_end(other);
+	report("[stack-lab] entered met=%s left=%s right=%s", met ? "yes" : "no",
+	       is_listed(left) ? "listed" : "lost", is_listed(right) ? "listed" : "lost");
+	report("[stack-lab] writing above the right one");
+	FAULT_SITE(above_right, "str xzr, [%0]", "r"(stack_top(right)));
 	end("survived");
 }

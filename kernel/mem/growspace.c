@@ -12,7 +12,7 @@ INJECT_SITE(grow, pages, growspace_map, 0, "the reserve has too few pages")
 #define MAX_RANGES 16
 #define TABLE_BYTES (2 * MiB) /* what one level 3 table maps */
 
-struct spinlock growspace_lock;
+struct spinlock growspace_lock = SPINLOCK_SWITCHED(PROTECT_RESERVE_LOCK);
 
 /* A page of the reserve holds the link to the next. */
 static struct reserved {
@@ -28,30 +28,16 @@ static uintptr_t next = GROW_WINDOW;
 
 void (*growspace_hook)(void);
 
-/* Off: alone on this CPU, as if there were no other. */
-static uint64_t lock(void)
-{
-	return protected(PROTECT_RESERVE_LOCK) ? spin_lock(&growspace_lock) : irq_save();
-}
-
-static void unlock(uint64_t flags)
-{
-	if (protected(PROTECT_RESERVE_LOCK))
-		spin_unlock(&growspace_lock, flags);
-	else
-		irq_restore(flags);
-}
-
 /* `mapped` of it come from a stack. */
 static void put(struct reserved *page, size_t mapped)
 {
-	uint64_t flags = lock();
+	uint64_t flags = spin_lock(&growspace_lock);
 
 	page->next = reserve;
 	reserve = page;
 	count.free++;
 	count.mapped -= mapped;
-	unlock(flags);
+	spin_unlock(&growspace_lock, flags);
 }
 
 /* So many pages, the link of the last NULL; NULL: there are not so many, and none is taken. Locked. */
@@ -89,7 +75,7 @@ size_t growspace_fill(size_t pages)
 
 void growspace_drain(void)
 {
-	uint64_t flags = lock();
+	uint64_t flags = spin_lock(&growspace_lock);
 
 	while (reserve) {
 		struct reserved *page = reserve;
@@ -98,7 +84,7 @@ void growspace_drain(void)
 		count.free--;
 		page_free(page);
 	}
-	unlock(flags);
+	spin_unlock(&growspace_lock, flags);
 }
 
 struct growspace_count growspace_count(void)
@@ -172,7 +158,7 @@ static bool make_tables(uintptr_t from, size_t size)
 
 bool growspace_take(size_t size, uintptr_t *lowest)
 {
-	uint64_t flags = lock();
+	uint64_t flags = spin_lock(&growspace_lock);
 	struct range *range = inject(&grow_take_site, size) ? NULL : free_range();
 	uintptr_t from = range ? find_place(size) : 0;
 	bool done = from && make_tables(from, size);
@@ -183,19 +169,19 @@ bool growspace_take(size_t size, uintptr_t *lowest)
 		*lowest = from;
 		ledger_took(&grow_take_site, (void *)from, size);
 	}
-	unlock(flags);
+	spin_unlock(&growspace_lock, flags);
 	return done;
 }
 
 void growspace_give(uintptr_t lowest)
 {
-	uint64_t flags = lock();
+	uint64_t flags = spin_lock(&growspace_lock);
 
 	ledger_gave(&grow_take_site, (void *)lowest);
 	for (size_t i = 0; i < MAX_RANGES; i++)
 		if (ranges[i].lowest == lowest)
 			ranges[i] = (struct range){ 0, 0 };
-	unlock(flags);
+	spin_unlock(&growspace_lock, flags);
 }
 
 size_t growspace_ranges(void)
@@ -209,11 +195,11 @@ size_t growspace_ranges(void)
 
 bool growspace_map(uintptr_t va, size_t size)
 {
-	uint64_t flags = lock();
+	uint64_t flags = spin_lock(&growspace_lock);
 	bool refused = inject(&grow_pages_site, size);
 	struct reserved *page = refused ? NULL : take_pages(size / PAGE_SIZE);
 
-	unlock(flags);
+	spin_unlock(&growspace_lock, flags);
 	if (!page)
 		return false;
 	for (; page; va += PAGE_SIZE) {

@@ -5,7 +5,6 @@
 #include "core/fault.h"
 #include "core/format.h"
 #include "core/protect.h"
-#include "core/spinlock.h"
 #include "core/string.h"
 #include "mem/growspace.h"
 #include "mem/window.h"
@@ -47,30 +46,8 @@ static void fill_guards(const struct growth *g)
 	growspace_map(g->top, PAGE_SIZE);
 }
 
-/* Guards every growth's retired[]: who takes addresses forgets what had been there, whosever it was. */
-static struct spinlock retired_lock;
-
-/* Addresses that are taken again are no longer those of an old stack. */
-static void forget_retired(uintptr_t from, uintptr_t end)
-{
-	uint64_t flags = spin_lock(&retired_lock);
-
-	for (int i = 0; i < MAX_GROWING; i++) {
-		for (int n = 0; growths[i].thread && n < MAX_RETIRED; n++) {
-			struct stack *old = &growths[i].retired[n];
-
-			if (old->retired && old->base > from && old->base - old->room < end) {
-				stack_unregister(old);
-				old->retired = false;
-			}
-		}
-	}
-	spin_unlock(&retired_lock, flags);
-}
-
 void grow_remember(struct growth *g, uintptr_t lowest, size_t size)
 {
-	uint64_t flags = spin_lock(&retired_lock);
 	struct stack *old = &g->retired[g->retirements % MAX_RETIRED];
 	struct text name = { .buffer = old->name, .size = sizeof(old->name) - 1 };
 
@@ -79,15 +56,6 @@ void grow_remember(struct growth *g, uintptr_t lowest, size_t size)
 	*old = (struct stack){ .base = lowest + size, .room = size, .retired = true };
 	text_format(&name, "stale:%s.%u", g->thread->name, g->retirements++);
 	stack_register(old);
-	spin_unlock(&retired_lock, flags);
-}
-
-bool grow_take(size_t size, uintptr_t *lowest)
-{
-	if (!growspace_take(size, lowest))
-		return false;
-	forget_retired(*lowest, *lowest + size);
-	return true;
 }
 
 static bool begin(struct growth *g, struct stack *s)
@@ -95,7 +63,7 @@ static bool begin(struct growth *g, struct stack *s)
 	bool copied = g->spec.kind == GROW_COPY;
 	size_t addresses = copied ? ALIGN_UP(GROW_FIRST, PAGE_SIZE) : g->spec.limit;
 
-	if (!grow_take(addresses, &g->lowest))
+	if (!growspace_take(addresses, &g->lowest))
 		return false;
 	if (copied ? copy_begin(g, s) : demand_begin(g, s))
 		return true;
@@ -145,8 +113,6 @@ struct thread *grow_thread(const char *name, void (*function)(void *), void *arg
 /* A place that protect=-retire left mapped has kept its addresses and its pages until now. */
 static void release_retired(struct growth *g)
 {
-	uint64_t flags = spin_lock(&retired_lock);
-
 	for (int i = 0; i < MAX_RETIRED; i++) {
 		struct stack *old = &g->retired[i];
 
@@ -158,7 +124,6 @@ static void release_retired(struct growth *g)
 		growspace_unmap(old->base - old->room, old->room);
 		growspace_give(old->base - old->room);
 	}
-	spin_unlock(&retired_lock, flags);
 }
 
 bool grow_release(struct thread *t)

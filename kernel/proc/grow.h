@@ -91,10 +91,7 @@ static inline void grow_ask_smaller(void)
 /* May a stack grow while f is interrupted? False, and why not. */
 bool grow_allowed(const struct frame *f, enum fault_class *why);
 
-/* Addresses of mem/growspace.h; what stack had been there is forgotten. */
-bool grow_take(size_t size, uintptr_t *lowest);
-
-/* A place that the stack has left, by the name of stale:THREAD.N, until somebody takes the addresses. */
+/* A place that the stack has left, by the name of stale:THREAD.N, while no other stack is there. */
 void grow_remember(struct growth *g, uintptr_t lowest, size_t size);
 
 /* The stack's first bytes, at g->lowest: sets base, size and room, and g->top. False: no pages. */

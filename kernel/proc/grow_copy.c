@@ -41,7 +41,7 @@ static bool move(struct growth *g, struct frame *f, size_t size)
 	struct copied old = { s->base, g->top, .sp = f->sp };
 	uintptr_t lowest;
 
-	if (!grow_take(ALIGN_UP(size, PAGE_SIZE), &lowest))
+	if (!growspace_take(ALIGN_UP(size, PAGE_SIZE), &lowest))
 		return false;
 	if (!growspace_map(lowest, ALIGN_UP(size, PAGE_SIZE))) {
 		growspace_give(lowest);
