@@ -63,6 +63,12 @@ class Rsp(Owned):
         every = bytes.fromhex(self._ask("g", deadline).decode())
         return int.from_bytes(every[8 * number : 8 * (number + 1)], "little")
 
+    def set_register(self, number: int, value: int, deadline: Deadline) -> None:
+        """By all of them: QEMU takes a single one only from who has read its target description."""
+        every = bytearray.fromhex(self._ask("g", deadline).decode())
+        every[8 * number : 8 * (number + 1)] = value.to_bytes(8, "little")
+        self._ok(f"G{every.hex()}", deadline)
+
     def physical(self, on: bool, deadline: Deadline) -> None:
         """Are the addresses of read and write physical ones? (QEMU's own packet.)"""
         if on != self._physical:

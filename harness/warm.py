@@ -167,14 +167,23 @@ class Snapshot(Owned):
         self._monitor(f"loadvm {_SNAPSHOT}", deadline)
 
     def again(
-        self, pokes: Mapping[int, bytes], deadline: Deadline, *, physical: bool = False
+        self,
+        pokes: Mapping[int, bytes],
+        deadline: Deadline,
+        *,
+        physical: bool = False,
+        registers: Mapping[int, int] | None = None,
     ) -> WarmBoot:
-        """From the saved moment to the power-off, with these bytes at these addresses."""
+        """From the saved moment to the power-off, with these bytes at these addresses, and these
+        numbers in these registers (Rsp.register).
+        """
         self.boots += 1
         printed, int_log = self.machine.printed, self._int_bytes()
         ends = self.machine.qmp.count("SHUTDOWN")
         self.load(deadline)
         self._poke(pokes, deadline, physical=physical)
+        for number, value in (registers or {}).items():
+            self.stub.set_register(number, value, deadline)
         self.stub.run(deadline)
         self._check_power_off(ends, deadline)
         with self.machine.int_log.open("rb") as log:
