@@ -78,7 +78,11 @@ def judge(
     aborts = intlog.count(evidence.int_log)
     seen = _view(parsed, evidence.looks, names)
     records = _canonical(parsed, seen, aborts)
-    objections = (*_abort_objections(case, aborts), *(seen.problems if seen else ()))
+    objections = (
+        *_abort_objections(case, aborts),
+        *_place_objections(case, parsed),
+        *(seen.problems if seen else ()),
+    )
     comparison = _compare(case, records, build, golden_root, exact) if case.golden else None
     return Judgement(case, parsed.verdict, records, objections, comparison)
 
@@ -132,6 +136,14 @@ def _canonical(
 def _abort_objections(case: Case, aborts: intlog.Aborts) -> Iterator[str]:
     if case.aborts is not None and aborts.total != case.aborts:
         yield f"aborts: expected {case.aborts}, QEMU counted {aborts.total}: {aborts.record()}"
+
+
+def _place_objections(case: Case, parsed: Log) -> Iterator[str]:
+    if not case.control or not case.control.at:
+        return
+    seen = [r.fields["elr"].partition("+")[0] for r in parsed.select("EXC") if "elr" in r.fields]
+    if seen[-1:] != [case.control.at]:
+        yield f"at: expected {case.control.at}, the report says {', '.join(seen) or 'nothing'}"
 
 
 def _compare(

@@ -36,6 +36,7 @@ from harness.log import NO_END, VERDICTS, parse_line, verdict_text
 Trigger = Literal["boot", "serial", "gdb"]
 
 GLOBAL_KEYS = frozenset({"lab", "protect", "fault", "on-fault", "nonce", "hold"})
+UNTELLING = frozenset(("panic", "double-fault", "bad-args"))
 DETERMINISTIC = "shift=0,sleep=off"
 BUDGET_SECONDS = 30.0
 # What a machine has beyond the watchdog's time: twenty boots' worth. Under DETERMINISTIC an
@@ -50,14 +51,24 @@ _SUFFIX = {"K": 1 << 10, "M": 1 << 20}
 
 @dataclass(frozen=True)
 class Control:
-    """The same boot without the protection under test, and the verdict that must appear instead."""
+    """The same boot without the protection under test, and the verdict that must appear instead.
+
+    golden      the whole log is compared, too; a must where the verdict could come of anything
+    at          the function that the report says was interrupted: a must for a hang, whose golden
+                would hold the very instruction, which is chance
+    """
 
     args: str
     verdict: str
     golden: bool = False
+    at: str = ""
 
     def __post_init__(self) -> None:
         _check_verdict(self.verdict)
+        if self.verdict.split()[0] in UNTELLING and not self.golden:
+            raise ValueError(f"{self.verdict} could come of anything: give it golden=True")
+        if (self.verdict.split()[0] == "hang") != bool(self.at):
+            raise ValueError(f"{self.verdict}: a control that hangs, and no other, says at= where")
         if not _pairs(self.args):
             raise ValueError(
                 "a control changes the boot line: give it args, such as protect=-guard"
@@ -143,8 +154,9 @@ def halted_and_killed(
     what one fault costs.
     """
     killed = tuple(
-        replace(control, verdict=control.verdict.replace("caught", "contained"), golden=False)
+        replace(control, verdict=killed, golden=killed.split()[0] in UNTELLING)
         for control in controls
+        for killed in [control.verdict.replace("caught", "contained")]
     )
     halt = Scenario(lab, verdict=f"caught by={detector}", controls=controls, **fields)
     kill = replace(

@@ -4,7 +4,7 @@ from harness.scenario import Case, Control, Scenario, Walk
 
 BY_SENTINEL = Control("protect=-watch", "caught by=sentinel")
 UNNOTICED = Control("protect=-watch,-sentinel", "survived")
-NO_VECTORS = Control("protect=-light", "panic")
+NO_VECTORS = Control("protect=-light", "panic", golden=True)
 NO_HOOK = "the light environment has no fault hook, and prints no backtrace"
 SILENT = Control("silent=1", "caught by=roll-call")
 
@@ -115,7 +115,7 @@ SCENARIOS = [
         cpus=4,
         controls=(
             Control("protect=-guard", "survived"),
-            Control("protect=-emergency", "double-fault by=last-report"),
+            Control("protect=-emergency", "double-fault by=last-report", golden=True),
         ),
     ),
     Scenario(
@@ -134,7 +134,7 @@ SCENARIOS = [
         name="smp-silent",
         verdict="caught by=roll-call",
         cpus=8,
-        controls=(Control("deadline=0", "hang by=watchdog"),),
+        controls=(Control("deadline=0", "hang by=watchdog", at="await"),),
     ),
     Scenario(
         "boot.smp",

@@ -109,7 +109,11 @@ SCENARIOS = [
             gdb_view=True,
             controls=(
                 Control("protect=-grow-locked", "caught by=grow-masked"),
-                Control("watchdog=20 protect=-grow-locked,-grow-masked", "hang by=watchdog"),
+                Control(
+                    "watchdog=20 protect=-grow-locked,-grow-masked",
+                    "hang by=watchdog",
+                    at="spin_lock",
+                ),
                 Control("prepared=yes", "ok"),
             ),
         )

@@ -93,8 +93,10 @@ SCENARIOS = [
         aborts=1,
         controls=(
             Control("protect=-guard", "caught by=sentinel"),
-            Control("watchdog=20 protect=-guard,-sentinel", "hang by=watchdog"),
-            Control("left=928 watchdog=20", "hang by=watchdog"),
+            Control(
+                "watchdog=20 protect=-guard,-sentinel", "hang by=watchdog", at="grow_seed_morestack"
+            ),
+            Control("left=928 watchdog=20", "hang by=watchdog", at="grow_seed_morestack"),
             Control("morestack=asks", "ok"),
         ),
     ),

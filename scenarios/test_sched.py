@@ -7,7 +7,7 @@ SCENARIOS = [
         "sched.preempt",
         verdict="ok",
         # Then the first spinner has the CPU for ever, and the watchdog says so.
-        controls=(Control("protect=-preempt", "hang by=watchdog"),),
+        controls=(Control("protect=-preempt", "hang by=watchdog", at="spinner"),),
     ),
 ]
 

@@ -54,7 +54,7 @@ SCENARIOS = [
         args="variant=all stack=8K quarter=1",
         name="chain-all-8k-quarter",
         verdict="ok",
-        controls=(Control("variant=boxed", "panic"),),
+        controls=(Control("variant=boxed", "panic", golden=True),),
     ),
 ]
 

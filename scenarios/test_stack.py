@@ -71,7 +71,10 @@ SCENARIOS = [
         args="on-fault=kill",
         verdict="caught by=guard-page",
         aborts=1,
-        controls=(NO_GUARD, Control("protect=-emergency", "double-fault by=last-report")),
+        controls=(
+            NO_GUARD,
+            Control("protect=-emergency", "double-fault by=last-report", golden=True),
+        ),
     ),
     Scenario(
         "stack.emergency",

@@ -2,7 +2,7 @@
 
 from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
 
-NESTED = Control("protect=-bt-check", "double-fault by=last-report")
+NESTED = Control("protect=-bt-check", "double-fault by=last-report", golden=True)
 ENDLESS = Control("protect=-bt-check", "no-end")
 
 

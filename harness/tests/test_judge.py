@@ -166,6 +166,19 @@ def test_no_end_may_be_what_a_control_expects(
     assert not _judge(root, Case(HANG), found).passed
 
 
+@pytest.mark.parametrize(
+    ("at", "problem"),
+    [("recurse", ""), ("await", "at: expected await, the report says recurse")],
+)
+def test_a_control_that_hangs_hangs_where_it_says(root: Path, at: str, problem: str) -> None:
+    """Where the last exception interrupted it."""
+    control = Control("protect=-preempt", "hang by=watchdog", at=at)
+    scenario = Scenario("stack.hang", "ok", controls=(control,))
+    serial = SERIAL.replace(b"[end] caught by=guard-page", b"[end] hang by=watchdog")
+    judgement = _judge(root, Case(scenario, "boot", control), evidence(serial, looked=False))
+    assert "".join(judgement.objections) == problem
+
+
 def _failure(root: Path, case: Case, found: Evidence) -> Failure:
     judgement = _judge(root / "golden", case, found)
     return Failure(judgement, case.append("4d2a"), found.serial, root, root / "build/artifacts/x")

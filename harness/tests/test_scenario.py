@@ -132,6 +132,9 @@ def _row(**changes: object) -> Callable[[], Scenario]:
         (_row(args="who=me", triggers=("gdb",)), "GDB writes only numbers"),
         (lambda: Control("", "ok"), "a control changes the boot line"),
         (lambda: Control("protect=-x", "fine"), "'fine' is no verdict"),
+        (lambda: Control("protect=-x", "panic"), "could come of anything: give it golden=True"),
+        (lambda: Control("protect=-x", "hang by=watchdog"), "says at= where"),
+        (lambda: Control("protect=-x", "survived", at="spin"), "and no other, says at= where"),
     ],
 )
 def test_a_wrong_row_is_refused_when_it_is_written(

@@ -208,6 +208,13 @@ def test_a_boot_that_does_not_end_ends_the_machine(pool: WarmPool) -> None:
     assert list(pool) == []
 
 
+def test_a_deadline_that_has_passed_is_told_as_one(pool: WarmPool) -> None:
+    pool.boot(SPEC, soon())
+    (warm,) = pool
+    with pytest.raises(RspError, match=r"no answer within 0 s"):
+        warm.load(Deadline(0))
+
+
 def test_a_worn_machine_is_replaced(pool: WarmPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.warm.MOST_BOOTS", 2)
     boots = {pool.boot(SPEC, soon()) for _ in range(5)}
