@@ -115,6 +115,17 @@ def test_an_untouched_block_goes() -> None:
     assert without_untouched(section(*RAM, *FLASH_PAGES), ["flash"]) == section(*RAM)
 
 
+@pytest.mark.parametrize("parts", [[1, 3], [2, 2], [1, 1, 1, 1], [4]])
+def test_an_untouched_block_goes_in_parts_as_well(parts: list[int]) -> None:
+    """As QEMU writes it on a busy machine. What lies between is no page, and stays."""
+    between = struct.pack(">Q", EOS) + b"\x7e\0\0\0\x02\x02\0\0\0\x02"
+    pages = list(FLASH_PAGES)
+    given = [b"".join(pages.pop(0) for _ in range(part)) for part in parts]
+    betweens = [between] * (len(parts) - 1)
+    stream = section(between.join(given), between, *RAM)
+    assert without_untouched(stream, ["flash"]) == section(*betweens, between, *RAM)
+
+
 @pytest.mark.parametrize(
     "pages",
     [
