@@ -262,7 +262,6 @@ def test_a_waiting_one_that_was_killed(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_waiting_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual way would be wrong: what was ordered may still come, into the same log."""
-    monkeypatch.setattr(starter, "SECONDS", 0.2)
     stopped = Starter(SHELL)
     monkeypatch.setattr("harness.child.starter_of", lambda program: stopped)
     with Path("/dev/null").open("r+b") as null:
@@ -271,6 +270,7 @@ def test_a_waiting_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
         how |= {"often": True}
         assert spawn([SHELL, "-c", "exit 3"], **how).wait() == 3
         assert stopped._process is not None
+        monkeypatch.setattr(starter, "SECONDS", 0.2)
         stopped._process.send_signal(signal.SIGSTOP)
         with pytest.raises(HarnessError, match="who clones it does not answer"):
             spawn([SHELL, "-c", "exit 3"], **how)
