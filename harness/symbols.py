@@ -123,6 +123,21 @@ def _read(path: Path, _mtime: int, _size: int) -> Symbols:
     return Symbols(starts, tuple(functions[start][0] for start in starts), end)
 
 
+def unfilled(path: Path) -> tuple[int, int]:
+    """Where the image takes memory that the file does not fill (.bss and what follows): its
+    physical address, and bytes.
+    """
+    from elftools.elf.elffile import ELFFile
+
+    with path.open("rb") as file:
+        parts = [part.header for part in ELFFile(file).iter_segments("PT_LOAD")]
+    found = [part for part in parts if part.p_memsz > part.p_filesz]
+    if len(found) != 1:
+        raise KernelNotBuilt(path, f"has {len(found)} parts that it does not fill; expected one")
+    (part,) = found
+    return part.p_paddr + part.p_filesz, part.p_memsz - part.p_filesz
+
+
 def _functions(path: Path) -> dict[int, tuple[str, int]]:
     """Address → name and size; where several names share an address, the global one wins."""
     from elftools.elf.elffile import ELFFile

@@ -268,9 +268,13 @@ class Warm(Snapshot):
     def _start(self) -> None:
         super()._start()
         deadline = Deadline(START_SECONDS)
+        self._before_the_first_instruction(deadline)
         self.run_to(Symbols.from_elf(self.spec.kernel).address(READY), deadline)
         self._find_boot_line(deadline)
         self.save(deadline)
+
+    def _before_the_first_instruction(self, deadline: Deadline) -> None:
+        """For who wants another machine than QEMU's."""
 
     def _find_boot_line(self, deadline: Deadline) -> None:
         """The tree's address is boot_main's first argument; 0: it lies at the start of RAM."""
@@ -283,8 +287,9 @@ class Warm(Snapshot):
 class WarmPool(Owned):
     """The warm machines of one process: the last few that were asked for, by what they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Warm] = Warm) -> None:
         super().__init__()
+        self._kind = kind
         self._warm: OrderedDict[Fingerprint, Warm] = OrderedDict()
 
     def boot(self, spec: MachineSpec, deadline: Deadline) -> WarmBoot:
@@ -318,7 +323,7 @@ class WarmPool(Owned):
         if not warm:
             while len(self._warm) >= KEPT:
                 self._drop(next(iter(self)))
-            warm = self._warm[key] = Warm(spec).__enter__()
+            warm = self._warm[key] = self._kind(spec).__enter__()
         self._warm.move_to_end(key)
         return warm
 

@@ -78,13 +78,13 @@
 	msr	vbar_el1, x0
 .endm
 
-	/* 64 bytes at a time. The MMU is off, and with it `dc zva`. */
+	/* 256 bytes at a time. The MMU is off, and with it `dc zva`. */
 .macro fill from, to, word
-1:	stp	\word, \word, [\from]
-	stp	\word, \word, [\from, #16]
-	stp	\word, \word, [\from, #32]
-	stp	\word, \word, [\from, #48]
-	add	\from, \from, #64
+1:
+	.irp	offset, 0, 16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240
+	stp	\word, \word, [\from, #\offset]
+	.endr
+	add	\from, \from, #256
 	cmp	\from, \to
 	b.lo	1b
 .endm
