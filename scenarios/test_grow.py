@@ -110,7 +110,7 @@ SCENARIOS = [
             controls=(
                 Control("protect=-grow-locked", "caught by=grow-masked"),
                 Control(
-                    "watchdog=20 protect=-grow-locked,-grow-masked",
+                    "watchdog=5 protect=-grow-locked,-grow-masked",
                     "hang by=watchdog",
                     at="spin_lock",
                 ),

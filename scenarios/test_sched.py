@@ -5,8 +5,9 @@ from harness.scenario import Case, Control, Scenario, Walk
 SCENARIOS = [
     Scenario(
         "sched.preempt",
+        args="watchdog=100",
         verdict="ok",
-        # Then the first spinner has the CPU for ever, and the watchdog says so.
+        # Then the first spinner has the CPU for ever, and the watchdog says so. 40 ms would do.
         controls=(Control("protect=-preempt", "hang by=watchdog", at="spinner"),),
     ),
 ]
