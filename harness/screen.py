@@ -95,6 +95,8 @@ class Screen:
             self.gdb(data)
             return b""  # nothing is left to be shown
 
+        # GDB's as well as ours. Whoever started us may have blocked it: `perf record` does.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGWINCH})
         # Of bytes, which the published types do not know of interact().
         gdb: Any = pexpect.spawn(argv[0], argv[1:], dimensions=_dimensions())
         self._line_end = b"\r\n"  # a raw terminal adds no \r

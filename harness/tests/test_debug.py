@@ -151,13 +151,19 @@ def test_ctrl_c_stops_the_guest_and_not_the_session(build: Path) -> None:
         assert "lab" in ask(child, "hw threads")
 
 
-def test_gdb_has_the_terminal_s_size_and_its_change(build: Path) -> None:
-    with terminal("debug", "crash.hang", build=build) as child:
-        child.expect(PROMPT)
-        assert "199" in ask(child, "show width")
-        child.setwinsize(40, 120)
-        child.expect(PROMPT)  # drawn anew
-        assert "119" in ask(child, "show width")
+@pytest.mark.parametrize("how", [signal.SIG_UNBLOCK, signal.SIG_BLOCK], ids=["open", "blocked"])
+def test_gdb_has_the_terminal_s_size_and_its_change(build: Path, how: int) -> None:
+    """Also where the signal that tells of the change is blocked, as below `perf record`."""
+    before = signal.pthread_sigmask(how, {signal.SIGWINCH})
+    try:
+        with terminal("debug", "crash.hang", build=build) as child:
+            child.expect(PROMPT)
+            assert "199" in ask(child, "show width")
+            child.setwinsize(40, 120)
+            child.expect(PROMPT)  # drawn anew
+            assert "119" in ask(child, "show width")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def test_ctrl_z_stops_the_session_and_fg_goes_on(build: Path) -> None:
