@@ -30,7 +30,7 @@ size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *);
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, translated *);
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *, executed *, int flags, void *);
-int qemu_plugin_install(plugin_id, const void *info, int count, char **options);
+int qemu_plugin_install(plugin_id, const void *info, int given, char **options);
 
 EXPORTED int qemu_plugin_version = 1; /* QEMU looks before it calls anything */
 
@@ -73,12 +73,12 @@ static void watch(plugin_id id, struct qemu_plugin_tb *tb)
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, count, 0, block);
 }
 
-EXPORTED int qemu_plugin_install(plugin_id id, const void *info, int count, char **options)
+EXPORTED int qemu_plugin_install(plugin_id id, const void *info, int given, char **options)
 {
 	const char *wanted = "instructions=";
 
 	(void)info;
-	if (count != 1 || strncmp(options[0], wanted, strlen(wanted)) != 0)
+	if (given != 1 || strncmp(options[0], wanted, strlen(wanted)) != 0)
 		return -1;
 	most = strtoll(options[0] + strlen(wanted), NULL, 10);
 	atomic_store(&left, most);

@@ -145,8 +145,7 @@ LAB(stack, two_enter, "two CPUs enter a stack each in the list of stacks at the 
 	struct thread *here = make("here");
 	struct thread *other = start(1, enter_stack); /* waits for us */
 	const struct stack *left = unlisted(0, "left");
-	const struct stack *right =
-		unlisted(1, "right"); /* above all others: its guard is its alone */
+	const struct stack *right = unlisted(1, "right");
 
 	watch_hook = wait_in_the_list;
 	sched_ready(here);
@@ -154,6 +153,7 @@ LAB(stack, two_enter, "two CPUs enter a stack each in the list of stacks at the 
 	wait_for_end(other);
 	report("[stack-lab] entered met=%s left=%s right=%s", met ? "yes" : "no",
 	       is_listed(left) ? "listed" : "lost", is_listed(right) ? "listed" : "lost");
+	/* There is no other stack: that guard is its alone. */
 	report("[stack-lab] writing above the right one");
 	FAULT_SITE(above_right, "str xzr, [%0]", "r"(stack_top(right)));
 	end("survived");
