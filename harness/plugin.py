@@ -15,6 +15,7 @@ is imported by the first case that runs, not when pytest starts.
 
 import os
 import re
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from harness.warm import WarmPool
 
 CASE = "case"
+HYPOTHESIS = "hypothesispytest"  # its plugin's name
 GOLDENS = "GOLDENS"  # of a module: goldens that no case writes
 MESSAGE = "highwater_headline"  # on a report: its longrepr is one of our messages
 
@@ -73,6 +75,16 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(Accepting(config), "highwater-accepting")
     if config.getoption("golden_orphans"):
         config.pluginmanager.register(Orphans(config), "highwater-orphans")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hypothesis' plugin imports all of it only to sum up: 0.2 s, for nothing if no test has. (Of
+    what xdist's workers have imported, the process that sums up knows nothing.)
+    """
+    plugins = session.config.pluginmanager
+    alone = not session.config.getoption("numprocesses", None)
+    if alone and "hypothesis" not in sys.modules and plugins.has_plugin(HYPOTHESIS):
+        plugins.unregister(name=HYPOTHESIS)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -344,3 +344,17 @@ def test_pytest_starts_without_the_harness_proper(project: Project) -> None:
     )
     name = "test_pytest_starts_without_the_harness_proper.py"
     project.pytester.runpytest_subprocess(name).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("uses", ["", "import hypothesis"])
+def test_hypothesis_is_imported_by_who_uses_it(project: Project, uses: str) -> None:
+    """Its own plugin would import it to sum up."""
+    project.pytester.makepyfile(
+        "import atexit, sys\n"
+        "atexit.register(lambda: print('imported:', 'hypothesis.core' in sys.modules))\n"
+        f"{uses}\n"
+        "def test_x(): pass"
+    )
+    run = project.pytester.runpytest_subprocess("test_hypothesis_is_imported_by_who_uses_it.py")
+    run.assert_outcomes(passed=1)
+    run.stdout.fnmatch_lines([f"imported: {bool(uses)}"])
