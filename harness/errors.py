@@ -7,6 +7,7 @@
     ├── MachineError        (base) something about a running QEMU; carries command, serial, stderr
     │   ├── MachineDied     QEMU could not start, exited non-zero, was killed, or ended too early
     │   ├── MachineSilent   the deadline passed; says what the machine was doing
+    │   │   └── MachineEndless  ... or the instructions that it was given are used up
     │   └── MachineFlooding a bounded channel ran over; QEMU was killed
     ├── QmpError            QEMU refused a QMP command, or gave no answer
     ├── RspError            QEMU's GDB stub refused a packet, or gave no answer
@@ -139,6 +140,10 @@ class MachineDied(MachineError):
 
 class MachineSilent(MachineError):
     """The deadline passed. The problem names the program counter where QEMU still told it."""
+
+
+class MachineEndless(MachineSilent):
+    """It executed as many instructions as it was given, and did not end: on any host."""
 
 
 class MachineFlooding(MachineError):

@@ -12,7 +12,15 @@ from pathlib import Path
 from textwrap import indent
 
 from harness import canon, golden, intlog, log, views
-from harness.errors import HarnessError, LogError, MachineDied, MachineError, MachineSilent, tail
+from harness.errors import (
+    HarnessError,
+    LogError,
+    MachineDied,
+    MachineEndless,
+    MachineError,
+    MachineSilent,
+    tail,
+)
 from harness.log import HARNESS_ERROR, NO_END, Log, Record
 from harness.scenario import Case
 
@@ -97,9 +105,11 @@ def _view(
 
 
 def _broken(case: Case, evidence: Evidence, build: Build, error: HarnessError) -> Judgement:
-    """No log to judge. A control may expect just that: the machine that runs and never ends."""
+    """No log to judge. A control may expect just that: the machine that runs and never ends, which
+    the clock cannot tell from one on a busy host.
+    """
     verdict = _broken_verdict(evidence, error)
-    if verdict == case.verdict == NO_END and isinstance(error, MachineSilent):
+    if verdict == case.verdict == NO_END and isinstance(error, MachineEndless):
         return Judgement(case, verdict, objections=tuple(_not_in_its_lab(evidence, build)))
     return Judgement(case, verdict, objections=(_told(error),))
 

@@ -27,6 +27,7 @@ from harness.errors import (
     HarnessError,
     KernelNotBuilt,
     MachineDied,
+    MachineEndless,
     MachineError,
     MachineFlooding,
     MachineSilent,
@@ -235,7 +236,7 @@ class Machine(Owned):
             count, pc = int(said[1]), int(said[2], 16)
             doing = f"it is at {self._symbolise(pc)} (pc={pc:#x})"
             return self._error(
-                MachineSilent, f"the machine did not end within {count} instructions; {doing}"
+                MachineEndless, f"the machine did not end within {count} instructions; {doing}"
             )
         if status:
             return self._error(MachineDied, f"QEMU {_ended_how(status)}")

@@ -7,7 +7,7 @@ import pytest
 
 from harness import rewind
 from harness.deadline import Deadline
-from harness.errors import HarnessError, MachineFlooding, MachineSilent
+from harness.errors import HarnessError, MachineEndless, MachineFlooding
 from harness.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 from harness.walk import KERNEL
@@ -58,7 +58,7 @@ def test_instructions_that_are_used_up(tmp_path: Path) -> None:
     """They are the guest's: the same on a busy host. That it was too short a time, or where the
     guest spins, is told."""
     with Machine(ENDLESS, tmp_path, instructions=2_000_000, symbolise=hex) as machine:
-        with pytest.raises(MachineSilent, match=r"not end within 2000000 .* at 0x[0-9a-f]+"):
+        with pytest.raises(MachineEndless, match=r"not end within 2000000 .* at 0x[0-9a-f]+"):
             machine.wait_end(soon())
         assert machine.serial.endswith(b" : spin for ever\n")
         assert machine.argv[-1].endswith("limit.so,instructions=2000000")
@@ -68,7 +68,7 @@ def test_the_bound_is_in_instructions(tmp_path: Path) -> None:
     """QEMU's recording counts them, too: no block that was left or begun again is counted twice."""
     spec = MachineSpec(ROOT / KERNEL, "lab=stack.recurse")
     executed = rewind.record(spec, tmp_path, soon()).instructions
-    with Machine(spec, tmp_path, instructions=executed) as machine, pytest.raises(MachineSilent):
+    with Machine(spec, tmp_path, instructions=executed) as machine, pytest.raises(MachineEndless):
         machine.wait_end(soon())
     with Machine(spec, tmp_path, instructions=executed * 105 // 100) as machine:
         machine.wait_end(soon())

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import GdbError, HarnessError, MachineDied, MachineFlooding, MachineSilent
+from harness.errors import (
+    GdbError,
+    HarnessError,
+    MachineDied,
+    MachineEndless,
+    MachineFlooding,
+    MachineSilent,
+)
 from harness.failure import Failure, headline, render, style
 from harness.judge import Build, Evidence, Judgement, judge
 from harness.scenario import Case, Control, Scenario
@@ -139,19 +146,21 @@ ENDLESS = Case(
     "boot",
     HANG.controls[0],
 )
+USED_UP = MachineEndless("did not end", command="qemu …")
 ENTERED = SERIAL[: SERIAL.index(b"[stack-lab]")] + b"[stack-lab] rec"
 
 
 @pytest.mark.parametrize(
     ("error", "serial", "problem"),
     [
-        (SILENT, ENTERED, ""),
+        (USED_UP, ENTERED, ""),
+        (SILENT, ENTERED, "silent for 1 s"),
         (MachineDied("killed", command="qemu"), ENTERED, "killed"),
         (None, ENTERED + b"\n", "ended without a verdict"),
-        (SILENT, b"", r"no \[boot\] highwater record"),
-        (SILENT, ENTERED.replace(b"[lab]", b"[labs]"), "hung before its lab"),
-        (SILENT, ENTERED.replace(b"nonce=4d2a", b"nonce=4d2b"), "another nonce|nonce is"),
-        (SILENT, ENTERED.replace(b"[lab] enter", b"[lab]  enter"), "two blanks"),
+        (USED_UP, b"", r"no \[boot\] highwater record"),
+        (USED_UP, ENTERED.replace(b"[lab]", b"[labs]"), "hung before its lab"),
+        (USED_UP, ENTERED.replace(b"nonce=4d2a", b"nonce=4d2b"), "another nonce|nonce is"),
+        (USED_UP, ENTERED.replace(b"[lab] enter", b"[lab]  enter"), "two blanks"),
     ],
 )
 def test_no_end_may_be_what_a_control_expects(
