@@ -14,10 +14,12 @@ from harness.deadline import Deadline
 from harness.errors import HarnessError
 from harness.log import Log, parse
 from harness.machine import Machine, MachineSpec
+from harness.scenario import UNHURRIED_MS
 from harness.symbols import build_id
 from harness.warm import WarmPool
 
 BUDGET_SECONDS = 30.0
+UNHURRIED = f"watchdog={UNHURRIED_MS}"
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,23 @@ def boot(
     warm: WarmPool | None = None,
     **spec: Any,
 ) -> Boot:
-    """Boot `line`, a nonce added (a fixed one makes two boots equal in every byte).
+    """Boot `line`, a nonce added (a fixed one makes two boots equal in every byte). Without icount
+    the line says how long the watchdog waits, UNHURRIED at best.
 
     warm: from a snapshot there, if nothing speaks against it: for a sweep. spec: further fields of
     MachineSpec. Raises what Machine and log.parse raise.
     """
+    check_watchdog(line, **spec)
     nonce = nonce or secrets.token_hex(4)
     append = " ".join((line, f"nonce={nonce}")).strip()
     serial, int_log = _boot(MachineSpec(kernel, append=append, **spec), folder, warm)
     return Boot(parse(serial, build_id=build_id(kernel), nonce=nonce), serial, int_log)
+
+
+def check_watchdog(line: str, *, icount: str | None = "", **_: Any) -> None:
+    """ValueError for a boot whose verdict a busy host would decide."""
+    if icount is None and " watchdog=" not in line:
+        raise ValueError(f"{line!r} without icount: say how long the watchdog waits, {UNHURRIED}")
 
 
 def _boot(spec: MachineSpec, folder: Path, warm: WarmPool | None) -> tuple[bytes, bytes]:

@@ -18,6 +18,7 @@ from bisect import bisect_right
 from contextlib import suppress
 
 from harness.deadline import Deadline
+from harness.errors import DeadlinePassed
 
 MIB = 1 << 20
 _CHUNK = 1 << 16
@@ -55,11 +56,14 @@ class Channel:
 
     def wait_beyond(self, offset: int, deadline: Deadline | None) -> bool:
         """Wait until the log is longer than `offset`, or ended; False when the deadline passed."""
-        with self._changed:
+        with suppress(DeadlinePassed), self._changed:
             return self._changed.wait_for(
-                lambda: len(self._log) > offset or self.ended,
-                deadline.remaining() if deadline else None,
+                lambda: self._is_beyond(offset), deadline.remaining() if deadline else None
             )
+        return False
+
+    def _is_beyond(self, offset: int) -> bool:
+        return len(self._log) > offset or self.ended
 
     def when(self, offset: int) -> float:
         """The monotonic time (to a millisecond) at which the byte at `offset` arrived."""
@@ -69,6 +73,7 @@ class Channel:
 
     def send(self, data: bytes, deadline: Deadline) -> None:
         """Write all of data. TimeoutError when the child does not read, OSError when it is gone."""
+        deadline.remaining()
         rest = memoryview(data)
         while rest:
             try:
@@ -164,11 +169,16 @@ class ByteChannel(Channel):
             os.set_blocking(ours, False)
 
     def wait_beyond(self, offset: int, deadline: Deadline | None) -> bool:
+        with suppress(DeadlinePassed):
+            return self._wait_beyond(offset, deadline)
+        return False
+
+    def _wait_beyond(self, offset: int, deadline: Deadline | None) -> bool:
         if not self._watching.acquire(timeout=deadline.remaining() if deadline else -1):
-            return super().wait_beyond(offset, Deadline(0))
+            return False
         try:
             self._watch(True)
-            while not super().wait_beyond(offset, Deadline(0)):
+            while not self._is_beyond(offset):
                 if not self._wait_readable(deadline):
                     return False
                 self._watch(True)

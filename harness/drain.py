@@ -73,8 +73,10 @@ class Drain:
         return next((c for c in self.channels if c.flooded), None)
 
     def wait_done(self, deadline: Deadline) -> bool:
-        """Wait until the child is reaped and every byte of every channel is logged."""
-        done = self._done.wait(deadline.remaining())
+        """Wait until the child is reaped and every byte of every channel is logged; False when the
+        deadline passed.
+        """
+        done = not deadline.expired and self._done.wait(deadline.remaining())
         self._raise_failure()
         return done
 

@@ -6,9 +6,11 @@
     ├── KernelNotBuilt      no kernel image, or not one for AArch64
     ├── MachineError        (base) something about a running QEMU; carries command, serial, stderr
     │   ├── MachineDied     QEMU could not start, exited non-zero, was killed, or ended too early
+    │   │   └── MachineReset    ... or the guest asked to be started again
     │   ├── MachineSilent   the deadline passed; says what the machine was doing
     │   │   └── MachineEndless  ... or the instructions that it was given are used up
     │   └── MachineFlooding a bounded channel ran over; QEMU was killed
+    ├── DeadlinePassed      a wait was to begin after its time was up; a TimeoutError, too
     ├── QmpError            QEMU refused a QMP command, or gave no answer
     ├── RspError            QEMU's GDB stub refused a packet, or gave no answer
     ├── GdbError            GDB refused a command
@@ -16,6 +18,7 @@
     │   └── GdbTimeout      GDB gave no answer before the deadline
     ├── LogError            the serial log breaks the grammar
     │   └── WrongBuild      ... or is the log of another build or another run
+    ├── IntLogError         QEMU's log of exceptions cannot be counted
     └── GoldenError         a golden is missing, orphaned or malformed
 
 str(error) is the whole message: what was wrong, the evidence (commands are ready to paste), and
@@ -138,6 +141,10 @@ class MachineDied(MachineError):
     for."""
 
 
+class MachineReset(MachineDied):
+    """The guest did not power off but asked for a reset, and QEMU (-no-reboot) ended."""
+
+
 class MachineSilent(MachineError):
     """The deadline passed. The problem names the program counter where QEMU still told it."""
 
@@ -148,6 +155,14 @@ class MachineEndless(MachineSilent):
 
 class MachineFlooding(MachineError):
     """A channel passed its bound, so QEMU was killed; the log holds what came before."""
+
+
+class DeadlinePassed(HarnessError, TimeoutError):
+    """No wait begins after its deadline. Who waits says what for; nobody has to, this is whole."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no time is left of {seconds:g} s")
+        self.seconds = seconds
 
 
 class QmpError(HarnessError):
@@ -213,6 +228,17 @@ class WrongBuild(LogError):
             f"the log is from another {what}: expected {expected}, saw {seen}", hint=hint
         )
         self.what, self.expected, self.seen = what, expected, seen
+
+
+class IntLogError(HarnessError):
+    """QEMU's log of exceptions breaks its own form: a number from it would be a guess."""
+
+    def __init__(
+        self, problem: str, *, line: int, text: bytes = b"", hint: str = "look at qemu-int.log"
+    ) -> None:
+        evidence = [("line", tail(text))]
+        super().__init__(f"qemu-int.log, line {line}: {problem}", evidence=evidence, hint=hint)
+        self.line, self.text = line, text
 
 
 class GoldenError(HarnessError):

@@ -101,15 +101,15 @@ class Gdb(Owned):
         self, look: Callable[[], _T | None], deadline: Deadline, problem: str, command: str = ""
     ) -> _T:
         """What `look` finds, looked for again after each line of GDB's."""
-        while True:
+        while not deadline.expired:
             ended = self._output.ended
             self.pull()
             if (found := look()) is not None:
                 return found
             if ended:
                 raise self._died(command)
-            if not self._lines.wait_more(deadline):
-                raise self._error(GdbTimeout, f"{problem} within {deadline.seconds:g} s", command)
+            self._lines.wait_more(deadline)
+        raise self._error(GdbTimeout, f"{problem} within {deadline.seconds:g} s", command)
 
     def wait_stop(self, deadline: Deadline) -> Stop:
         """The next stop of the target, in order; GdbTimeout when it runs on."""

@@ -14,6 +14,7 @@ from textwrap import indent
 from harness import canon, golden, intlog, log, views
 from harness.errors import (
     HarnessError,
+    IntLogError,
     LogError,
     MachineDied,
     MachineEndless,
@@ -81,9 +82,9 @@ def judge(
         return _broken(case, evidence, build, evidence.error)
     try:
         parsed = log.parse(evidence.serial, build_id=build.build_id, nonce=evidence.nonce)
-    except LogError as error:
+        aborts = intlog.count(evidence.int_log)
+    except (LogError, IntLogError) as error:
         return _broken(case, evidence, build, error)
-    aborts = intlog.count(evidence.int_log)
     seen = _view(parsed, evidence.looks, names)
     records = _canonical(parsed, seen, aborts)
     objections = (

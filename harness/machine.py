@@ -24,14 +24,17 @@ from harness.console import Console
 from harness.deadline import Deadline
 from harness.drain import Drain
 from harness.errors import (
+    DeadlinePassed,
     HarnessError,
     KernelNotBuilt,
     MachineDied,
     MachineEndless,
     MachineError,
     MachineFlooding,
+    MachineReset,
     MachineSilent,
 )
+from harness.intlog import POWER_OFF
 from harness.owned import Owned
 from harness.qmp import Qmp
 from harness.starter import built
@@ -44,8 +47,14 @@ _STDERR_LIMIT = MIB
 _ELF64_LITTLE = b"\x7fELF\x02\x01"
 _EM_AARCH64 = (183).to_bytes(2, "little")
 _LAST_WORDS_SECONDS = 2.0
+_LOGGED = f"int,trace:{POWER_OFF.decode().strip()}"
 _LIMIT_STATUS = 124  # limit.c's, like what it says
 _LIMIT_SAID = re.compile(rb"^limit: (\d+) instructions, at (0x[0-9a-f]+)$", re.M)
+_TOLD_TO_QUIT = {  # QEMU says so, and exits with 0
+    b"terminating on signal": "a signal from outside",
+    b"Terminated via GDBstub": "GDB",
+}
+_RESET = "the guest reset the machine (PSCI SYSTEM_RESET) and did not power it off"
 
 Symbolise = Callable[[int], str]
 _Error = TypeVar("_Error", bound=MachineError)
@@ -54,7 +63,8 @@ _Error = TypeVar("_Error", bound=MachineError)
 @dataclass(frozen=True)
 class MachineSpec:
     """What is to be booted. `extra` goes to QEMU as it is; initrd: instead of the image's own;
-    loaded=False: neither image nor boot line, for a machine whose RAM comes from a snapshot.
+    loaded=False: neither image nor boot line, for a machine whose RAM comes from a snapshot;
+    resets=True: one that is reset on purpose, over QMP.
     """
 
     kernel: Path
@@ -70,6 +80,7 @@ class MachineSpec:
     extra: tuple[str, ...] = ()
     initrd: Path | None = None
     loaded: bool = True
+    resets: bool = False
 
     def arguments(self) -> tuple[str, ...]:
         """QEMU's arguments, without the channels."""
@@ -79,7 +90,7 @@ class MachineSpec:
             "-cpu", self.cpu, "-m", f"{self.memory_mib}M",
             "-smp", str(self.cpus), "-display", "none", "-nodefaults", "-nic", "none",
             *(("-icount", self.icount) if self.icount else ()),
-            *self._loads(), *self.extra,
+            *(() if self.resets else ("-no-reboot",)), *self._loads(), *self.extra,
         )
         # fmt: on
 
@@ -129,7 +140,7 @@ class Machine(Owned):
         self.spec, self.workdir = spec, workdir
         self.int_log = workdir / "qemu-int.log"
         self.gdb_socket: Path | None = None
-        self._base = (str(find_qemu()), *spec.arguments(), "-d", "int", "-D", str(self.int_log))
+        self._base = (str(find_qemu()), *spec.arguments(), "-d", _LOGGED, "-D", str(self.int_log))
         self.command = (*self._base, "-serial", "stdio")
         self.argv: tuple[str, ...] = ()
         self._serial_limit, self._int_log_limit = serial_limit, int_log_limit // BLOCK * BLOCK
@@ -170,7 +181,10 @@ class Machine(Owned):
     def expect(self, pattern: bytes | list[bytes], deadline: Deadline) -> int:
         """Console.expect, but silence and an early end are told as what they are."""
         patterns = pattern if isinstance(pattern, list) else [pattern]
-        found = self.console.expect([*patterns, TIMEOUT, EOF], timeout=deadline.remaining())
+        try:
+            found = self.console.expect([*patterns, TIMEOUT, EOF], timeout=deadline.remaining())
+        except DeadlinePassed:
+            found = len(patterns)
         missing = f"before it printed {b' or '.join(patterns)!r}"
         if found == len(patterns):
             raise self._silent(f"{deadline.seconds:g} s passed {missing}")
@@ -240,8 +254,11 @@ class Machine(Owned):
             )
         if status:
             return self._error(MachineDied, f"QEMU {_ended_how(status)}")
-        if b"terminating on signal" in self.stderr:  # QEMU exits 0 on SIGTERM
-            return self._error(MachineDied, "QEMU was told to quit by a signal from outside")
+        for words, who in _TOLD_TO_QUIT.items():
+            if words in self.stderr:
+                return self._error(MachineDied, f"QEMU was told to quit by {who}")
+        if POWER_OFF not in self.int_log.read_bytes():
+            return self._error(MachineReset, _RESET)
         return None
 
     def _flooding(self, name: str, limit: int) -> MachineFlooding:

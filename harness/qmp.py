@@ -91,7 +91,7 @@ class Qmp:
             raise QmpError(command, error_class="NotSent", desc=str(broken)) from None
 
     def _wait_answer(self, command: str, ident: int, deadline: Deadline) -> dict[str, Any]:
-        while not self._has_answer(ident):
+        while deadline.expired or not self._has_answer(ident):
             if not self._lines.wait_more(deadline):
                 raise QmpError(
                     command, error_class="Timeout", desc=f"no answer in {deadline.seconds:g} s"

@@ -128,7 +128,7 @@ class Rsp(Owned):
         try:
             self._socket.settimeout(deadline.remaining())
             yield
-        except (TimeoutError, BlockingIOError):  # the latter when no time was left from the start
+        except TimeoutError:
             raise RspError(packet, f"no answer within {deadline.seconds:g} s") from None
         except OSError as error:
             raise RspError(packet, f"QEMU is gone: {error}") from None

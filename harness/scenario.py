@@ -43,6 +43,9 @@ BUDGET_SECONDS = 30.0
 # instruction takes one guest ns.
 ENDLESS_INSTRUCTIONS = 10_000_000
 INSTRUCTIONS_A_GUEST_MS = 1_000_000
+# The longest that the kernel's watchdog waits. Without icount guest time is the host's, and a busy
+# host would make any shorter one bark: the wall clock ends such a machine when it hangs.
+UNHURRIED_MS = 600_000
 
 _LAB = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[a-z][\w.-]*")
@@ -304,6 +307,8 @@ def _problems(scenario: Scenario) -> Iterator[str]:
         yield "protect= stands only in controls: a scenario runs with every protection on"
     if not scenario.triggers or set(scenario.triggers) - set(get_args(Trigger)):
         yield f"triggers are one or more of {', '.join(get_args(Trigger))}"
+    if not scenario.icount and "watchdog" not in scenario.parameters:
+        yield f"without icount a busy host decides: give it args='watchdog={UNHURRIED_MS}'"
     yield from _control_problems(scenario)
     yield from _parameter_problems(scenario)
 

@@ -7,9 +7,10 @@
         assert session.finish().verdict == "caught by=mmu"
 
 Two clocks bound it. What the guest may use is guest time: the kernel's own watchdog (`guest_ms`,
-from the lab's entry on) ends a boot that runs on with `[end] hang`. Guest time jumps to the next
-timer deadline whenever GDB stops the machine, so it is a bound and no measure. The wall clock is
-the backstop. Every command is in the folder's gdb-transcript, which replays by hand.
+from the lab's entry on; without icount the longest there is) ends a boot that runs on with
+`[end] hang`. Guest time jumps to the next timer deadline whenever GDB stops the machine, so it is a
+bound and no measure. The wall clock is the backstop. Every command is in the folder's
+gdb-transcript, which replays by hand.
 """
 
 import secrets
@@ -24,6 +25,7 @@ from harness.gdb import GdbSession
 from harness.gdbchild import Stop
 from harness.machine import Machine, MachineSpec
 from harness.owned import Owned
+from harness.scenario import DETERMINISTIC, UNHURRIED_MS
 from harness.symbols import build_id
 from harness.tools import find_gdb
 
@@ -47,20 +49,22 @@ def soon() -> Deadline:
 class Open(Protocol):
     """The `gdb` fixture: boot a line under GDB, to its lab's entry."""
 
-    def __call__(self, line: str, *, guest_ms: int = GUEST_MS, **spec: Any) -> "Session": ...
+    def __call__(self, line: str, *, guest_ms: int | None = None, **spec: Any) -> "Session": ...
 
 
 class Session(Owned):
     """Enter it, and the machine stands at the lab's entry; leave it, and all of it is gone."""
 
     def __init__(
-        self, kernel: Path, line: str, folder: Path, *, guest_ms: int = GUEST_MS, **spec: Any
+        self, kernel: Path, line: str, folder: Path, *, guest_ms: int | None = None, **spec: Any
     ) -> None:
         """line: as on the boot line, without lab=. spec: further fields of MachineSpec."""
         super().__init__()
         self.nonce = secrets.token_hex(4)
         self.entry = "lab_" + line.split()[0].replace(".", "_")
         self.deadline = soon()
+        hurried = spec.get("icount", DETERMINISTIC)
+        guest_ms = guest_ms or (GUEST_MS if hurried else UNHURRIED_MS)
         append = f"lab={line} watchdog={guest_ms} nonce={self.nonce}"
         folder.mkdir(parents=True, exist_ok=True)
         qcow2.write_empty(folder / rewind.DISK)

@@ -133,7 +133,7 @@ class Snapshot(Owned):
         super().__init__()
         if spec.initrd or not spec.icount:
             raise NotWarm("a machine with an initrd of its own, or without icount, starts cold")
-        self.spec = replace(spec, gdb=True, stopped=True)
+        self.spec = replace(spec, gdb=True, stopped=True, resets=True)
         self.boots = 0
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness import tools
-from harness.boot import boot
+from harness.boot import UNHURRIED, boot
 from harness.log import Log, Record
 from harness.machine import MachineSpec
 from harness.walk import KERNEL
@@ -133,8 +133,8 @@ MACHINES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("spec", MACHINES.values(), ids=MACHINES)
 def test_other_machines_end_alike(spec: dict[str, Any], tmp_path: Path) -> None:
-    assert run("lab=boot.tiny", tmp_path, cpus=8, **spec).verdict == "ok"
-    broken = run("lab=boot.smp overflow=1", tmp_path, cpus=8, **spec)
+    assert run(f"lab=boot.tiny {UNHURRIED}", tmp_path, cpus=8, **spec).verdict == "ok"
+    broken = run(f"lab=boot.smp overflow=1 {UNHURRIED}", tmp_path, cpus=8, **spec)
     assert broken.verdict == "caught by=watchpoint"
 
 

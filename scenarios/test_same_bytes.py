@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import canon, golden, intlog, log, tools
-from harness.boot import boot
+from harness.boot import UNHURRIED, boot
 from harness.walk import GOLDEN, KERNEL
 
 ROOT = Path(__file__).parent.parent
@@ -41,13 +41,15 @@ def test_by_hand_without_the_harness(tmp_path: Path) -> None:
         f" -nic none -serial stdio -kernel {ROOT / KERNEL} -d int -D {int_log}"
     )
     run = subprocess.run(
-        [*shlex.split(command), "-append", "lab=stack.guard_touch"],
+        [*shlex.split(command), "-append", f"lab=stack.guard_touch {UNHURRIED}"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=30,
         check=True,
     )
-    seen = canon.lines(canon.canonical(log.parse(run.stdout).records))
+    parsed = log.parse(run.stdout)
+    assert parsed.verdict == "caught by=guard-page"
+    seen = canon.lines(canon.canonical(parsed.records))
     accepted = golden.load(ROOT / GOLDEN / "stack" / "guard_touch.log")
     assert accepted is not None
     assert seen == [str(r) for r in accepted.records if r.area not in {("gdb",), ("qemu",)}]
@@ -67,5 +69,6 @@ MACHINES: dict[str, dict[str, Any]] = {
 def test_other_machines_end_alike(spec: dict[str, Any], tmp_path: Path) -> None:
     """Started at EL2, another CPU, more of everything: the report does not notice."""
     here = boot(ROOT / KERNEL, "lab=stack.recurse", tmp_path).log
-    there = boot(ROOT / KERNEL, "lab=stack.recurse", tmp_path, **spec).log
+    there = boot(ROOT / KERNEL, f"lab=stack.recurse {UNHURRIED}", tmp_path, **spec).log
+    assert there.verdict == here.verdict == "caught by=guard-page"
     assert canon.lines(canon.canonical(there.records)) == canon.lines(canon.canonical(here.records))

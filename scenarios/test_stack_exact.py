@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.boot import UNHURRIED
 from harness.deadline import Deadline
 from harness.gdb import GdbSession
 from harness.log import Log, parse
@@ -27,10 +28,11 @@ MODE, EL1T = 0xF, 0x4  # of cpsr: EL1 on SP_EL0, as kernel threads run
 TOP = "((struct thread *)$TPIDR_EL1)->stack.base + ((struct thread *)$TPIDR_EL1)->stack.size"
 
 
-def boot(line: str, function: str, folder: Path) -> tuple[int, Log]:
+def boot(line: str, function: str, folder: Path, verdict: str) -> tuple[int, Log]:
     """Boot `line` and step through the first call of `function`: its depth, and the log."""
     nonce, kernel = secrets.token_hex(4), ROOT / KERNEL
-    spec = MachineSpec(kernel, f"{line} nonce={nonce}", icount=None, gdb=True, stopped=True)
+    line = f"{line} {UNHURRIED} nonce={nonce}"
+    spec = MachineSpec(kernel, line, icount=None, gdb=True, stopped=True)
     deadline = Deadline(BUDGET_SECONDS)
     with Machine(spec, folder) as machine:
         assert machine.gdb_socket is not None
@@ -39,7 +41,9 @@ def boot(line: str, function: str, folder: Path) -> tuple[int, Log]:
             gdb.connect(deadline)
             depth = depth_of(gdb, function, deadline)
         serial = machine.wait_end(deadline).serial
-    return depth, parse(serial, build_id=build_id(kernel), nonce=nonce)
+    log = parse(serial, build_id=build_id(kernel), nonce=nonce)
+    assert log.verdict == verdict
+    return depth, log
 
 
 def depth_of(gdb: GdbSession, function: str, deadline: Deadline) -> int:
@@ -68,20 +72,20 @@ def measured(log: Log, what: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_of_frames_that_are_written_sp_and_paint_are_true(depth: int, tmp_path: Path) -> None:
-    seen, log = boot(f"lab=stack.watermark depth={depth}", "descend", tmp_path)
+    seen, log = boot(f"lab=stack.watermark depth={depth}", "descend", tmp_path, "ok")
     kernel = measured(log, "watermark")
     assert (kernel["lowest_sp"], kernel["used"], kernel["gap"]) == (seen, seen, 0)
 
 
 @pytest.mark.parametrize("level", ["O0", "O1", "O2", "O3", "Os"])
 def test_at_every_level_of_optimisation(level: str, tmp_path: Path) -> None:
-    seen, log = boot("lab=stack.watermark_levels depth=2", f"descend_{level}", tmp_path)
+    seen, log = boot("lab=stack.watermark_levels depth=2", f"descend_{level}", tmp_path, "survived")
     kernel = measured(log, level)
     assert (kernel["lowest_sp"], kernel["used"]) == (seen, seen)
 
 
 def test_of_stack_that_is_never_written_sp_is_true_and_the_paint_is_not(tmp_path: Path) -> None:
-    seen, log = boot("lab=stack.watermark_untouched", "promise", tmp_path)
+    seen, log = boot("lab=stack.watermark_untouched", "promise", tmp_path, "survived")
     kernel = measured(log, "untouched")
     assert kernel["lowest_sp"] == seen
     assert kernel["used"] == seen - kernel["gap"] < seen

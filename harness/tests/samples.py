@@ -35,11 +35,14 @@ mode=EL1t cpu=0 thread=victim raw=0xffffffe000001ff0 : (DABT) data abort, same E
 INT_LOG = b"""\
 Taking exception 11 [Hypervisor Call] on CPU 0
 ...from EL1 to EL2
+...with ESR 0x16/0x5a000000
 ...handled as PSCI call
 Taking exception 5 [IRQ] on CPU 0
 ...from EL1 to EL1
 ...with ESR 0x25/0x96000047
+...with ELR 0xffffffe000080200
 ...to EL1 PC 0xffffffe000081a80 PSTATE 0x3c5
+Exception return from AArch64 EL1 to AArch64 EL1 PC 0xffffffe000080200
 Taking exception 4 [Data Abort] on CPU 0
 ...from EL1 to EL1
 ...with ESR 0x25/0x96000047

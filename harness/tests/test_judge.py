@@ -12,6 +12,7 @@ from harness.errors import (
     MachineDied,
     MachineEndless,
     MachineFlooding,
+    MachineReset,
     MachineSilent,
 )
 from harness.failure import Failure, headline, render, style
@@ -120,6 +121,13 @@ def test_a_broken_log_is_no_verdict(root: Path, serial: bytes, verdict: str, pro
     assert not judgement.passed
 
 
+def test_a_log_of_exceptions_that_cannot_be_read_is_no_verdict(root: Path) -> None:
+    judgement = _judge(root, BOOT, evidence(int_log=INT_LOG.replace(b"\n", b"\r\n"), looked=False))
+    assert judgement.verdict == "harness-error"
+    assert "qemu-int.log, line 1: it ends in CR LF" in judgement.objections[0]
+    assert not judgement.sound
+
+
 SILENT = MachineSilent("silent for 1 s", command="qemu …", serial=b"[boot]", stderr=b"qemu: oops")
 
 
@@ -129,6 +137,8 @@ SILENT = MachineSilent("silent for 1 s", command="qemu …", serial=b"[boot]", s
         (SILENT, b"[boot] x\n", "no-end"),
         (MachineDied("killed", command="qemu"), b"", "no-end"),
         (MachineDied("killed", command="qemu"), SERIAL, "harness-error"),
+        (MachineReset("the guest reset", command="qemu"), b"[boot] x\n", "no-end"),
+        (MachineReset("the guest reset", command="qemu"), SERIAL, "harness-error"),
         (MachineFlooding("flood", command="qemu"), b"", "harness-error"),
         (GdbError("gdb said no"), b"", "harness-error"),
     ],

@@ -1,5 +1,6 @@
 """The grammar's reader: every record comes back, and nothing that is not one gets through."""
 
+import re
 import string
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import LogError, WrongBuild
-from harness.log import Record, parse, parse_line, parse_lines, seen_verdict
+from harness.log import Record, check_unfinished, parse, parse_line, parse_lines, seen_verdict
 from harness.tests.samples import BUILD_ID, NONCE, SERIAL
 
 WORD = st.text(string.ascii_letters + string.digits + "#+-_.:,~%", min_size=1, max_size=8)
@@ -62,14 +63,23 @@ def test_the_sample_is_whole() -> None:
         ("[a]  two", "two blanks"),
         ("[a] end ", "two blanks"),
         ("[a] word :", "colon without prose"),
-        ("[a] tab\t", "not printable"),
-        ("[a] crlf\r", "not printable"),
+        ("[a] tab\t", "a TAB in column 8, which is not printable"),
+        ("[a] crlf\r", "ends in CR LF, and CR is not printable"),
+        ("[a] c\rr", "a CR in column 6"),
+        ("[a] nul\0", "a NUL in column 8"),
+        ("[a] bell\a", "the control character 0x07 in column 9"),
+        ("[a] ü", "'ü' in UTF-8 in column 5"),
         ("[a] " + "x" * 252, "257 bytes"),
     ],
 )
 def test_a_line_that_is_no_record_is_refused(line: str, problem: str) -> None:
     with pytest.raises(LogError, match="serial line 2: .*" + problem):
         list(parse_lines(f"[ok] line\n{line}\n".encode()))
+
+
+def test_a_line_that_is_no_utf_8_is_refused() -> None:
+    with pytest.raises(LogError, match=r"serial line 1: .* the byte 0xff in column 5"):
+        list(parse_lines(b"[a] \xff\n"))
 
 
 def test_a_line_of_exactly_256_bytes_is_read() -> None:
@@ -94,10 +104,10 @@ def test_a_log_without_end_is_refused() -> None:
     ("more", "problem"),
     [
         (b"[end] ok\n", r"2 \[end\] records, on lines 15, 16"),
-        (b"[lab] late\n", r"serial line 16: a record behind \[end\]"),
+        (b"[lab] late\n", r"serial line 16: a record after \[end\]"),
     ],
 )
-def test_nothing_comes_behind_end(more: bytes, problem: str) -> None:
+def test_nothing_comes_after_end(more: bytes, problem: str) -> None:
     with pytest.raises(LogError, match=problem):
         parse(SERIAL + more)
 
@@ -106,6 +116,70 @@ def test_nothing_comes_behind_end(more: bytes, problem: str) -> None:
 def test_verdicts_are_a_closed_list(end: bytes) -> None:
     with pytest.raises(LogError, match="unknown verdict; expected one of bad-args, caught"):
         parse(_without(b"[end]") + end)
+
+
+BOOTS = SERIAL.splitlines(True)
+BANNER, ARGS, _, ENTER, *LATER = BOOTS
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ([*BOOTS[:-1], *BOOTS], r"line 15: \[boot\] highwater after \[lab\] enter"),
+        ([*BOOTS[:-1], BANNER.replace(b"9f3c", b"0000"), *BOOTS[1:]], "a second boot"),
+        ([BANNER, BANNER, *BOOTS[1:]], r"line 2: \[boot\] highwater after \[boot\] highwater"),
+        ([BANNER, ARGS, ARGS, ENTER, *LATER], r"\[boot\] args after \[boot\] args"),
+        ([BANNER, ENTER, ENTER, *LATER], r"\[lab\] enter after \[lab\] enter"),
+        ([ENTER, *LATER[:3], BANNER, *LATER], r"\[boot\] highwater after \[lab\] enter"),
+        ([ENTER, ARGS, *LATER], r"\[boot\] args after \[lab\] enter"),
+        ([LATER[0], *BOOTS], "line 1: a record before the banner"),
+    ],
+)
+def test_two_boots_are_no_log_of_one(lines: list[bytes], problem: str) -> None:
+    with pytest.raises(LogError, match=problem):
+        parse(b"".join(lines))
+    with pytest.raises(LogError, match=problem):
+        check_unfinished(b"".join(lines), build_id=BUILD_ID, nonce=NONCE)
+
+
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [
+        ("ok and more words", "'and more words' after the verdict"),
+        ("ok ok", "'ok' after the verdict"),
+        ("ok by=luck", "ok has no fields, but here it has by"),
+        ("survived why=x", "survived has no fields"),
+        ("caught", "caught has the field by= and no other, but here none"),
+        ("caught why=x", "but here why"),
+        ("caught by=guard-page at=x", "but here by, at"),
+        ("contained by=guard-pa~", "'guard-pa~' is no name of a detector"),
+        ("hang by=7", "'7' is no name of a detector"),
+        ("double-fault", "double-fault has the field by="),
+        ("bad-args", "bad-args begins with why=, but here with no field"),
+        ("bad-args key=x why=y", "bad-args begins with why=, but here with key"),
+        ("panic by=x", "panic begins with why="),
+        ("panic why=x by=y", "panic was found by nobody, but here by y"),
+        ("ok~", "unknown verdict"),
+        ("OK", "unknown verdict"),
+    ],
+)
+def test_an_end_is_a_verdict_and_its_fields(end: str, problem: str) -> None:
+    log = _without(b"[end]") + f"[end] {end}\n".encode()
+    with pytest.raises(LogError, match=f"serial line 15: .*{re.escape(problem)}"):
+        parse(log)
+    assert seen_verdict(log) == "harness-error"
+
+
+def test_an_end_of_another_area_is_no_end() -> None:
+    with pytest.raises(LogError, match="unknown verdict"):
+        parse(_without(b"[end]") + b"[end][x] ok\n")
+
+
+@pytest.mark.parametrize(
+    "end", ["ok : with prose", "bad-args why=x key=y : prose", "caught by=w^x", "panic why=x at=y"]
+)
+def test_prose_and_reasons_may_follow(end: str) -> None:
+    assert parse(_without(b"[end]") + f"[end] {end}\n".encode()).verdict.split()[0] in end
 
 
 @pytest.mark.parametrize(
@@ -136,6 +210,9 @@ def test_the_banner_need_not_be_the_first_boot_record() -> None:
         (b"[end] ok\n[end] ok\n", "harness-error"),
         (b"[end] k=1 ok\n", "harness-error"),
         (b"[end] by=x\n", "harness-error"),
+        (b"[end]\n", "harness-error"),
+        (b"[end] ok and more\n", "harness-error"),
+        (b"[boot] highwater x=1\n[boot] highwater x=1\n[end] ok\n", "harness-error"),
     ],
 )
 def test_any_log_has_a_verdict_to_show(serial: bytes, verdict: str) -> None:

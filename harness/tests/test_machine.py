@@ -20,6 +20,7 @@ from harness.drain import Drain
 from harness.errors import (
     KernelNotBuilt,
     MachineDied,
+    MachineReset,
     MachineSilent,
 )
 from harness.machine import Machine, MachineSpec
@@ -51,6 +52,23 @@ def test_every_byte_is_there_at_the_end(kernels: Kernels, tmp_path: Path) -> Non
 def test_a_last_line_without_its_end_is_kept(kernels: Kernels, tmp_path: Path) -> None:
     with Machine(MachineSpec(kernels("truncated")), tmp_path) as machine:
         assert machine.wait_end(soon()).serial == b"[boot] whole\n[end] o"
+
+
+def test_a_guest_that_resets_the_machine_is_told_as_one(kernels: Kernels, tmp_path: Path) -> None:
+    """It would boot again and again, each time into the same log."""
+    with (
+        Machine(MachineSpec(kernels("reset")), tmp_path) as machine,
+        pytest.raises(MachineReset, match=r"reset the machine \(PSCI SYSTEM_RESET\)"),
+    ):
+        machine.wait_end(soon())
+    assert machine.serial == b"[boot] once more\n"
+
+
+def test_a_machine_that_may_be_reset_boots_again(kernels: Kernels, tmp_path: Path) -> None:
+    """The control: without -no-reboot there are two boots, and more, in one log."""
+    twice = rb"(\[boot\] once more\n){2}"
+    with Machine(MachineSpec(kernels("reset"), resets=True), tmp_path) as machine:
+        machine.expect(twice, soon())
 
 
 def test_the_boot_line_reaches_qemu_as_one_word(kernels: Kernels, tmp_path: Path) -> None:

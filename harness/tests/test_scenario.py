@@ -122,6 +122,7 @@ def _row(**changes: object) -> Callable[[], Scenario]:
         (_row(lab="recurse"), "named family.name"),
         (_row(verdict="passed"), "'passed' is no verdict"),
         (_row(verdict="caught by=a stack=b"), "is no verdict"),
+        (_row(icount=None), "without icount a busy host decides: give it args='watchdog="),
         (_row(name="a b"), "not fit for a file name"),
         (_row(name="../up"), "not fit for a file name"),
         (_row(triggers=()), "triggers are one or more of boot, serial, gdb"),

@@ -8,10 +8,13 @@ from shlex import join
 
 import pytest
 
+from harness.boot import UNHURRIED, boot
 from harness.errors import GdbError
 from harness.session import FAULT_HOOK, Open
 from harness.tools import find_gdb
+from harness.walk import KERNEL as IMAGE
 
+KERNEL = Path(__file__).parents[2] / IMAGE
 WATERMARK = "stack.watermark depth=8"
 
 
@@ -111,3 +114,20 @@ def test_its_transcript_replays_by_hand(gdb: Open, tmp_path: Path) -> None:
     assert "descend (calls=5" in seen.stdout, seen.stdout + seen.stderr
     assert "Hardware watchpoint" in seen.stdout
     assert said.splitlines()[-1] == str(serial.records[-1])
+
+
+def test_a_boot_without_icount_says_how_long_its_watchdog_waits(tmp_path: Path) -> None:
+    """Or a busy host would decide its verdict."""
+    with pytest.raises(ValueError, match="without icount: say how long the watchdog waits"):
+        boot(KERNEL, "lab=stack.recurse", tmp_path, icount=None)
+    log = boot(KERNEL, f"lab=stack.recurse {UNHURRIED}", tmp_path, icount=None).log
+    assert log.verdict == "caught by=guard-page"
+
+
+@pytest.mark.parametrize(
+    ("spec", "watchdog"), [({}, "watchdog=2000"), ({"icount": None}, UNHURRIED)]
+)
+def test_a_session_without_icount_has_the_longest_watchdog(
+    gdb: Open, spec: dict[str, None], watchdog: str
+) -> None:
+    assert f" {watchdog} " in gdb("stack.recurse", **spec).spec.append

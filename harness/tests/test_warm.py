@@ -304,7 +304,12 @@ def test_a_case_in_doubt_is_cold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("trigger", "change"),
-    [("serial", {}), ("gdb", {}), ("boot", {"gdb_view": True}), ("boot", {"icount": None})],
+    [
+        ("serial", {}),
+        ("gdb", {}),
+        ("boot", {"gdb_view": True}),
+        ("boot", {"icount": None, "args": "watchdog=600000"}),
+    ],
 )
 def test_a_case_that_somebody_touches_is_cold(trigger: str, change: dict[str, object]) -> None:
     assert Case(ROW).can_be_warm
