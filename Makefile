@@ -98,7 +98,7 @@ bench: build $(BUILD)/floor.elf ## what a scenario costs beside QEMU's floor; bu
 	@$(PYTHON) -m harness.bench $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(PART),--only '$(PART)') $(if $(DOCS),--docs '$(DOCS)')
 
 # The least that QEMU can be asked to do: the measure of all the rest.
-$(BUILD)/floor.elf: harness/tests/machines/floor.S
+$(BUILD)/floor.elf: harness/tests/machines/floor.S $(BUILD)/kernel.flags
 	@mkdir -p $(@D)
 	@$(CC) -nostdlib -static -Wl,-Ttext=0x40200000,-z,max-page-size=4096,--build-id=none -o $@ $<
 

@@ -47,13 +47,16 @@ $(BUILD)/kernel/labs/grow_hooked.c.o: KERNEL_CFLAGS += -finstrument-functions
 .PHONY: kernel
 kernel: $(BUILD)/kernel.elf $(BUILD)/kernel.img $(BUILD)/compile_commands.json
 
+include kernel/tools/keep.mk
+
 # Objects follow the flags as well as the sources: a changed flag or compiler rebuilds them.
-KERNEL_COMMAND := $(CC) $(KERNEL_CPPFLAGS) $(KERNEL_CFLAGS)
 $(BUILD)/kernel.flags: FORCE
-	@mkdir -p $(@D)
-	@echo '$(KERNEL_COMMAND) $(LINK_ORDER)' | cmp -s - $@ || echo '$(KERNEL_COMMAND) $(LINK_ORDER)' > $@
-.PHONY: FORCE
-FORCE:
+	@$(call keep,'$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_CFLAGS)' '$(KERNEL_LDFLAGS)' '$(USER_CFLAGS)' \
+		'link order: $(LINK_ORDER)' "$$($(CC) --version)" "$$($(CROSS_COMPILE)ld --version)")
+
+# What is linked follows which sources there are, too: none of the objects tells of one that is gone.
+$(BUILD)/kernel.sources: FORCE
+	@$(call keep,$(KERNEL_SOURCES))
 
 # By way of assembly, so that what the compiler knows of its stack can be put behind it: the call graph
 # and the frame sizes (kernel/tools/stackinfo.awk), for harness/stackreport and llvm-readelf.
@@ -92,13 +95,14 @@ BOOT_PATH_BUDGET := 976
 # The others overflow it on purpose, or run on a borrowed stack.
 BOOT_PATH_WITHOUT := __stack_chk_fail recurse map_by_plan
 BOOT_PATH_ASSEMBLY := light_leave=0 light_swap_sp=0 light_borrow=32
-$(BUILD)/kernel/boot-path: $(KERNEL_OBJECTS) kernel/tools/stackgate.awk
+$(BUILD)/kernel/boot-path: $(KERNEL_OBJECTS) $(BUILD)/kernel.sources kernel/tools/stackgate.awk
 	@awk -f kernel/tools/stackgate.awk -v entries='$(BOOT_PATH)' -v budget=$(BOOT_PATH_BUDGET) \
 		-v without='$(BOOT_PATH_WITHOUT)' -v assembly='$(BOOT_PATH_ASSEMBLY)' \
 		$(patsubst %.o,%.ci,$(filter %.c.o,$(KERNEL_OBJECTS))) > $@.tmp
 	@mv $@.tmp $@
 
-$(BUILD)/kernel.elf: $(KERNEL_OBJECTS) $(BUILD)/kernel/kernel.lds $(BUILD)/kernel/boot-path kernel/tools/ksyms.awk
+$(BUILD)/kernel.elf: $(KERNEL_OBJECTS) $(BUILD)/kernel.sources $(BUILD)/kernel/kernel.lds $(BUILD)/kernel/boot-path \
+		kernel/tools/ksyms.awk
 	$(call say,LD,$@)
 	@awk -f kernel/tools/ksyms.awk /dev/null > $(KSYMS)-none.S
 	@$(CC) -c $(KSYMS)-none.S -o $(KSYMS)-none.o
@@ -113,7 +117,7 @@ $(BUILD)/kernel.elf: $(KERNEL_OBJECTS) $(BUILD)/kernel/kernel.lds $(BUILD)/kerne
 	@mv $@.tmp $@
 
 USER_OBJECTS = $(USER_SOURCES:%=$(BUILD)/%.o)
-$(BUILD)/compile_commands.json: $(KERNEL_OBJECTS) $(INITRD)
+$(BUILD)/compile_commands.json: $(KERNEL_OBJECTS) $(INITRD) $(BUILD)/kernel.sources $(BUILD)/user.sources
 	@{ echo '['; cat $(patsubst %,%.json,$(filter %.c.o,$(KERNEL_OBJECTS) $(USER_OBJECTS))) | sed '$$!s/$$/,/'; echo ']'; } > $@
 
 include kernel/user.mk

@@ -22,10 +22,15 @@ $(BUILD)/kernel/user/%.c.o: kernel/user/%.c kernel/user.mk $(BUILD)/kernel.flags
 	@printf '{"directory": "%s", "file": "%s", "command": "%s"}\n' '$(CURDIR)' '$<' \
 		'$(CC) $(KERNEL_CPPFLAGS) $(USER_CFLAGS) -c $< -o $@' > $@.json
 
+# As kernel.sources; and GDB is given every .elf that lies there.
+$(BUILD)/user.sources: FORCE
+	@$(call keep,$(USER_SOURCES))
+	@rm -f $(filter-out $(USER_PROGRAMS:%=%.elf),$(wildcard $(BUILD)/user/*.elf))
+
 # The n-th program begins at n * 256 MiB. The whole one is GDB's; the initrd's keeps its symbols only.
 user_base = $(shell printf '%s\n' $(USER_NAMES) | awk '$$0 == "$(1)" { printf "0x%x0000000", NR }')
 
-$(BUILD)/user/%.elf: $(BUILD)/kernel/user/%.c.o $(BUILD)/kernel/user/start.S.o kernel/user/user.ld
+$(BUILD)/user/%.elf: $(BUILD)/kernel/user/%.c.o $(BUILD)/kernel/user/start.S.o kernel/user/user.ld $(BUILD)/user.sources
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	@$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
@@ -35,7 +40,7 @@ $(BUILD)/user/%.elf: $(BUILD)/kernel/user/%.c.o $(BUILD)/kernel/user/start.S.o k
 $(BUILD)/user/%: $(BUILD)/user/%.elf
 	@$(CROSS_COMPILE)objcopy --strip-debug $< $@
 
-$(INITRD): $(USER_PROGRAMS) harness/initrd.py
+$(INITRD): $(USER_PROGRAMS) $(BUILD)/user.sources harness/initrd.py
 	$(call say,CPIO,$@)
 	@$(PYTHON) harness/initrd.py $@ $(USER_PROGRAMS)
 

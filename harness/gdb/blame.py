@@ -40,6 +40,9 @@ class Blame(Command):
     word = "blame"
     usage = "ADDR|canary|guard-word|freelist|pool"
 
+    def names(self, before):
+        return () if before else DAMAGE
+
     def run(self, argument):
         check_recorded()
         damage = DAMAGE.get(argument, lambda: Word(address(argument) & -8))()

@@ -46,6 +46,10 @@ class Bt(Command):
     word = "bt"
     usage = "[THREAD|cpuN]"
 
+    def names(self, before):
+        cpu_names = (f"cpu{cpu.index}" for cpu in cpus())
+        return () if before else (*cpu_names, *(text(thread["name"]) for thread in threads()))
+
     def run(self, argument):
         walker = Walker()
         for title, start, thread in _chosen(argument):

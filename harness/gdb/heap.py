@@ -15,7 +15,7 @@ COUNTS = ("allocs", "frees", "failures")
 
 @command
 class Heap(Command):
-    """Every first-fit heap of the kernel (struct heap), by a walk of its headers; with NAME: each
+    """Every first-fit heap that was made (struct heap), by a walk of its headers; with NAME: each
     block of one.
 
     A heap is called by its file and its variable; NAME is either, or both: heap.c:heap. TOTAL_FREE
@@ -28,17 +28,30 @@ class Heap(Command):
     word = "heap"
     usage = "[NAME]"
 
+    def names(self, before):
+        return () if before else [name for name, heap in _heaps() if _is_made(heap)]
+
     def run(self, argument):
-        heaps = [(_name(symbol), heap) for symbol, heap in variables_of("struct heap")]
+        heaps = _heaps()
         if not argument:
-            yield from table(HEAD, [_row(name, heap) for name, heap in heaps])
+            made = [_row(name, heap) for name, heap in heaps if _is_made(heap)]
+            yield from table(HEAD, made) if made else ("no heap is made yet",)
             return
         chosen = [(name, heap) for name, heap in heaps if argument in (name, *name.split(":", 1))]
         if not chosen:
             raise gdb.GdbError(f'no heap is called "{argument}". Type: hw heap')
-        for name, heap in chosen:
+        # As with pools: labs that did not run have heaps of the same name.
+        for name, heap in [(name, heap) for name, heap in chosen if _is_made(heap)] or chosen:
             yield f"{name}:"
             yield from _listing(heap)
+
+
+def _heaps():
+    return [(_name(symbol), heap) for symbol, heap in variables_of("struct heap")]
+
+
+def _is_made(heap):
+    return bool(int(heap["base"]))
 
 
 def _name(symbol):
@@ -57,8 +70,6 @@ class Block:
 
 
 def _row(name, heap):
-    if not int(heap["base"]):
-        return (name, *([None] * (len(HEAD) - 2)), "not made yet")
     blocks, end = walk(heap)
     free = [block.size for block in blocks if not block.used]
     wrong = end or next((f"block {n}: {b.wrong}" for n, b in enumerate(blocks) if b.wrong), "")
@@ -68,7 +79,7 @@ def _row(name, heap):
 
 
 def _listing(heap):
-    if not int(heap["base"]):
+    if not _is_made(heap):
         yield "this heap is not made yet"
         return
     blocks, end = walk(heap)

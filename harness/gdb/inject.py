@@ -41,6 +41,11 @@ class Inject(Command):
     word = "inject"
     usage = "[SITE [nth=N]]"
 
+    def names(self, before):
+        if before:
+            return ("nth=",) if len(before) == 1 else ()
+        return [text(site["name"]) for site in _sites()]
+
     def run(self, argument):
         if not argument:
             yield from table(HEAD, [_row(site) for site in _sites()])

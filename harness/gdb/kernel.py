@@ -23,6 +23,8 @@ class Command(gdb.Command):
     """`hw WORD`: a subclass has a docstring (its help), `word`, `usage`, and run(argument).
 
     run yields lines. usage: "" takes no argument, "[X]" may take one, "X" must have one.
+    names(before) is what <Tab> offers after the words that stand there already, or one of GDB's
+    own ways to complete (gdb.COMPLETE_EXPRESSION).
     """
 
     usage = ""
@@ -49,11 +51,33 @@ class Command(gdb.Command):
     def run(self, argument):
         raise NotImplementedError
 
+    def names(self, _before):
+        return ()
+
+    def complete(self, text, word):
+        """GDB's own words end at . : and - too: it wants only what follows `word`'s beginning."""
+        *before, typed = text.lstrip().split(" ") if text.strip() else [""]
+        known = _names_now(self, before)
+        if isinstance(known, int):
+            return known
+        begun = len(typed) - len(word or "")
+        return sorted({name[begun:] for name in known if name.startswith(typed)})
+
     def _check_usage(self, argument):
         wanted = bool(self.usage) and not self.usage.startswith("[")
         if (argument and not self.usage) or (wanted and not argument):
             typed = f"hw {self.word} {self.usage}".strip()
             raise gdb.GdbError(f"type: {typed}   (more: help hw {self.word})")
+
+
+def _names_now(asked, before):
+    """Nothing is offered, and nothing said, where the command would refuse."""
+    try:
+        check_machine()
+        forget()
+        return asked.names(before)
+    except (gdb.error, gdb.GdbError, KeyError):
+        return ()
 
 
 def command(cls):

@@ -34,6 +34,12 @@ class Paint(Command):
     word = "paint"
     usage = "[NAME [again]]"
 
+    def names(self, before):
+        if before:
+            return ("again",) if len(before) == 1 else ()
+        stacks = [stack.name for stack in Names().stacks]
+        return (*stacks, *(name.removeprefix("thread:") for name in stacks))
+
     def run(self, argument):
         name, _, again = argument.partition(" ")
         if again not in ("", "again"):

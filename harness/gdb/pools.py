@@ -18,7 +18,7 @@ BLOCK_HEAD = ("BLOCK", "ADDRESS", "STATE", "OWNER", "ALLOCATED BY", "FREED BY")
 
 @command
 class Pools(Command):
-    """Every struct mem_pool of the kernel, with its counts; with NAME: the blocks of one.
+    """Every pool that was made (struct mem_pool), with its counts; with NAME: the blocks of one.
 
     NAME is the pool's own name or its variable's. A block is free, used, or bad: somebody wrote
     into it, and it is not given out again. One that the free list and the pool's own records do not
@@ -30,10 +30,15 @@ class Pools(Command):
     word = "pools"
     usage = "[NAME]"
 
+    def names(self, before):
+        made = [(name, text(pool["name"])) for name, pool in find_pools() if is_made(pool)]
+        return () if before else [name for both in made for name in both]
+
     def run(self, argument):
         names, pools = Names(), find_pools()
         if not argument:
-            yield from table(HEAD, [_row(variable, pool, names) for variable, pool in pools])
+            made = [_row(variable, pool, names) for variable, pool in pools if is_made(pool)]
+            yield from table(HEAD, made) if made else ("no pool is made yet",)
             return
         chosen = [pool for name, pool in pools if argument in (name, text(pool["name"]))]
         if not chosen:
@@ -44,8 +49,6 @@ class Pools(Command):
 
 
 def _row(variable, pool, names):
-    if not int(pool["name"]):
-        return ("not made yet", variable, *([None] * (len(HEAD) - 2)))
     caller = unsigned(pool["last_failing_caller"])
     refused = names.code(caller, is_return=True) if caller else None
     return (text(pool["name"]), variable, *(int(pool[key]) for key in COUNTS), refused)

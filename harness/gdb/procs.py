@@ -24,6 +24,9 @@ class Procs(Command):
     word = "procs"
     usage = "[PID]"
 
+    def names(self, before):
+        return () if before else [str(int(process["pid"])) for process in processes()]
+
     def run(self, argument):
         found = processes()
         if not argument:

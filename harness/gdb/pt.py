@@ -1,5 +1,7 @@
 """hw pt ADDR: how is this address translated?"""
 
+import gdb
+
 from .kernel import Command, command
 from .mmu import LAST_LEVEL, VALID
 from .names import Names, address
@@ -19,6 +21,9 @@ class Pt(Command):
 
     word = "pt"
     usage = "ADDR"
+
+    def names(self, _before):
+        return gdb.COMPLETE_EXPRESSION
 
     def run(self, argument):
         names, va = Names(), address(argument)

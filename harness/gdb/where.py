@@ -1,5 +1,7 @@
 """hw where ADDR: what is this address?"""
 
+import gdb
+
 from .kernel import Command, command
 from .names import Names, address
 
@@ -14,6 +16,9 @@ class Where(Command):
 
     word = "where"
     usage = "ADDR"
+
+    def names(self, _before):
+        return gdb.COMPLETE_EXPRESSION
 
     def run(self, argument):
         yield Names().any(address(argument))

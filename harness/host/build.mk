@@ -13,12 +13,17 @@ HOST_INCLUDES := -Iharness/host -Iharness/host/include -Ikernel
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
-$(BUILD)/starter.so $(BUILD)/limit.so: $(BUILD)/%.so: harness/host/%.c harness/host/build.mk
+include kernel/tools/keep.mk
+
+$(BUILD)/host.flags: FORCE
+	@$(call keep,'$(HOST_INCLUDES) $(HOST_CFLAGS)' "$$($(HOST_CC) --version)")
+
+$(BUILD)/starter.so $(BUILD)/limit.so: $(BUILD)/%.so: harness/host/%.c harness/host/build.mk $(BUILD)/host.flags
 	@mkdir -p $(@D)
 	@$(HOST_CC) -std=gnu11 -O2 -fPIC -shared -fvisibility=hidden $(HOST_WARNINGS) -o $@.new $<
 	@mv $@.new $@
 
-$(HOST)/host.o: harness/host/host.c harness/host/build.mk
+$(HOST)/host.o: harness/host/host.c harness/host/build.mk $(BUILD)/host.flags
 	@mkdir -p $(@D)
 	@$(HOST_CC) $(HOST_INCLUDES) $(HOST_CFLAGS) -MMD -MP -c $< -o $@
 

@@ -67,7 +67,7 @@ def _built(name: str) -> Path:
     source, kernel = SOURCES / f"{name}.S", BUILD / f"{name}.elf"
     with (BUILD / ".lock").open("w") as lock:  # several workers may want the same kernel
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_fresh(kernel, [source, SOURCES / "machine.h"]):
+        if not _is_fresh(kernel, [source, SOURCES / "machine.h", Path(__file__)]):
             _build(source, kernel)
     return kernel
 

@@ -227,11 +227,101 @@ def test_the_gate_knows_exceptions_by_name(tmp_path: Path) -> None:
     assert gate(tmp_path, CHAIN, without="low").stdout == "entry 48 of 100: entry 16 -> high 32\n"
 
 
-def test_a_second_make_does_nothing(tree: Path) -> None:
-    assert make(tree, "-j2", "BUILD=build", "kernel").returncode == 0
+def git(tree: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=x", "-c", "user.email=x@y")
+    subprocess.run(("git", *who, *arguments), cwd=tree, capture_output=True, check=True)
+
+
+def commit(tree: Path) -> None:
+    git(tree, "add", "kernel", "harness")
+    git(tree, "commit", "-q", "-m", "x")
+
+
+def kernel_of(tree: Path) -> str:
+    made = make(tree, "-j2", "BUILD=build", "kernel")
+    assert made.returncode == 0, made.stderr
+    return build_id(tree / "build/kernel.elf")
+
+
+def mentions(tree: Path, word: str) -> dict[str, bool]:
+    """Which of what a build leaves know of it."""
+    build = tree / "build"
+    readelf = _readelf("-sW", str(build / "kernel.elf"))
+    return {
+        "symbols": any(f"lab_{word}_unrelated" in line for line in readelf),
+        "initrd": f"{word}\0".encode() in (build / "user/initrd.cpio").read_bytes(),
+        "for GDB": (build / f"user/{word}.elf").exists(),
+        "commands": f"/{word}.c" in (build / "compile_commands.json").read_text(),
+    }
+
+
+def test_the_image_is_the_branchs_own(tree: Path) -> None:
+    """A lab and a program that only another branch has are gone with it; the program comes first,
+    so that each of the others has another address there.
+    """
+    git(tree, "init", "-q", "-b", "main")
+    commit(tree)
+    git(tree, "checkout", "-q", "-b", "other")
+    (tree / "kernel/labs/aaa.c").write_text(UNRELATED)
+    shutil.copy(tree / "kernel/user/hello.c", tree / "kernel/user/aaa.c")
+    commit(tree)
+
+    git(tree, "checkout", "-q", "main")
+    first = kernel_of(tree)
+    assert not any(mentions(tree, "aaa").values())
     before = (tree / "build/kernel.elf").stat().st_mtime_ns
-    assert make(tree, "BUILD=build", "kernel").returncode == 0
-    assert (tree / "build/kernel.elf").stat().st_mtime_ns == before
+    kernel_of(tree)
+    assert (tree / "build/kernel.elf").stat().st_mtime_ns == before, "a second make does nothing"
+
+    git(tree, "checkout", "-q", "other")
+    assert kernel_of(tree) != first
+    assert all(mentions(tree, "aaa").values())
+    git(tree, "checkout", "-q", "main")
+    assert kernel_of(tree) == first
+    assert not any(mentions(tree, "aaa").values())
+
+    (tree / "kernel/labs/aaa.c").write_text(UNRELATED)
+    assert kernel_of(tree) != first
+    (tree / "kernel/labs/aaa.c").unlink()
+    assert kernel_of(tree) == first
+
+
+COMPILER = """\
+#!/bin/sh
+[ "$1" = --version ] && exec cat {version}
+exec {real} "$@"
+"""
+OBJECT = "build/kernel/core/string.c.o"
+SHARED = "build/limit.so"
+
+
+def test_what_is_made_follows_flags_and_compilers(tree: Path, tmp_path: Path) -> None:
+    """A compiler of the same name, too, that says another version."""
+    version, compiler = tmp_path / "version", tmp_path / "bin" / "x-gcc"
+    compiler.parent.mkdir()
+    compiler.write_text(COMPILER.format(version=version, real=f"{tools.cross_prefix()}gcc"))
+    compiler.chmod(0o755)
+    (compiler.parent / "x-ld").symlink_to(compiler)
+    host = tmp_path / "bin" / "host-cc"
+    host.write_text(COMPILER.format(version=version, real="clang-14"))
+    host.chmod(0o755)
+
+    def made(*arguments: str) -> tuple[int, int]:
+        tools_used = (f"CROSS_COMPILE={compiler.parent}/x-", f"HOST_CC={host}")
+        done = make(tree, "BUILD=build", *tools_used, *arguments, OBJECT, SHARED)
+        assert done.returncode == 0, done.stderr
+        dates = [(tree / what).stat().st_mtime_ns for what in (OBJECT, SHARED)]
+        return dates[0], dates[1]
+
+    version.write_text("1")
+    first = made()
+    assert made() == first
+    version.write_text("2")
+    second = made()
+    assert second[0] > first[0]
+    assert second[1] > first[1]
+    assert made("LINK_ORDER=reverse")[0] > second[0]
+    assert made("HOST_INCLUDES=-Iother")[1] > second[1]
 
 
 def test_every_function_has_a_dwarf_frame() -> None:

@@ -41,6 +41,10 @@ class Stopped:
     def hw(self, command: str) -> str:
         return self.gdb.console(f"hw {command}")
 
+    def hw_complete(self, typed: str) -> list[str]:
+        """The lines that <Tab> would make of `hw TYPED`."""
+        return self.gdb.console(f"complete hw {typed}").splitlines()
+
     def rows(self, command: str) -> Rows:
         return rows(self.hw(command))
 

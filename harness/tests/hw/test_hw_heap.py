@@ -78,13 +78,14 @@ def test_a_size_that_is_wrong_but_leads_somewhere(heap: Stopped) -> None:
 
 def test_a_heap_that_is_not_there(heap: Stopped, recurse: Stopped) -> None:
     assert refusal(heap.gdb, "hw heap nosuch") == 'no heap is called "nosuch". Type: hw heap'
-    assert only(recurse.rows("heap"), HEAP=NAME)["STATUS"] == "not made yet"
+    assert recurse.hw("heap") == "no heap is made yet\n"
     assert recurse.hw(f"heap {NAME}") == f"{NAME}:\nthis heap is not made yet\n"
 
 
-def test_heaps_of_one_name_are_told_apart(heap: Stopped) -> None:
-    titles = [line for line in heap.hw("heap heap").splitlines() if line.endswith(":")]
-    named = [row["HEAP"] for row in heap.rows("heap")]
-    assert titles == [f"{name}:" for name in named if name.endswith(":heap")]
-    assert NAME in named
-    assert len(set(named)) == len(named) > 1
+def test_heaps_of_one_name_are_told_apart(recurse: Stopped, heap: Stopped) -> None:
+    """Where none is made, each is named; else those that are."""
+    titles = [line for line in recurse.hw("heap heap").splitlines() if line.endswith(":")]
+    assert f"{NAME}:" in titles
+    assert len(set(titles)) == len(titles) > 1
+    assert heap.hw("heap heap").splitlines()[0] == f"{NAME}:"
+    assert [row["HEAP"] for row in heap.rows("heap")] == [NAME]

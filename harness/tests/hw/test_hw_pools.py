@@ -93,8 +93,11 @@ def test_who_was_refused_is_named_by_a_return_address(recurse: Stopped) -> None:
 
 
 def test_a_pool_that_was_never_made(recurse: Stopped) -> None:
-    unmade = [row["POOL"] for row in recurse.rows("pools") if row["VARIABLE"] == "pool"]
-    assert set(unmade) == {"not made yet"}  # each of the labs' own
+    """Each of the labs has its own, and all but one have not run."""
+    assert {row["POOL"] for row in recurse.rows("pools")} == {"threads"}
+    assert recurse.hw("pools pool").startswith("this pool is not made yet\n")
+    with poked(recurse, "thread_pool.blocks", 0):
+        assert recurse.hw("pools") == "no pool is made yet\n"
     assert refusal(recurse.gdb, "hw pools nosuch") == ('no pool is called "nosuch". Type: hw pools')
 
 
