@@ -53,6 +53,15 @@ ifneq ($(shell harness/setup.sh >&2; echo $$?),0)
 $(error set-up failed, see above)
 endif
 endif
+# ONLY is looked at before anything is built; soak and golden have the scenarios alone.
+ifneq ($(and $(ONLY),$(filter test golden soak,$(goals))),)
+ifeq ($(findstring n,$(flags))$(findstring q,$(flags)),)
+only_folders := scenarios $(if $(filter test,$(goals)),harness/tests)
+ifneq ($(shell $(PYTHON) -m harness.only '$(subst ','\'',$(ONLY))' $(only_folders) >&2; echo $$?),0)
+$(error ONLY selects no test, see above)
+endif
+endif
+endif
 include kernel/build.mk
 include harness/host/build.mk
 endif

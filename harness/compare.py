@@ -95,7 +95,17 @@ def _difference(pair: Pair, exact: bool) -> Difference | None:
     if old is None or new is None:
         return Difference("record missing" if new is None else "record extra", old, new)
     reasons = list(_reasons(old, new, exact))
-    return Difference("; ".join(reasons), old, new) if reasons else None
+    return Difference("; ".join(reasons), *_shown(old, new, exact)) if reasons else None
+
+
+def _shown(old: Record, new: Record, exact: bool) -> tuple[Record, Record]:
+    """Of a comparison of every byte without the bands, which then forgive nothing."""
+    return (_bare(old), _bare(new)) if exact else (old, new)
+
+
+def _bare(record: Record) -> Record:
+    fields = {key: split_band(value)[0] for key, value in record.fields.items()}
+    return replace(record, fields=fields)
 
 
 def _reasons(old: Record, new: Record, exact: bool) -> Iterator[str]:

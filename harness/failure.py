@@ -7,6 +7,7 @@ Pure text here; colour is a property of the terminal, so `style` says what each 
 plugin.py paints.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,12 @@ from shlex import quote
 from textwrap import indent
 
 from harness.errors import tail
-from harness.golden import pending_path
+from harness.golden import Comparison, pending_path
 from harness.judge import Judgement
 from harness.scenario import Case
 
 GOLDEN_LINES = 40
+_MOVED = re.compile(r"(grew|shrank) (\d+) → (\d+)(?: \([^)]*\))?")
 _LABEL = 10
 
 
@@ -38,11 +40,15 @@ class Failure:
 
 
 class ScenarioFailed(AssertionError):
-    """A scenario did not end as it should. str() is the whole message, `headline` its one line."""
+    """A scenario did not end as it should. str() is the whole message, `headline` its one line, and
+    `cause` what it may share with others; offered: its golden is pending.
+    """
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(render(failure))
         self.headline = headline(failure.judgement)
+        self.cause = cause(failure.judgement)
+        self.offered = failure.judgement.sound and failure.case.records
 
 
 def render(failure: Failure) -> str:
@@ -58,6 +64,23 @@ def headline(judgement: Judgement) -> str:
     if judgement.objections:
         return judgement.objections[0].splitlines()[0]
     return _golden_headline(judgement)
+
+
+def cause(judgement: Judgement) -> str:
+    """The headline without what is this scenario's own: used grew by 8."""
+    if judgement.comparison is None or not judgement.comparison.differences:
+        return headline(judgement)
+    return headline(judgement) if not judgement.sound else changes(judgement.comparison)
+
+
+def changes(comparison: Comparison) -> str:
+    """How the numbers moved, not where they stood: one bug moves many by the same."""
+    reasons = (part for found in comparison.differences for part in found.reason.split("; "))
+    return ", ".join(dict.fromkeys(_MOVED.sub(_by_how_much, reason) for reason in reasons))
+
+
+def _by_how_much(moved: re.Match[str]) -> str:
+    return f"{moved[1]} by {abs(int(moved[3]) - int(moved[2]))}"
 
 
 def reopen(folder: Path) -> str:

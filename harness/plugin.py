@@ -6,6 +6,7 @@
     gdb     the fixture that opens a boot for a test's own script in GDB (session.py)
 
 A module that holds something else than cases against goldens names their files in GOLDENS.
+What `pytest -m` selects by is in marks.py.
 
 Options: --golden-exact compares byte for byte under any toolchain (so that `make golden`
 re-records); --golden-accept accepts what this run leaves pending; --golden-orphans FILE lists the
@@ -18,13 +19,14 @@ import re
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import lock
+from harness import lock, marks
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ CASE = "case"
 HYPOTHESIS = "hypothesispytest"  # its plugin's name
 GOLDENS = "GOLDENS"  # of a module: goldens that no case writes
 MESSAGE = "highwater_headline"  # on a report: its longrepr is one of our messages
+CAUSE = "highwater_cause"  # beside it: what it may share with others; is a golden pending?
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,6 +69,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for line in marks.lines({path.name for path in (config.rootpath / "golden").glob("*/")}):
+        config.addinivalue_line("markers", line)
     kept = config.rootpath / "build" / "hypothesis"  # what it remembers of its failures
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(kept))
     config.pluginmanager.register(Messages(config), "highwater-messages")
@@ -85,6 +90,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     alone = not session.config.getoption("numprocesses", None)
     if alone and "hypothesis" not in sys.modules and plugins.has_plugin(HYPOTHESIS):
         plugins.unregister(name=HYPOTHESIS)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks are for -m alone: -k would find them, too, and `not gdb` is said of names."""
+    if config.getoption("golden_accept"):  # no deselection: the run is as full as it was
+        items[:] = [item for item in items if not item.get_closest_marker(marks.ACCEPTED[0])]
+    if config.getoption("markexpr"):
+        _mark(config, [(item, found) for item in items if (found := _case_of(item))])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -108,7 +122,14 @@ def walk(request: pytest.FixtureRequest) -> "Iterator[Walk]":
     option = request.config.getoption
     with KeptGdb() as kept:
         warm = request.getfixturevalue("warm") if option("warm") else None
-        yield Walker(request.config.rootpath, exact=option("golden_exact"), kept=kept, warm=warm)
+        accepting = _written(request.session) if option("golden_accept") else None
+        yield Walker(
+            request.config.rootpath,
+            exact=option("golden_exact"),
+            kept=kept,
+            warm=warm,
+            accepting=accepting,
+        )
 
 
 @pytest.fixture(scope="session")
@@ -146,6 +167,7 @@ def pytest_runtest_makereport(
     if ours := _headline(error):
         report.longrepr = str(error)
         setattr(report, MESSAGE, ours)
+        setattr(report, CAUSE, (getattr(error, "cause", ""), getattr(error, "offered", False)))
     return report
 
 
@@ -187,6 +209,16 @@ class Messages:
         if headline and not self._worker:
             report.longrepr = Message(str(report.longrepr), headline)  # type: ignore[assignment]
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter
+    ) -> Generator[None, None, None]:
+        """What many failed of is told once, by one of them; counted is each."""
+        failed = terminalreporter.stats.get("failed", [])
+        each, failed[:] = list(failed), _once(failed)
+        yield
+        failed[:] = each
+
 
 class Orphans:
     """Notes whether a run was full, and if it was, which goldens nobody claimed."""
@@ -227,19 +259,19 @@ class Accepting:
 
     def __init__(self, config: pytest.Config) -> None:
         listing = config.getoption("golden_orphans")
-        self._root = ("--root", os.path.relpath(config.rootpath / "golden"))
+        self._goldens = config.rootpath / "golden"
+        self._root = ("--root", os.path.relpath(self._goldens))
         self._orphans = ("--orphans", str(listing)) if listing else ()
         self._finished: pytest.Session | None = None
 
     def pytest_sessionstart(self) -> None:
         """After lock.py, which tries first, and before xdist starts its workers, last."""
-        from harness.golden import main
+        from harness.golden import discard
 
-        main(("discard", *self._root))
+        discard(self._goldens)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """A scenario that failed is what is accepted here. Any other status: it did not get
-        through."""
+        """What failed is not pending. Any other status: it did not get through."""
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             self._finished = session
 
@@ -248,7 +280,8 @@ class Accepting:
         from harness.golden import main
 
         if self._finished:
-            self._finished.exitstatus = main(("accept", *self._root, *self._orphans))
+            accepted = main(("accept", *self._root, *self._orphans))
+            self._finished.exitstatus = accepted or self._finished.exitstatus
 
 
 def _cases(scenarios: "list[Scenario]") -> "list[Case]":
@@ -260,6 +293,50 @@ def _cases(scenarios: "list[Scenario]") -> "list[Case]":
     return [case for scenario in scenarios for case in scenario.cases()]
 
 
+def _once(failed: list[pytest.TestReport]) -> list[pytest.TestReport]:
+    """One report of each cause: of those whose golden is pending the first, if there is one."""
+    alike: dict[str, list[pytest.TestReport]] = {}
+    for report in failed:
+        cause, _ = getattr(report, CAUSE, ("", False))
+        alike.setdefault(cause or report.nodeid, []).append(report)
+    return [_of_many(cause, reports) for cause, reports in alike.items()]
+
+
+def _of_many(cause: str, reports: list[pytest.TestReport]) -> pytest.TestReport:
+    told = next((report for report in reports if getattr(report, CAUSE, ("", 0))[1]), reports[0])
+    message: object = told.longrepr
+    if len(reports) == 1 or not isinstance(message, Message):
+        return told
+    names = ", ".join(re.sub(r".*\[(.*)\]$", r"\1", report.nodeid) for report in reports)
+    headline = f"{cause} in {len(reports)} scenarios: {names}"
+    shown = copy(told)
+    alike = Message(f"{message}\nalike     {headline}", headline)
+    shown.longrepr = alike  # type: ignore[assignment]
+    return shown
+
+
+def _mark(config: pytest.Config, cases: "list[tuple[pytest.Item, Case]]") -> None:
+    for family in {case.scenario.family for _, case in cases}:  # one that has no golden yet, too
+        config.addinivalue_line("markers", f"{family}: a case {marks.FAMILY}")
+    for item, case in cases:
+        for mark in marks.of_case(case):
+            item.add_marker(mark)
+
+
+def _written(session: pytest.Session) -> frozenset[PurePath]:
+    """The goldens of which this session's cases leave a `.new` when they differ."""
+    cases = (case for item in session.items if (case := _case_of(item)))
+    return frozenset(case.golden for case in cases if case.records and case.golden)
+
+
+def _case_of(item: pytest.Item) -> "Case | None":
+    from harness.scenario import Case
+
+    callspec = getattr(item, "callspec", None)
+    case = callspec.params.get(CASE) if callspec else None
+    return case if isinstance(case, Case) else None
+
+
 def _headline(error: BaseException | None) -> str:
     if isinstance(error, HarnessError):
         return error.problem
@@ -268,12 +345,8 @@ def _headline(error: BaseException | None) -> str:
 
 
 def _claimed(session: pytest.Session, root: Path) -> Iterator[Path]:
-    from harness.scenario import Case
-
     for item in session.items:
-        callspec = getattr(item, "callspec", None)
-        case = callspec.params.get(CASE) if callspec else None
-        if isinstance(case, Case) and case.golden:
+        if (case := _case_of(item)) and case.golden:
             yield root / case.golden
         module = item.getparent(pytest.Module)
         yield from (root / name for name in getattr(module and module.obj, GOLDENS, ()))

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from shlex import join
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ from harness import canon, capsule, golden, tools
 from harness.capsule import Capsule, image_of
 from harness.deadline import Deadline
 from harness.errors import GdbError, HarnessError, KernelNotBuilt, ToolMissing
-from harness.failure import Failure, ScenarioFailed, reopen
+from harness.failure import Failure, ScenarioFailed, changes, reopen
 from harness.judge import Build, Evidence, Judgement, Look, judge
 from harness.log import parse_line
 from harness.machine import Machine, MachineSpec, check_kernel
@@ -72,12 +72,15 @@ class Walker:
     exact: compare every byte whatever the toolchain, so that `make golden` re-records.
     kept: one GDB for all that is looked at; else each look starts its own.
     warm: living machines, for the cases that can be warm; else each case starts its own.
+    accepting: the goldens that this session's cases write anew; a difference from one of these is
+    what is asked for. None: a session that accepts nothing.
     """
 
     root: Path
     exact: bool = False
     kept: "KeptGdb | None" = None
     warm: "WarmPool | None" = None
+    accepting: frozenset[PurePath] | None = None
 
     def __call__(self, case: Case) -> None:
         folder = self.root / ARTIFACTS / case.full_id
@@ -90,7 +93,7 @@ class Walker:
         )
         run.file(evidence, judgement)
         _offer(judgement)
-        if not judgement.passed:
+        if not judgement.passed and not self._accepts(judgement):
             run.look_again()
             run.freeze()
             failure = Failure(judgement, run.append, evidence.serial, self.root, run.folder)
@@ -106,7 +109,11 @@ class Walker:
             golden.pending_path(found.path).unlink(missing_ok=True)
             return
         golden.write_pending(found)
-        raise GoldenDiffers(found.reasons())
+        if self.accepting is None:
+            raise GoldenDiffers(found)
+
+    def _accepts(self, judgement: Judgement) -> bool:
+        return judgement.sound and judgement.case.golden in (self.accepting or ())
 
     @cached_property
     def build(self) -> Build:
@@ -117,9 +124,11 @@ class Walker:
 class GoldenDiffers(AssertionError):
     """What a test measured is not what its golden says; the `.new` lies beside it."""
 
-    def __init__(self, reasons: list[str]) -> None:
+    def __init__(self, found: golden.Comparison) -> None:
+        reasons = found.reasons()
         super().__init__("\n".join((*reasons, "if it is right: make golden")))
         self.headline = reasons[0]
+        self.cause = changes(found)
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,13 @@ def test_no_two_cases_share_a_name(scenarios: list[Scenario]) -> None:
     assert not twice, f"cases with the same name: {', '.join(twice)}; give one a name="
 
 
+@pytest.mark.accepted
 def test_every_scenario_has_a_golden(scenarios: list[Scenario]) -> None:
     missing = _claimed(scenarios) - set(goldens(ROOT / GOLDEN))
     assert not missing, f"missing goldens: {_paths(missing)}; run: make golden"
 
 
+@pytest.mark.accepted
 def test_every_backtrace_is_looked_at_by_gdb(scenarios: list[Scenario]) -> None:
     """Three views: what the kernel walked GDB unwinds too, unless the row says why it cannot."""
     wordless = {s.title for s in scenarios if s.gdb_view is False}
@@ -83,6 +85,7 @@ def test_every_backtrace_is_looked_at_by_gdb(scenarios: list[Scenario]) -> None:
     assert not unseen, f"[bt] without [gdb]: {_names(unseen)}; set gdb_view=True, or say why not"
 
 
+@pytest.mark.accepted
 def test_every_golden_has_a_scenario(scenarios: list[Scenario]) -> None:
     unused = orphans(ROOT / GOLDEN, _claimed(scenarios) | _held_otherwise())
     assert not unused, f"goldens that no scenario writes: {_paths(set(unused))}; run: make golden"

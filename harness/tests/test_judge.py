@@ -15,7 +15,7 @@ from harness.errors import (
     MachineReset,
     MachineSilent,
 )
-from harness.failure import Failure, headline, render, style
+from harness.failure import Failure, cause, headline, render, style
 from harness.judge import Build, Evidence, Judgement, judge
 from harness.scenario import Case, Control, Scenario
 from harness.tests.samples import (
@@ -94,6 +94,33 @@ def test_a_changed_log_fails_but_may_be_accepted(root: Path) -> None:
     assert judgement.sound
     assert not judgement.passed
     assert headline(judgement) == "golden: frame grew 32 → 64 (recurse_thread)"
+
+
+def test_a_number_that_failed_exactly_has_no_band(root: Path) -> None:
+    """It forgave nothing. Under another toolchain it would have, and is shown."""
+    far = SERIAL.replace(b"frame=32", b"frame=64")
+    for build, shown in ((BUILD, "frame=32 "), (OTHER_BUILD, "frame=32~25% ")):
+        comparison = _judge(root, BOOT, evidence(far, looked=False), build).comparison
+        assert comparison is not None
+        _, _, old, new = comparison.reasons()
+        assert (shown in old, "~25%" in new) == (True, build is OTHER_BUILD)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ((b"frame=32", b"frame=64"), "frame grew by 32"),
+        ((b"frame=32", b"frame=24"), "frame shrank by 8"),
+        ((b"used=16384 size=16384", b"used=16392 size=16388"), "used grew by 8, size grew by 4"),
+        ((b"caught by=guard", b"caught by=no"), "expected caught by=guard-page, seen caught by=no"),
+    ],
+)
+def test_a_cause_is_what_scenarios_share(
+    root: Path, change: tuple[bytes, bytes], told: str
+) -> None:
+    assert cause(_judge(root, BOOT, evidence(SERIAL.replace(*change), looked=False))).startswith(
+        told
+    )
 
 
 def test_a_missing_golden_fails(tmp_path: Path) -> None:

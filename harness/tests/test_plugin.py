@@ -294,11 +294,74 @@ def test_accepting_takes_what_the_run_leaves_and_no_more(project: Project) -> No
     project.fake({"frame=32": "frame=64"})
     result = project.run("--golden-accept", ORPHANS)
     assert result.ret == 0
-    assert result.outlines[0] == "golden: 1 pending discarded"
+    result.assert_outcomes(passed=5)
+    for word in ("FAILED", "failed", "discarded", "difference"):
+        result.stdout.no_fnmatch_line(f"*{word}*")
     assert "+++ golden/stack/recurse.log" in result.outlines
     assert result.outlines[-1] == "golden: 1 accepted, 1 orphans removed"
     assert "frame=64" in project.golden.read_text()
     assert [path.name for path in project.golden.parent.iterdir()] == [project.golden.name]
+
+
+def test_what_is_not_as_its_row_says_fails_while_the_rest_is_accepted(project: Project) -> None:
+    other = "Scenario('stack.other', verdict='survived', uncontrolled='x')"
+    project.scenarios(f"[{other}]")
+    project.fake({"frame=32": "frame=64"})
+    result = project.run("--golden-accept")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=5, failed=1)
+    result.stdout.fnmatch_lines(["FAILED *other* - expected survived, seen caught by=guard-page"])
+    assert result.outlines[-1] == "golden: 1 accepted, 0 orphans removed"
+
+
+def test_a_case_that_only_compares_does_not_pass_alone_while_accepting(project: Project) -> None:
+    project.fake({"frame=32": "frame=64"})
+    result = project.run("--golden-accept", "-k", "recurse-serial")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*another trigger of this scenario records it*"])
+    assert project.golden.read_text() == GOLDEN_TEXT
+
+
+def test_what_holds_the_accepted_is_not_asked_while_accepting(project: Project) -> None:
+    """And the run stays a full one: it may remove orphans."""
+    (project.root / "scenarios/test_stack.py").write_text(
+        f"{SCENARIOS.replace('MORE', '[]')}\n"
+        "import pytest\n"
+        "@pytest.mark.accepted\n"
+        "def test_missing(): assert False\n"
+    )
+    (project.root / "golden/stack/old.log").write_text(GOLDEN_TEXT)
+    result = project.run("--golden-accept", ORPHANS)
+    assert result.ret == 0
+    assert result.outlines[-1] == "golden: 0 accepted, 1 orphans removed"
+    assert project.run().ret == pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_what_many_failed_of_is_told_once(project: Project, workers: tuple[str, ...]) -> None:
+    """By the one whose golden is pending; each is counted."""
+    project.fake({"used=16384 size": "used=16392 size"})
+    result = project.run(*workers)
+    result.assert_outcomes(failed=3, passed=2)
+    told = [line for line in result.outlines if line.startswith("FAILED")]
+    assert len(told) == 1
+    assert "used grew by 8 in 3 scenarios: " in told[0]
+    assert {*told[0].rpartition(": ")[2].split(", ")} == {
+        "recurse",
+        "recurse-serial",
+        "recurse-gdb",
+    }
+    (scenario,) = (line for line in result.outlines if line.startswith("scenario"))
+    assert scenario == "scenario  stack.recurse (recurse-gdb), by gdb"
+    result.stdout.fnmatch_lines(["alike     used grew by 8 in 3 scenarios: *"])
+
+
+def test_what_failed_of_different_things_is_told_apart(project: Project) -> None:
+    other = "Scenario('stack.other', verdict='survived', uncontrolled='x')"
+    project.scenarios(f"[{other}]")
+    project.fake({"used=16384 size": "used=16392 size"})
+    told = [line for line in project.run().outlines if line.startswith("FAILED")]
+    assert len(told) == 2
 
 
 def test_a_run_that_did_not_get_through_accepts_nothing(project: Project) -> None:

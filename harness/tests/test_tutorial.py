@@ -212,7 +212,8 @@ def test_when_nothing_is_forgotten_none_of_it_is_said(finished: Path) -> None:
     assert not [what for what, says in SAYS.items() if says in output], output
 
 
-@pytest.mark.parametrize("what", FORGET)
+# Not as the table says it: ONLY= finds a test by its id, too, and is to find none by that word.
+@pytest.mark.parametrize("what", FORGET, ids=lambda what: what.replace("misspelt", "wrong"))
 def test_a_forgotten_step_is_named(what: str, finished: Path) -> None:
     FORGET[what](finished)
     status, output = check(finished)
