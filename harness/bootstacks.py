@@ -9,13 +9,12 @@ copied here. tests/test_bootstacks.py holds the committed document against this.
 """
 
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from statistics import median
 
-from harness import suite
+from harness import scratch, suite
 from harness.compare import split_band
 from harness.deadline import Deadline
 from harness.errors import GoldenError, HarnessError, status_of
@@ -237,10 +236,10 @@ def measure(root: Path, times: int) -> Iterator[str]:
     """The rows of TIMES: interleaved, as only such runs compare on a shared machine."""
     cases = [(cpus, lab) for cpus in (1, 256) for lab in ("boot.light", "boot.smp")]
     walls: dict[tuple[int, str], list[float]] = {case: [] for case in cases}
-    with tempfile.TemporaryDirectory(prefix="highwater-") as folder:
+    with scratch.folder() as folder:
         for _ in range(times):
             for cpus, lab in cases:
-                walls[cpus, lab].append(_wall(root, cpus, lab, Path(folder)))
+                walls[cpus, lab].append(_wall(root, cpus, lab, folder))
     for cpus in (1, 256):
         light, all_ = (median(walls[cpus, lab]) * 1000 for lab in ("boot.light", "boot.smp"))
         yield f"| {cpus} | {light:.0f} ms | {all_:.0f} ms | {all_ / light:.2f} |"

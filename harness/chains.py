@@ -10,13 +10,13 @@ files, the agreement and the targets against this.
 """
 
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import scratch
 from harness.boot import boot
 from harness.log import Log
 from harness.stackreport import image
@@ -298,8 +298,8 @@ def _labels(variant: Variant, x: int) -> Iterator[str]:
 
 def main(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0]) if arguments else DOCS
-    with tempfile.TemporaryDirectory() as scratch:
-        variants = measure(KERNEL, Path(scratch))
+    with scratch.folder() as place:
+        variants = measure(KERNEL, place)
     (folder / PAGE).write_text(page(variants), "utf-8")
     (folder / PICTURE).write_text(picture(variants), "utf-8")
 

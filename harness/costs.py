@@ -13,8 +13,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from harness import scratch
 from harness.boot import boot
 from harness.errors import HarnessError
 from harness.log import Record
@@ -138,8 +138,8 @@ def _pool_checks(root: Path) -> Iterator[Row]:
 
 
 def phases(root: Path) -> Iterator[Row]:
-    with TemporaryDirectory() as folder:
-        log = boot(root / KERNEL, "lab=cost.boot", Path(folder), nonce=NONCE).log
+    with scratch.folder() as folder:
+        log = boot(root / KERNEL, "lab=cost.boot", folder, nonce=NONCE).log
     yield from phase_rows(log.records)
 
 

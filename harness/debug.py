@@ -13,7 +13,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from pathlib import Path
 import pytest
 from pexpect import EOF
 
+from harness import scratch
 from harness.capsule import Capsule
 from harness.channel import MIB
 from harness.deadline import Deadline
@@ -99,9 +99,9 @@ def recorded(subject: Subject) -> Iterator[Subject]:
             "what GDB writes into the machine cannot be recorded",
             hint="give the parameters on the boot line: make debug LAB='…' REVERSE=1",
         )
-    with tempfile.TemporaryDirectory(prefix="highwater-") as folder:
+    with scratch.folder() as folder:
         go = None if not subject.go else lambda machine, limit: type_go(machine, subject.go, limit)
-        done = record(subject.spec, Path(folder), Deadline(RECORD_SECONDS), go)
+        done = record(subject.spec, folder, Deadline(RECORD_SECONDS), go)
         stops = (f"break {FAULT_HOOK}", f"break {POWER_OFF}")
         title = (
             f"{subject.title}\nrecorded, {done.instructions} instructions: reverse-continue,"

@@ -90,6 +90,7 @@ def judge(
     objections = (
         *_abort_objections(case, aborts),
         *_place_objections(case, parsed),
+        *_killing_objections(parsed),
         *(seen.problems if seen else ()),
     )
     comparison = _compare(case, records, build, golden_root, exact) if case.golden else None
@@ -155,6 +156,19 @@ def _place_objections(case: Case, parsed: Log) -> Iterator[str]:
     seen = [r.fields["elr"].partition("+")[0] for r in parsed.select("EXC") if "elr" in r.fields]
     if seen[-1:] != [case.control.at]:
         yield f"at: expected {case.control.at}, the report says {', '.join(seen) or 'nothing'}"
+
+
+def _killing_objections(parsed: Log) -> Iterator[str]:
+    """Contained: the fault killed what made it, and the machine went on. Caught: it ended the
+    machine. A golden would show which; a row without one has the log's word for it.
+    """
+    verdict, by = parsed.records[-1].words[0], parsed.records[-1].fields.get("by")
+    faults = tuple(parsed.select("EXC"))
+    killed = {r.fields.get("by") for r in faults if r.words[:1] == ("killed",)}
+    if verdict == "contained" and by not in killed:
+        yield f"contained by={by}, but no [EXC] killed … by={by} says that it killed anything"
+    if verdict == "caught" and faults[-1:] and faults[-1].words[:1] == ("killed",):
+        yield f"caught by={by}, but the last fault only killed: {faults[-1]}"
 
 
 def _compare(

@@ -69,6 +69,7 @@ PYTHON = {
     "harness.pane": Row(1),
     "harness.stackreport": Row(1, pure=True),
     "harness.qcow2": Row(1),
+    "harness.scratch": Row(1),
     "harness.starter": Row(1),
     "harness.symbols": Row(1, pure=True),
     "harness.tidyflags": Row(1, pure=True),

@@ -9,7 +9,6 @@ reaches it owns the host. Nothing here knows what the guest prints: that is log.
 import re
 import signal
 import socket
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TypeVar
 
 from pexpect import EOF, TIMEOUT
 
+from harness import scratch
 from harness.channel import MIB, ByteChannel, Channel
 from harness.child import BLOCK
 from harness.console import Console
@@ -194,6 +194,7 @@ class Machine(Owned):
         return found
 
     def _start(self) -> None:
+        scratch.sweep_once()
         self.workdir.mkdir(parents=True, exist_ok=True)
         self.int_log.unlink(missing_ok=True)
         self._serial = ByteChannel("serial", self._serial_limit)
@@ -221,8 +222,8 @@ class Machine(Owned):
 
     def _listen(self) -> socket.socket:
         """The stub's socket, listening before QEMU exists: GDB may connect at any time after."""
-        directory = self._owned.enter_context(tempfile.TemporaryDirectory(prefix="highwater-"))
-        self.gdb_socket = Path(directory) / "gdb"
+        directory = self._owned.enter_context(scratch.folder())
+        self.gdb_socket = directory / "gdb"
         listener = self._owned.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(str(self.gdb_socket))
         listener.listen(1)

@@ -11,7 +11,6 @@ against this. The last section is written by hand, here.
 
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -19,6 +18,7 @@ from inspect import isfunction, signature
 from pathlib import Path
 from types import ModuleType
 
+from harness import scratch
 from harness.boot import boot
 from harness.errors import GoldenError, HarnessError, status_of
 from harness.golden import load
@@ -258,8 +258,8 @@ def listed(words: Iterable[str]) -> str:
 
 def catalogue(root: Path) -> dict[str, str]:
     """What the kernel says of each of its labs."""
-    with tempfile.TemporaryDirectory(prefix="highwater-") as folder:
-        log = boot(root / KERNEL, "lab=list", Path(folder)).log
+    with scratch.folder() as folder:
+        log = boot(root / KERNEL, "lab=list", folder).log
     rows = (record for record in log.select("list") if record.words[0] == "lab")
     return {record.words[1]: record.prose for record in rows}
 

@@ -9,13 +9,12 @@ both again and compares bytes.
 """
 
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import tools
+from harness import scratch, tools
 from harness.deadline import Deadline
 from harness.errors import GdbError, HarnessError, status_of
 from harness.gdb import GdbSession
@@ -94,12 +93,12 @@ def _asked_by(gdb: GdbSession) -> str:
 
 def record(kernel: Path, recording: Recording) -> list[tuple[int, int]]:
     """(slot, size) of each event; size 0: the slot's block goes back."""
-    with tempfile.TemporaryDirectory(prefix="highwater-") as folder, ExitStack() as owned:
+    with scratch.folder() as folder, ExitStack() as owned:
         line = f"lab={recording.line} {NO_WATCHDOG}"
         spec = MachineSpec(kernel, line, icount=None, gdb=True, stopped=True)
-        machine = owned.enter_context(Machine(spec, Path(folder)))
+        machine = owned.enter_context(Machine(spec, folder))
         assert machine.gdb_socket is not None
-        transcript = Path(folder, "gdb-transcript")
+        transcript = folder / "gdb-transcript"
         gdb = owned.enter_context(
             GdbSession(tools.find_gdb(), machine.gdb_socket, kernel, transcript)
         )

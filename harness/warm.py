@@ -30,10 +30,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self
 
-from harness import qcow2, rewind, tools
+from harness import qcow2, rewind, scratch, tools
 from harness.deadline import Deadline
 from harness.errors import HarnessError
 from harness.machine import INT_LOG_LIMIT, SERIAL_LIMIT, Machine, MachineSpec
@@ -191,7 +190,7 @@ class Snapshot(Owned):
             return WarmBoot(self.machine.serial_after(printed), log.read())
 
     def _start(self) -> None:
-        self._folder = Path(self._owned.enter_context(TemporaryDirectory(prefix="highwater-")))
+        self._folder = self._owned.enter_context(scratch.folder())
         self._living = self._owned.enter_context(ExitStack())
         self._disk = self._folder / rewind.DISK
         qcow2.write_empty(self._disk)

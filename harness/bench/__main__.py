@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from harness import scratch
 from harness.bench import rows
 from harness.bench.document import document
 from harness.bench.measure import Result, Row, Times, results, take_turns
@@ -232,10 +232,10 @@ def main() -> int:
     console = Output(highlight=False, width=None if sys.stdout.isatty() else 100)
     everything: dict[str, Any] = {"load_before": os.getloadavg()[0], "cores": os.cpu_count()}
     with (
-        tempfile.TemporaryDirectory(prefix="highwater-bench-") as folder,
+        scratch.folder() as folder,
         Progress(console=console, transient=True, disable=not sys.stdout.isatty()) as progress,
     ):
-        bench = Bench(chosen.rounds, console, progress, Path(folder))
+        bench = Bench(chosen.rounds, console, progress, folder)
         for name in chosen.only or PARTS:
             found = PARTS[name](bench)
             show(console, name, found)

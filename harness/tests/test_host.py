@@ -12,13 +12,14 @@ from harness.fuzz import Mutant, Run
 
 # How many inputs a short run has: what finds every mutant below, with some to spare.
 RUNS = {"bump": 8000, "cmdline": 4000, "fdt": 3000, "heap": 8000, "inject": 4000, "page": 2000}
+RUNS |= {"esr": 2000}
 RUNS |= {"cpio": 12000, "elf": 30000, "pool": 6000, "tags": 4000}
 
 FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
 CMDLINE, BUMP, GUARD = "core/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
 SLOW, POOL_H, TAGGED = "mem/pool_slow.c", "mem/pool.h", "mem/pool_tagged.c"
 INJECT = "core/inject_rule.c"
-CPIO, ELF = "proc/cpio.c", "proc/elf.c"
+CPIO, ELF, ESR = "proc/cpio.c", "proc/elf.c", "arch/esr.c"
 
 # One check taken away, or made off by one.
 MUTANTS = (
@@ -52,6 +53,20 @@ MUTANTS = (
     Mutant("elf.machine", ELF, "h->machine != MACHINE_AARCH64", "0"),
     Mutant("elf.section", ELF, "return inside(s->offset, s->size, size);", "return true;"),
     Mutant("elf.string", ELF, "!name_ends(image + names->offset, names, s.name)", "0"),
+    Mutant("esr.fnv", ESR, " && !(esr & ISS_FNV)", ""),
+    Mutant("esr.fnv-bit", ESR, "#define ISS_FNV (1UL << 10)", "#define ISS_FNV (1UL << 9)"),
+    Mutant(
+        "esr.fnv-of-all",
+        ESR,
+        "== EC_PC_ALIGN)\n\t\treturn true",
+        "== EC_PC_ALIGN)\n\t\treturn false",
+    ),
+    Mutant("esr.fetch", ESR, " || esr_is_instruction_abort(esr)) && !", ") && !"),
+    Mutant("esr.lower", ESR, "|| esr_class(esr) == EC_DABT_LOWER", ""),
+    Mutant("esr.write", ESR, "(esr & ISS_WNR) && ", ""),
+    Mutant("esr.maintenance", ESR, " && !(esr & ISS_CM)", ""),
+    Mutant("esr.level", ESR, "translation fault, level 3", "translation fault, level 2"),
+    Mutant("esr.guessed", ESR, '[0x10] = "external', '[0x30] = "external'),
     Mutant("fdt.total", FDT, "total > limit || ", ""),
     Mutant("fdt.inside", FDT, " && size <= total - offset", ""),
     Mutant("fdt.name", FDT, "while (n < size && s[n])", "while (s[n])"),

@@ -96,6 +96,36 @@ def test_a_changed_log_fails_but_may_be_accepted(root: Path) -> None:
     assert headline(judgement) == "golden: frame grew 32 → 64 (recurse_thread)"
 
 
+KILLED = b"[EXC] killed thread=victim by=sentinel\n"
+CONTAINED = Case(
+    (KILL := Scenario("stack.x", "ok", controls=(Control("protect=-x", "contained by=sentinel"),))),
+    "boot",
+    KILL.controls[0],
+)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "before", "told"),
+    [
+        (b"contained by=sentinel", KILLED, ""),
+        (b"contained by=sentinel", b"", "contained by=sentinel, but no [EXC] killed"),
+        (b"contained by=sentinel", KILLED.replace(b"sentinel", b"mmu"), "but no [EXC] killed"),
+        (b"caught by=sentinel", b"", ""),
+        (b"caught by=sentinel", KILLED + b"[EXC] sync ec=0x25\n", ""),
+        (b"caught by=sentinel", KILLED, "caught by=sentinel, but the last fault only killed"),
+    ],
+)
+def test_caught_and_contained_are_told_apart_without_a_golden(
+    root: Path, verdict: bytes, before: bytes, told: str
+) -> None:
+    serial = SERIAL.replace(b"[end] caught by=guard-page", before + b"[end] " + verdict)
+    case = CONTAINED if verdict.startswith(b"contained") else CONTROL
+    judgement = _judge(root, case, evidence(serial, looked=False))
+    assert judgement.verdict == case.verdict
+    assert [told in objection for objection in judgement.objections] == [True] * bool(told)
+    assert judgement.passed == (not told)
+
+
 def test_a_number_that_failed_exactly_has_no_band(root: Path) -> None:
     """It forgave nothing. Under another toolchain it would have, and is shown."""
     far = SERIAL.replace(b"frame=32", b"frame=64")
