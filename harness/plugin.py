@@ -215,9 +215,14 @@ class Messages:
     ) -> Generator[None, None, None]:
         """What many failed of is told once, by one of them; counted is each."""
         failed = terminalreporter.stats.get("failed", [])
-        each, failed[:] = list(failed), _once(failed)
+        each = list(failed)
+        told = _once(failed)
+        failed[:] = [report for report, _ in told]
         yield
         failed[:] = each
+        for _, alike in told:
+            if alike:
+                terminalreporter.write_line(alike, bold=True)
 
 
 class Orphans:
@@ -293,8 +298,10 @@ def _cases(scenarios: "list[Scenario]") -> "list[Case]":
     return [case for scenario in scenarios for case in scenario.cases()]
 
 
-def _once(failed: list[pytest.TestReport]) -> list[pytest.TestReport]:
-    """One report of each cause: of those whose golden is pending the first, if there is one."""
+def _once(failed: list[pytest.TestReport]) -> list[tuple[pytest.TestReport, str]]:
+    """One report of each cause (of those whose golden is pending the first, if there is one), and
+    which others there are, in words.
+    """
     alike: dict[str, list[pytest.TestReport]] = {}
     for report in failed:
         cause, _ = getattr(report, CAUSE, ("", False))
@@ -302,17 +309,16 @@ def _once(failed: list[pytest.TestReport]) -> list[pytest.TestReport]:
     return [_of_many(cause, reports) for cause, reports in alike.items()]
 
 
-def _of_many(cause: str, reports: list[pytest.TestReport]) -> pytest.TestReport:
+def _of_many(cause: str, reports: list[pytest.TestReport]) -> tuple[pytest.TestReport, str]:
     told = next((report for report in reports if getattr(report, CAUSE, ("", 0))[1]), reports[0])
     message: object = told.longrepr
     if len(reports) == 1 or not isinstance(message, Message):
-        return told
+        return told, ""
     names = ", ".join(re.sub(r".*\[(.*)\]$", r"\1", report.nodeid) for report in reports)
-    headline = f"{cause} in {len(reports)} scenarios: {names}"
+    headline = f"{cause} in {len(reports)} scenarios"
     shown = copy(told)
-    alike = Message(f"{message}\nalike     {headline}", headline)
-    shown.longrepr = alike  # type: ignore[assignment]
-    return shown
+    shown.longrepr = Message(str(message), headline)  # type: ignore[assignment]
+    return shown, f"{headline}: {names}"
 
 
 def _mark(config: pytest.Config, cases: "list[tuple[pytest.Item, Case]]") -> None:
