@@ -38,7 +38,7 @@ def test_by_hand_without_the_harness(tmp_path: Path) -> None:
     int_log = tmp_path / "int.log"
     command = (
         f"{tools.find_qemu()} -M virt,gic-version=3 -cpu cortex-a72 -m 128M -display none"
-        f" -nic none -serial stdio -kernel {ROOT / KERNEL} -d int -D {int_log}"
+        f" -nic none -no-reboot -serial stdio -kernel {ROOT / KERNEL} -d int -D {int_log}"
     )
     run = subprocess.run(
         [*shlex.split(command), "-append", f"lab=stack.guard_touch {UNHURRIED}"],

@@ -389,7 +389,7 @@ def test_what_many_failed_of_is_told_once(project: Project, workers: tuple[str, 
     assert len(told) == 1
     (alike,) = (line for line in result.outlines if line.startswith("used grew by 8 in 3 scen"))
     assert {*alike.rpartition(": ")[2].split(", ")} == {"recurse", "recurse-serial", "recurse-gdb"}
-    (scenario,) = (line for line in result.outlines if line.startswith("scenario"))
+    (scenario,) = (line for line in result.outlines if line.startswith("scenario  "))
     assert scenario == "scenario  stack.recurse (recurse-gdb), by gdb"
 
 
