@@ -30,6 +30,7 @@ _DETECTOR = re.compile(r"[a-z][a-z0-9^-]*")
 
 # What a boot prints once, in this order; a second one is a second boot's.
 _BEGINNING = (("boot", "highwater"), ("boot", "args"), ("lab", "enter"))
+_OF_A_LAB = frozenset(("survived", "contained"))
 _NAMED_BYTES = {0x00: "NUL", 0x09: "TAB", 0x0D: "CR", 0x1B: "ESC", 0x7F: "DEL"}
 
 
@@ -241,6 +242,18 @@ def _check_end(records: tuple[Record, ...]) -> None:
         extra = records[ends[0]]
         raise LogError("a record after [end]", line=ends[0] + 1, text=str(extra))
     _check_verdict(records[-1], len(records))
+    _check_entered(records)
+
+
+def _check_entered(records: tuple[Record, ...]) -> None:
+    """What only a lab can do, none has done before one was entered."""
+    verdict, entered = records[-1].words[0], ("lab", "enter")
+    if verdict in _OF_A_LAB and not any((*r.area, *r.words[:1]) == entered for r in records):
+        raise LogError(
+            f"{verdict} before [lab] enter: no lab was there to do it",
+            line=len(records),
+            text=str(records[-1]),
+        )
 
 
 def _check_verdict(end: Record, number: int | None = None) -> None:

@@ -170,6 +170,15 @@ def test_an_end_is_a_verdict_and_its_fields(end: str, problem: str) -> None:
     assert seen_verdict(log) == "harness-error"
 
 
+@pytest.mark.parametrize("verdict", ["survived", "contained by=sentinel"])
+def test_nothing_survives_before_a_lab_is_entered(verdict: str) -> None:
+    end = f"[end] {verdict}\n".encode()
+    with pytest.raises(LogError, match=r"serial line 3: .* before \[lab\] enter"):
+        parse(BANNER + ARGS + end)
+    assert parse(BANNER + ARGS + ENTER + end).verdict == verdict
+    assert parse(BANNER + ARGS + b"[list] lab a.b\n[end] ok\n").verdict == "ok"
+
+
 def test_an_end_of_another_area_is_no_end() -> None:
     with pytest.raises(LogError, match="unknown verdict"):
         parse(_without(b"[end]") + b"[end][x] ok\n")
