@@ -162,7 +162,7 @@ void process_release(struct process *p)
 	if (p->user_stack_pages.size && p->user_stack.size)
 		window_stack_free(&p->user_stack_pages);
 	if (p->regions.on_heap && p->regions.rows)
-		heap_free(&region_heap, p->regions.rows);
+		regions_free(p->regions.rows);
 }
 
 void process_drop(struct process *p)
