@@ -135,6 +135,8 @@ MUTANTS = (
         "pool_push(pool, block, error ? 0 : next)",
         "pool_push(pool, block, next)",
     ),
+    Mutant("pool.unmade", SLOW, "if (!is_made(pool))", "if (0)"),
+    Mutant("pool.garbage", POOL, "*pool = (struct mem_pool){ .name = pool->name };", ""),
     Mutant("pool.walk", SLOW, "\t\t\treturn free - listed;", "\t\t\treturn 0;"),
     Mutant("pool.link", GUARD, "return POOL_SMASHED_LINK;", "return POOL_OK;"),
     Mutant("pool.poison", GUARD, "memory + sizeof(struct pool_link),", "memory + 17,"),

@@ -283,6 +283,8 @@ static void *refuse_alloc(struct heap *h, const struct header *wrong, uintptr_t 
 	h->failures++;
 	if (wrong)
 		blame(h, wrong, caller);
+	if (!h->records)
+		h->refused = (struct refusal){ .why = "not-made", .now = caller };
 	/* The bug of a heap that trusts its callers: the memory after its end is nobody's. */
 	return protected(PROTECT_HEAP_CHECK) ? NULL : (void *)(h->base + h->size);
 }

@@ -82,7 +82,7 @@ struct thread *grow_make(const char *name, void (*function)(void *), void *argum
 		return NULL;
 	*g = (struct growth){ .thread = t, .spec = *spec };
 	if (!begin(g, &s)) {
-		g->thread = NULL;
+		*g = (struct growth){ .thread = NULL };
 		thread_free(t);
 		return NULL;
 	}
