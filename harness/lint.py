@@ -81,6 +81,7 @@ PYTHON = {
     "harness.scenario": Row(2, pure=True),
     "harness.views": Row(2, pure=True),
     "harness.canon": Row(3, pure=True),
+    "harness.catalogue": Row(3, pure=True),
     "harness.drain": Row(3),
     "harness.fuzz": Row(3),
     "harness.golden": Row(3, pure=True),
