@@ -26,6 +26,7 @@ from rich.text import Text
 
 from harness import debug
 from harness.capsule import SNAPSHOT, Capsule
+from harness.catalogue import whole
 from harness.deadline import Deadline
 from harness.debug import SERIAL_LIMIT, gdb_command, show_serial
 from harness.errors import HarnessError, while_read
@@ -117,10 +118,9 @@ def catalogue() -> int:
 
 def catalogue_lines(serial: bytes) -> Iterator[Text]:
     """The [list] records as lines: a lab, its parameters under it; then the protections."""
-    for line in serial.splitlines():
-        if line.startswith(b"[list] "):
-            record = parse_line(line)
-            yield LIST_LINE[record.words[0]](record)
+    listed = (parse_line(line) for line in serial.splitlines() if line.startswith(b"[list] "))
+    for record in whole(listed):
+        yield LIST_LINE[record.words[0]](record)
 
 
 def _lab_line(record: Record) -> Text:
@@ -131,7 +131,7 @@ def _parameter_line(record: Record) -> Text:
     default, least, most = (record.fields.get(key, "") for key in ("default", "min", "max"))
     allowed = record.fields.get("names", f"{least}..{most}")
     if "names" in record.fields:
-        default = allowed.split(",")[int(default)]
+        default = allowed.split(",")[int(default) - int(least)]
     setting = f"    {record.words[2]}={default}"
     return Text.assemble((f"{setting:<27} ", "green"), (f"{allowed} ", "dim"), record.prose)
 

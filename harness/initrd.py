@@ -10,7 +10,7 @@ header in front of the same bytes.
 
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 _MODE = 0o100755
@@ -26,9 +26,19 @@ def newc(files: Iterable[tuple[str, bytes]]) -> bytes:
     return b"".join((*entries, _entry(0, "TRAILER!!!", b"", 0)))
 
 
-def _entry(number: int, name: str, data: bytes, mode: int) -> bytes:
+def linked(names: Sequence[str], data: bytes) -> bytes:
+    """An archive of one file with several names, as GNU cpio writes it: data with the last."""
+    most = len(names)
+    entries = [
+        _entry(1, name, data if n == most else b"", _MODE, links=most)
+        for n, name in enumerate(names, 1)
+    ]
+    return b"".join((*entries, _entry(0, "TRAILER!!!", b"", 0)))
+
+
+def _entry(number: int, name: str, data: bytes, mode: int, *, links: int = 1) -> bytes:
     encoded = name.encode() + b"\0"
-    fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
+    fields = (number, mode, 0, 0, links, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
     header = b"070701" + b"".join(b"%08X" % field for field in fields)
     return _padded(header + encoded) + _padded(data)
 

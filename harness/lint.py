@@ -84,6 +84,7 @@ PYTHON = {
     "harness.canon": Row(3, pure=True),
     "harness.marks": Row(3, pure=True),
     "harness.only": Row(3),
+    "harness.catalogue": Row(3, pure=True),
     "harness.drain": Row(3),
     "harness.fuzz": Row(3),
     "harness.golden": Row(3, pure=True),

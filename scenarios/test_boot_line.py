@@ -21,6 +21,7 @@ REFUSED = [
     ("lab=stack.recurse past", "not-key-value", None, "past"),
     ("lab=stack.recurse past=", "not-key-value", None, "past="),
     ("lab=stack.recurse lab=stack.canary", "duplicate-key", None, "lab"),
+    ("lab=list extra=1", "unknown-key", None, "takes: none"),
     ("lab=stack.recurse wide=1", "unknown-key", None, "stack past"),
     ("lab=stack.recurse past=1", "out-of-range", "past", "bytes below"),
     ("lab=stack.recurse past=4K", "out-of-range", "past", "bytes below"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness.boot import boot
-from harness.initrd import newc
+from harness.initrd import linked, newc
 from harness.log import Log
 from harness.symbols import programs
 from harness.walk import KERNEL
@@ -47,6 +47,28 @@ def test_what_is_not_in_it_is_not_found(tmp_path: Path) -> None:
     assert log.records[-1].fields["why"] == "launch-refused"
 
 
+def test_archives_one_after_the_other_are_one(tmp_path: Path) -> None:
+    """As Linux has it: an early one, padded, then the real one."""
+    early, real = newc([("microcode", b"x" * 30)]), newc([("hello", program("hello"))])
+    for padding in (0, 512 - len(early) % 512):
+        log = booted(tmp_path, early + bytes(padding) + real, "spawn.hello code=0")
+        assert said(log) == ["hello from EL0"] * 2
+    empty = booted(tmp_path, newc([]) + real, "spawn.hello code=0")
+    assert said(empty) == ["hello from EL0"] * 2
+
+
+def test_the_later_file_of_a_name_is_meant(tmp_path: Path) -> None:
+    hog, hello = newc([("hello", program("hog"))]), newc([("hello", program("hello"))])
+    assert not said(booted(tmp_path, hello + hog, "spawn.hello code=0"))
+    assert said(booted(tmp_path, hog + hello, "spawn.hello code=0"))
+
+
+@pytest.mark.parametrize("names", [("hello", "other"), ("other", "hello"), ("a", "hello", "b")])
+def test_each_name_of_a_file_has_its_data(names: tuple[str, ...], tmp_path: Path) -> None:
+    log = booted(tmp_path, linked(names, program("hello")), "spawn.hello code=0")
+    assert said(log) == ["hello from EL0"] * 2
+
+
 WHOLE = newc([("hello", b"x" * 100)])
 BROKEN = {
     "truncated": WHOLE[:200],
@@ -55,8 +77,16 @@ BROKEN = {
     "bad-number": WHOLE[:54] + b"zzzzzzzz" + WHOLE[62:],
     "bad-name": WHOLE[:94] + b"00000000" + WHOLE[102:],
     "no-archive": b"this is none" * 50,
+    "trailing-data": WHOLE + b"\x1f\x8b compressed",
+    "second-misaligned": WHOLE + b"\0" + WHOLE,
+    "second-truncated": WHOLE + WHOLE[:-124],
 }
-WHY = {"no-trailer": "truncated", "no-archive": "bad-magic"}
+WHY = {
+    "no-trailer": "truncated",
+    "no-archive": "bad-magic",
+    "second-misaligned": "trailing-data",
+    "second-truncated": "truncated",
+}
 
 
 @pytest.mark.parametrize("how", BROKEN)

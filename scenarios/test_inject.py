@@ -63,6 +63,12 @@ SCENARIOS = [
         name="leaky",
         controls=(Control("protect=-leak-check", "survived", golden=True),),
     ),
+    # A pool whose making failed handed out its own struct.
+    Scenario(
+        "inject.unmade",
+        "caught by=pool-check",
+        controls=(Control("protect=-pool-check,-poison", "survived", golden=True),),
+    ),
     Scenario("inject.once", "ok", aborts=2, gdb_view=EXPECTED, uncontrolled=CLEAN),
     once("nth", "op=thread fault=page.alloc,nth=2,who=lab"),
     once("every", "fault=page.alloc,every=3,times=3,who=lab"),

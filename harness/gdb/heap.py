@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import gdb
 
-from .kernel import Command, at, command, unsigned
+from .kernel import Command, address_of, at, command, unsigned
+from .names import Names
 from .statics import variables_of
 from .table import table
 
@@ -15,14 +16,13 @@ COUNTS = ("allocs", "frees", "failures")
 
 @command
 class Heap(Command):
-    """Every first-fit heap that was made (struct heap), by a walk of its headers; with NAME: each
-    block of one.
+    """Every first-fit heap that was made (struct heap), by a walk of its records; with NAME: each
+    block of one, and who took it last.
 
     A heap is called by its file and its variable; NAME is either, or both: heap.c:heap. TOTAL_FREE
-    and LARGEST_FREE are bytes that can be asked for. A block is believed when its header leads to
-    the next one, or exactly to the heap's end, and that one's header says the same size. Where the
-    walk cannot go on it says why: a header was overwritten. Who did it, in a recorded machine:
-    hw blame ADDRESS of that header.
+    and LARGEST_FREE are bytes that can be asked for. What is a block stands in the heap's records,
+    out of everybody's reach; a header that differs from its record was overwritten, most likely by
+    the owner of the block before it. When, in a recorded machine: hw blame ADDRESS of that header.
     """
 
     word = "heap"
@@ -61,11 +61,12 @@ def _name(symbol):
 
 @dataclass(frozen=True)
 class Block:
-    """header: its address; size: bytes behind it; wrong: what is wrong with the header, or ""."""
+    """header: its address; size: bytes after it; wrong: what is wrong with the header, or ""."""
 
     header: int
     size: int
     used: bool
+    owner: int
     wrong: str = ""
 
 
@@ -83,12 +84,19 @@ def _listing(heap):
         yield "this heap is not made yet"
         return
     blocks, end = walk(heap)
-    header = gdb.lookup_type("struct header").sizeof
+    header, names = gdb.lookup_type("struct header").sizeof, Names()
     rows = [
-        (n, f"{b.header + header:#x}", b.size, "used" if b.used else "free", b.wrong or "ok")
+        (
+            n,
+            f"{b.header + header:#x}",
+            b.size,
+            "used" if b.used else "free",
+            names.code(b.owner, is_return=True) if b.owner else None,
+            b.wrong or "ok",
+        )
         for n, b in enumerate(blocks)
     ]
-    yield from table(("BLOCK", "ADDRESS", "SIZE", "STATE", "HEADER"), rows)
+    yield from table(("BLOCK", "ADDRESS", "SIZE", "STATE", "OWNER", "HEADER"), rows)
     if end:
         yield end
 
@@ -96,29 +104,37 @@ def _listing(heap):
 def walk(heap):
     """(blocks in address order, why the walk stopped before the heap's end, or "")."""
     header = gdb.lookup_type("struct header").sizeof
-    place, end = unsigned(heap["base"]), unsigned(heap["base"]) + unsigned(heap["size"])
+    base, size = unsigned(heap["base"]), unsigned(heap["size"])
+    records, offset = heap["records"], 0
     blocks, before = [], None
-    while place < end:
-        found = at("struct header", place)
-        # Sizes are multiples of the header's; what is left over are the marks beside them.
-        size, mark = _split(unsigned(found["size_and_used"]), header)
-        if mark > 1 or size > end - place - header:
-            raw = unsigned(found["size_and_used"])
-            return blocks, f"the header at {place:#x} is overwritten: {raw:#x} is no size here"
-        wrong = _back_link(unsigned(found["previous"]), before, header)
-        blocks.append(Block(place, size, bool(mark), wrong))
-        place, before = place + header + size, size
+    while offset < size:
+        record = records[offset // header]  # a header has HEAP_ALIGN bytes
+        size_and_used = unsigned(record["size_and_used"])
+        bytes_, used = size_and_used & ~1, size_and_used & 1
+        if not bytes_ or bytes_ % header or bytes_ > size - offset - header:
+            return blocks, f"the records are overwritten: {size_and_used:#x} is no size here"
+        wrong = _wrong(at("struct header", base + offset), size_and_used, before)
+        blocks.append(Block(base + offset, bytes_, bool(used), _owner(record), wrong))
+        offset, before = offset + header + bytes_, bytes_
     return blocks, ""
 
 
-def _back_link(previous, before, header):
-    """In words, when a header does not know the block before it. The first one's is no size."""
-    if before is None:
-        return "" if previous % header else f"overwritten: first, but says {previous:#x} before it"
-    return (
-        "" if previous == before else f"overwritten: says {previous:#x} before it, not {before:#x}"
-    )
+def _owner(record):
+    """Where it was asked for; 0: nobody did."""
+    owner = int(record["owner"])
+    return address_of("heap_alloc") + owner if owner else 0
 
 
-def _split(number, unit):
-    return number - number % unit, number % unit
+FIRST = 1  # what the first header says of the block before it: no size is odd
+
+
+def _wrong(header, size_and_used, before):
+    """In words, how a header differs from the records. USED is its lowest bit."""
+    says = unsigned(header["size_and_used"])
+    previous = unsigned(header["previous"])
+    expected = FIRST if before is None else before
+    if says != size_and_used:
+        return f"overwritten: says {says:#x}, not {size_and_used:#x}"
+    if previous != expected:
+        return f"overwritten: says {previous:#x} before it, not {expected:#x}"
+    return ""

@@ -20,7 +20,10 @@ struct model {
 	char names[MOST_FILES][16];
 	size_t sizes[MOST_FILES];
 	bool regular[MOST_FILES];
+	unsigned int same_as[MOST_FILES]; /* an earlier name of the same file, or itself */
 	unsigned int files;
+	size_t ends[2],
+		archives; /* where a whole archive ends: without the padding, what comes before is one */
 	char bytes[ARCHIVE_BYTES];
 	size_t size;
 };
@@ -55,11 +58,9 @@ static void walk(const char *archive, size_t size)
 		require(inside(archive, size, file.data, file.size), "data lie inside");
 		require(file.name > behind, "files come in order");
 		require(length + 1 == name_bytes(file.name), "a name has the length that is said");
-		require((const char *)file.data > file.name + length, "data lie behind the name");
-		behind = (const char *)file.data + file.size - 1;
-		require(cpio_find(&again, archive, size, file.name) >= 0 &&
-				cpio_find(&again, archive, size, file.name) <= (int)i,
-			"a file is found under its name");
+		behind = file.name + length;
+		require(cpio_find(&again, archive, size, file.name) >= (int)i,
+			"a file is found under its name, the last of that name");
 		require(strcmp(again.name, file.name) == 0, "and it is one of that name");
 	}
 }
@@ -76,14 +77,15 @@ static void pad(struct model *m)
 		m->bytes[m->size++] = '\0';
 }
 
-static void append_entry(struct model *m, const char *name, bool regular, size_t data)
+static void append_entry(struct model *m, const char *name, bool regular, size_t data,
+			 unsigned int inode, unsigned int links)
 {
 	unsigned int mode = regular ? 0100644 : 0040755;
 	char header[HEADER_BYTES + 1];
 
 	snprintf(header, sizeof(header),
-		 "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", 1, mode, 0, 0, 1, 0,
-		 (unsigned int)data, 0, 0, 0, 0, (unsigned int)strlen(name) + 1, 0);
+		 "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X", inode, mode, 0, 0,
+		 links, 0, (unsigned int)data, 0, 0, 0, 0, (unsigned int)strlen(name) + 1, 0);
 	append(m, header, HEADER_BYTES);
 	append(m, name, strlen(name) + 1);
 	pad(m);
@@ -92,16 +94,58 @@ static void append_entry(struct model *m, const char *name, bool regular, size_t
 	pad(m);
 }
 
+static void end_archive(struct model *m, struct choices *c)
+{
+	append_entry(m, "TRAILER!!!", false, 0, 0, 1);
+	m->ends[m->archives++] = m->size;
+	for (unsigned int n = choose(c, 4); n; n--)
+		append(m, "\0\0\0\0", 4);
+}
+
+/* One entry; of a file with two names its first has no data, and the second, later, has. */
+static void build_file(struct model *m, struct choices *c, unsigned int i, unsigned int first)
+{
+	bool link =
+		i > first && m->regular[i - 1] && m->same_as[i - 1] == i - 1 && choose(c, 4) == 0;
+
+	snprintf(m->names[i], sizeof(m->names[i]), "file%u%.*s", i, choose(c, 6), "abcdef");
+	m->sizes[i] = choose(c, 200);
+	m->regular[i] = link || choose(c, 4) != 0;
+	m->same_as[i] = link ? i - 1 : i;
+}
+
+static bool is_first_of_two(const struct model *m, unsigned int i)
+{
+	return i + 1 < m->files && m->same_as[i + 1] == i;
+}
+
+static void build_archive(struct model *m, struct choices *c, unsigned int first)
+{
+	for (unsigned int i = first; i < m->files; i++)
+		build_file(m, c, i, first);
+	for (unsigned int i = first; i < m->files; i++) {
+		bool two = is_first_of_two(m, i) || m->same_as[i] != i;
+
+		append_entry(m, m->names[i], m->regular[i], is_first_of_two(m, i) ? 0 : m->sizes[i],
+			     1 + m->same_as[i], two ? 2 : 1);
+	}
+	for (unsigned int i = first; i < m->files; i++)
+		if (is_first_of_two(m, i))
+			m->sizes[i] = m->sizes[i + 1];
+	end_archive(m, c);
+}
+
+/* One archive, or two, one after the other. */
 static void build(struct model *m, struct choices *c)
 {
-	m->files = choose(c, MOST_FILES + 1);
-	for (unsigned int i = 0; i < m->files; i++) {
-		snprintf(m->names[i], sizeof(m->names[i]), "file%u%.*s", i, choose(c, 6), "abcdef");
-		m->sizes[i] = choose(c, 200);
-		m->regular[i] = choose(c, 4) != 0;
-		append_entry(m, m->names[i], m->regular[i], m->sizes[i]);
+	m->files = choose(c, MOST_FILES / 2 + 1);
+	build_archive(m, c, 0);
+	if (choose(c, 2)) {
+		unsigned int first = m->files;
+
+		m->files += choose(c, MOST_FILES / 2 + 1);
+		build_archive(m, c, first);
 	}
-	append_entry(m, "TRAILER!!!", false, 0);
 }
 
 static void check_files(const struct model *m, const char *archive)
@@ -125,10 +169,10 @@ static void check_files(const struct model *m, const char *archive)
 	require(!cpio_file(&file, archive, m->size, index), "and there is no other");
 }
 
-/* Does a number that is read stand there? Of the first entry: mode, size of the file, size of the name. */
+/* Does a number that is read stand there? Of the first entry: all but the last, which nobody uses. */
 static bool in_number(size_t at)
 {
-	return (at >= 14 && at < 22) || (at >= 54 && at < 62) || (at >= 94 && at < 102);
+	return at >= 6 && at < 102;
 }
 
 /* One byte is another: what is still let through must still be an archive. */
@@ -149,6 +193,50 @@ static void damaged(struct model *m, struct choices *c)
 	free(archive);
 }
 
+/* Only a trailer's padding, and NULs after it, are missed by nobody; so is a second archive as a whole. */
+static bool nobody_misses(const struct model *m, size_t cut)
+{
+	size_t first = m->ends[0];
+
+	if (cut + 4 > m->ends[m->archives - 1])
+		return true;
+	if (m->archives == 1 || cut + 4 <= first)
+		return false;
+	while (first < m->size && !m->bytes[first])
+		first++;
+	return cut <= first;
+}
+
+/* What stands after a trailer is an archive where one may begin, or NULs. */
+static void refused_trailing(struct model *m, struct choices *c)
+{
+	static const struct {
+		const char *bytes;
+		size_t size;
+	} junk[] = { { "\0\0\0x", 4 },
+		     { "070702", 6 },
+		     { "\0\0"
+		       "070701",
+		       8 },
+		     { "\0"
+		       "070701",
+		       7 },
+		     { "\x1f\x8b", 2 },
+		     { "0707", 4 } };
+	unsigned int which = choose(c, ARRAY_SIZE(junk)),
+		     zeros = choose(c, 2) ? 2 * HEADER_BYTES : 0;
+	const char *why;
+	char *archive;
+
+	append(m, junk[which].bytes, junk[which].size);
+	memset(m->bytes + m->size, '0', zeros);
+	m->size += zeros;
+	archive = exact_copy(m->bytes, m->size);
+	why = cpio_check(archive, m->size);
+	require(why && !strcmp(why, "trailing-data"), "what is left over is refused");
+	free(archive);
+}
+
 static void built(struct choices *c)
 {
 	static struct model m;
@@ -161,13 +249,16 @@ static void built(struct choices *c)
 		damaged(&m, c);
 		return;
 	}
+	if (choose(c, 4) == 0) {
+		refused_trailing(&m, c);
+		return;
+	}
 	cut = choose(c, 2) ? choose_number(c) % (m.size + 1) : m.size;
 	archive = exact_copy(m.bytes, cut);
-	/* The trailer's padding is the only thing that nobody misses. */
 	if (cut == m.size) {
 		require(!cpio_check(archive, cut), "a whole archive is one");
 		check_files(&m, archive);
-	} else if (cut + 4 <= m.size) {
+	} else if (!nobody_misses(&m, cut)) {
 		require(cpio_check(archive, cut) != NULL, "one that is cut short is refused");
 	}
 	walk(archive, cut);

@@ -22,9 +22,12 @@ void *kmem_alloc_aligned(size_t size, __attribute__((unused)) size_t align)
 	return memory;
 }
 
-/* From the header's offset on. Unless the pattern is 0, it fills the `asked` bytes behind the header. */
+/*
+ * From the header's offset on. `owner` is who took it, as the heap knows it. Unless the pattern is 0, it fills the `asked` bytes after the header.
+ */
 struct live {
 	size_t at, bytes, asked;
+	uintptr_t owner;
 	uint8_t pattern;
 };
 
@@ -94,10 +97,29 @@ static void insert(struct model *m, size_t i, struct live l)
 	m->count++;
 }
 
+/* Not inlined: two call sites, two owners. */
+__attribute__((noinline)) static void *take(struct model *m, size_t asked)
+{
+	return heap_alloc(&m->heap, asked);
+}
+
+__attribute__((noinline)) static void *take_otherwise(struct model *m, size_t asked)
+{
+	void *memory = heap_alloc(&m->heap, asked);
+
+	__asm__ volatile("");
+	return memory;
+}
+
+static struct header *header_at(const struct model *m, size_t at)
+{
+	return (struct header *)(m->arena + at);
+}
+
 static void allocate(struct model *m, size_t asked, bool fill)
 {
 	size_t steps = 0, need = 0, i;
-	uint8_t *memory = heap_alloc(&m->heap, asked);
+	uint8_t *memory = fill ? take(m, asked) : take_otherwise(m, asked);
 	struct live l = { .asked = asked };
 
 	m->last_freed = NULL;
@@ -124,6 +146,8 @@ static void allocate(struct model *m, size_t asked, bool fill)
 		l.pattern = m->next_pattern++ | 0x80;
 		memset(memory, l.pattern, asked);
 	}
+	l.owner = owner_of(&m->heap, header_at(m, l.at));
+	require(l.owner - (uintptr_t)(fill ? take : take_otherwise) < 128, "its owner is known");
 	insert(m, i, l);
 	m->allocs++;
 }
@@ -193,18 +217,118 @@ static void refused_inside(struct model *m, struct live *l, size_t at, bool forg
 	refused(m, inside, HEAP_INSIDE);
 }
 
-/* A header written over; whoever frees that block learns of it. Then as before. */
-static void refused_corrupt(struct model *m, const struct live *l, size_t word, uint64_t value)
-{
-	uint64_t *header = (uint64_t *)(m->arena + l->at), was = header[word];
+/* What a heap consists of, kept to be put back: `places` records and the arena. */
+struct kept {
+	struct heap heap;
+	struct heap_record *records;
+	uint8_t *arena;
+};
 
-	/* Half of the time, all there is behind it: where a wrong size is most like a right one. */
-	header[word] = value & 1 ? (m->size - l->at - HEAP_HEADER_BYTES) | USED : value;
-	value = header[word];
-	/* USED is no property that the neighbours know. */
-	if (word ? value != was : (value | USED) != was)
-		refused(m, memory_of(m, l), HEAP_CORRUPT);
-	header[word] = was;
+static size_t record_bytes(const struct model *m)
+{
+	return m->size / HEAP_ALIGN * sizeof(struct heap_record);
+}
+
+static struct kept keep(const struct model *m)
+{
+	return (struct kept){ m->heap, exact_copy(m->heap.records, record_bytes(m)),
+			      exact_copy(m->arena, m->size) };
+}
+
+static void put_back(struct model *m, struct kept *k)
+{
+	m->heap = k->heap;
+	memcpy(m->heap.records, k->records, record_bytes(m));
+	memcpy(m->arena, k->arena, m->size);
+	free(k->records);
+	free(k->arena);
+}
+
+static bool is_live(const struct model *m, const struct header *b)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (header_at(m, m->live[i].at) == b)
+			return true;
+	return false;
+}
+
+/* The two beside a header that was written over are blamed, whoever finds it. */
+static void require_blame(const struct model *m, const struct header *wrong)
+{
+	const struct refusal *r = &m->heap.refused;
+	const struct header *before = wrong;
+	uintptr_t after = 0;
+
+	for (size_t i = 0; i < m->count; i++)
+		if (header_at(m, m->live[i].at) == wrong)
+			require(r->header_of == m->live[i].owner, "its owner is named");
+	if (before != first(&m->heap)) {
+		do
+			before--;
+		while (!begins(&m->heap, before));
+		after = owner_of(&m->heap, before);
+	}
+	require(r->corrupt && !strcmp(r->why, "corrupt"), "it is called corrupt");
+	require(r->after == after, "as is that of the block before it");
+}
+
+/* One byte of a header is another one: whoever comes to it says so, and nobody's block is given out. */
+static void refused_corrupt(struct model *m, struct header *wrong, size_t byte, uint8_t value,
+			    size_t asked)
+{
+	uint8_t *at = (uint8_t *)wrong + byte % HEAP_HEADER_BYTES;
+	struct kept k = keep(m);
+	uint8_t *memory;
+
+	if (*at == value)
+		value++;
+	*at = value;
+	require(!heap_check(&m->heap), "a look at everything finds it");
+	require_blame(m, wrong);
+	if (is_live(m, wrong)) {
+		refused(m, wrong + 1, HEAP_CORRUPT);
+		require_blame(m, wrong);
+	}
+	m->heap.refused = (struct refusal){ .corrupt = false };
+	memory = heap_alloc(&m->heap, asked);
+	if (!memory && m->heap.refused.corrupt)
+		require_blame(m, wrong);
+	for (size_t i = 0; memory && i < m->count; i++)
+		require(memory + asked <= m->arena + m->live[i].at + HEAP_HEADER_BYTES ||
+				memory >= m->arena + m->live[i].at + m->live[i].bytes,
+			"nobody's block is given out");
+	require(!memory || !heap_check(&m->heap), "and it is not mended by the way");
+	put_back(m, &k);
+}
+
+/* The blocks beside it cannot be freed, either: they would be joined with it, or it with them. */
+static void refused_beside(struct model *m, size_t i, size_t byte, uint8_t value)
+{
+	struct header *wrong = header_at(m, m->live[i].at + m->live[i].bytes);
+	uint8_t *at = (uint8_t *)wrong + byte % HEAP_HEADER_BYTES, was;
+
+	if (m->live[i].at + m->live[i].bytes >= m->size)
+		return;
+	was = *at;
+	*at = value == was ? value + 1 : value;
+	refused(m, memory_of(m, &m->live[i]), HEAP_CORRUPT);
+	require_blame(m, wrong);
+	*at = was;
+}
+
+/* Any header: of a live block, or of the gap before it. */
+static void write_over(struct model *m, size_t i, struct choices *c)
+{
+	bool in_gap = choose(c, 2) && gap(m, i);
+	size_t byte = choose(c, HEAP_HEADER_BYTES);
+	uint8_t value = choose(c, 256);
+
+	if (!in_gap && i == m->count)
+		return;
+	refused_corrupt(m, header_at(m, in_gap ? gap_start(m, i) : m->live[i].at), byte, value,
+			16UL * choose(c, 32));
+	if (i < m->count)
+		refused_beside(m, i, byte, value);
 }
 
 /* Nothing was given out since, so nobody can have written there: both call sites are known. */
@@ -233,8 +357,8 @@ static void misuse(struct model *m, struct choices *c)
 			HEAP_FOREIGN);
 	else if (how == 4 && i < m->count)
 		refused_inside(m, &m->live[i], choose(c, 256), choose(c, 2));
-	else if (how == 5 && i < m->count)
-		refused_corrupt(m, &m->live[i], choose(c, 2), choose_number(c));
+	else if (how == 5)
+		write_over(m, i, c);
 	else if (how == 6 && m->last_freed)
 		refused_again(m);
 }
@@ -273,6 +397,29 @@ static void play(struct model *m, struct choices *c)
 	require(heap_census(&m->heap).blocks == 1, "in the end the heap is one block again");
 }
 
+/* What was not made is empty: it gives nothing and takes nothing. */
+static void refused_making(struct model *m, void *memory, size_t size)
+{
+	struct heap none;
+
+	memset(&none, 0xa5, sizeof(none));
+	require(!heap_init(&none, memory, size), "a heap that cannot be is not made");
+	require(!heap_alloc(&none, 0) && !heap_alloc(&none, 16), "then it gives nothing");
+	require(heap_free(&none, m->arena + HEAP_ALIGN) == HEAP_FOREIGN, "and takes nothing");
+	require(heap_check(&none) && !heap_census(&none).blocks, "and has no blocks");
+	require(!none.allocs && !none.frees, "and counts none");
+}
+
+static void refused_makings(struct model *m)
+{
+	refused_making(m, no_memory(), m->size);
+	refused_making(m, m->arena + 8, m->size);
+	refused_making(m, m->arena, m->size - 8);
+	refused_making(m, m->arena, HEAP_ALIGN);
+	refused_making(m, m->arena, 0);
+	refused_making(m, m->arena, 1UL << 32);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct choices c = { data, size };
@@ -281,10 +428,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	m->size = 2 * HEAP_ALIGN + (choose(&c, 2) ? 16UL : 2UL) * HEAP_ALIGN * choose(&c, 32);
 	m->arena = aligned_alloc(HEAP_ALIGN, m->size);
 	memset(m->arena, 0xa5, m->size); /* no headers from the input before */
+	refused_makings(m);
 	require(heap_init(&m->heap, m->arena, m->size), "a heap with enough memory is made");
 	check_census(m);
 	play(m, &c);
-	free(m->heap.starts);
+	free(m->heap.records);
 	free(m->arena);
 	free(m);
 	return 0;

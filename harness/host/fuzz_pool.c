@@ -359,14 +359,30 @@ static void play(struct model *m, struct choices *c)
 	check_counts(m);
 }
 
+/* What could not be made, or was never tried: it gives nothing, by name, and takes nothing. */
+static void refused_unmade(struct mem_pool *pool)
+{
+	size_t errors = pool->errors;
+
+	require(!pool_alloc(pool), "what was not made gives nothing");
+	require(pool->errors == errors + 1 && pool->last.error == POOL_NOT_MADE, "and says why");
+	require(pool_free(pool, &pool->free_list) == POOL_FOREIGN, "it takes nothing");
+	require(!pool_check(pool) && !pool->in_use && !pool->allocs, "and has nothing");
+}
+
 /* Sizes at the edges: either there is no pool, or one whose every block is whole. */
 static void make_any(struct choices *c)
 {
 	size_t block = choose_number(c), capacity = choose_number(c), size;
 	struct mem_pool pool;
 
-	if (!pool_init(&pool, "any", block, capacity))
+	memset(&pool, 0, sizeof(pool));
+	refused_unmade(&pool);
+	memset(&pool, 0xa5, sizeof(pool));
+	if (!pool_init(&pool, "any", block, capacity)) {
+		refused_unmade(&pool);
 		return;
+	}
 	require(block, "blocks of no bytes are refused");
 	require(!__builtin_mul_overflow(block, capacity, &size) && size <= MAX_BYTES,
 		"a pool that cannot be is refused");

@@ -12,8 +12,14 @@
 void timer_start(void);
 /* A parked or waiting CPU must not tick: a pending timer makes WFI return at once, for ever. */
 void timer_stop(void);
-/* Called at each tick, before anything else: sets the next. */
+/* Called at each tick, before anything else: sets the next. One that has passed already is left out. */
 void timer_next(void);
+
+/*
+ * Does guest time pass with the instructions (QEMU's -icount), or with the host's clock? In the latter case the
+ * host may take the CPU away for any while, and no deadline says what the guest could have done until then.
+ */
+bool timer_is_exact(void);
 
 /* One tick: when the timer's counter (CNTFRQ_EL0 a second) is `count`, or `counts` from now. */
 void timer_fire_at(uint64_t count);

@@ -11,8 +11,11 @@ extern struct boot_line {
 	const struct lab *lab; /* NULL: the catalogue is asked for */
 	bool list;
 	enum hold hold;
-	uint64_t watchdog_ms; /* guest time */
+	uint64_t watchdog_ms; /* guest time; 0: not said */
 } boot_line;
+
+/* How long a lab may take: what the boot line says, or what fits the clock (timer_is_exact()). */
+uint64_t boot_line_watchdog_ms(void);
 
 /* The words behind `go` on the serial line: more of the lab's parameters. */
 void boot_line_go(const char *line);

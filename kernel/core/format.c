@@ -17,6 +17,18 @@ void text_puts(struct text *t, const char *s)
 		text_put(t, *s++);
 }
 
+bool text_word(struct text *t, const char *separator, const char *word)
+{
+	size_t before = t->length;
+
+	text_puts(t, before ? separator : "");
+	text_puts(t, word);
+	if (t->cut)
+		t->length = before;
+	t->buffer[t->length] = '\0';
+	return !t->cut;
+}
+
 static void put_number(struct text *t, uint64_t value, unsigned int base, int width, char pad)
 {
 	char digits[20];
@@ -92,6 +104,7 @@ void text_vformat(struct text *t, const char *format, va_list arguments)
 			break;
 		}
 	}
+	t->buffer[t->length] = '\0';
 }
 
 void text_format(struct text *t, const char *format, ...)

@@ -76,13 +76,13 @@ static struct inject_site *find_site(const char *name)
 
 __attribute__((noreturn)) static void refuse_site(const char *name)
 {
-	static char names[160];
-	struct text t = { .buffer = names, .size = sizeof(names) - 1 };
+	static char names[120];
+	struct text t = text_in(names, sizeof(names));
 
-	for (const struct inject_site *s = inject_next(NULL); s; s = inject_next(s))
-		text_format(&t, " %s", s->name);
-	end("bad-args why=bad-value key=fault : \"%s\" is no site; there are:%s; lab=list prints all",
-	    name, names);
+	for (const struct inject_site *s = inject_next(NULL); s && text_word(&t, " ", s->name);)
+		s = inject_next(s);
+	end("bad-args why=bad-value key=fault : \"%s\" is no site; there are: %s%s; lab=list prints all",
+	    name, names, t.cut ? " ..." : "");
 }
 
 void inject_boot_line(const char *value)

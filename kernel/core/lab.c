@@ -36,15 +36,25 @@ const char *lab_fault_site(uintptr_t pc)
 	return NULL;
 }
 
+void lab_takes(uint64_t ms)
+{
+	if (protected(PROTECT_WATCHDOG))
+		watchdog_arm(boot_line_watchdog_ms() + ms);
+}
+
 static void list_param(const struct lab *lab, const struct param *p)
 {
+	uint64_t from = p->min;
+
 	record_begin();
 	record_add("[list] param %s %s default=%lu min=%lu max=%lu", lab->name, p->key, p->initial,
 		   p->min, p->max);
 	if (p->name)
-		record_add(" names=%s", param_names(p));
+		record_add(" names=%s", param_names(p, &from));
 	record_add(" : %s", p->help);
 	record_end();
+	while (p->name && param_has_more(p, from))
+		report("[list] names %s %s names=%s", lab->name, p->key, param_names(p, &from));
 }
 
 static void list(void)
@@ -119,8 +129,7 @@ void lab_main(__attribute__((unused)) void *unused)
 	/* Not before: idle, which is C, would not outlive its first tick. */
 	if (!protected(PROTECT_ENTRY))
 		sysreg_write(vbar_el1, vectors_classic);
-	if (protected(PROTECT_WATCHDOG))
-		watchdog_arm(boot_line.watchdog_ms);
+	lab_takes(0);
 	boot_line.lab->entry();
 	end("ok");
 }

@@ -122,6 +122,9 @@ void lab_enter(const struct lab *lab);
 			 ".popsection" ::__VA_ARGS__                                               \
 			 : "memory")
 
+/* This lab waits for ms by itself: the watchdog gives it so many more from now on. */
+void lab_takes(uint64_t ms);
+
 /* The name of the site at pc, or NULL. */
 const char *lab_fault_site(uintptr_t pc);
 

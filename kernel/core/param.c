@@ -22,22 +22,36 @@ static bool read_value(const struct param *p, const char *value, uint64_t *numbe
 	return false;
 }
 
-const char *param_names(const struct param *p)
-{
-	static char names[160];
-	struct text t = { .buffer = names, .size = sizeof(names) - 1 };
+/* So many bytes of names leave room for the rest of a record. */
+#define NAMES_BYTES 100
 
-	for (uint64_t n = p->min; is_allowed(p, n); n++)
-		text_format(&t, n == p->min ? "%s" : ",%s", p->name(n));
+const char *param_names(const struct param *p, uint64_t *from)
+{
+	static char names[NAMES_BYTES];
+	struct text t = text_in(names, sizeof(names));
+
+	while (is_allowed(p, *from) && text_word(&t, ",", p->name(*from)))
+		++*from;
 	return names;
+}
+
+bool param_has_more(const struct param *p, uint64_t from)
+{
+	return is_allowed(p, from);
 }
 
 /* A lab's parameter; the refusal names key and value and says what is allowed. */
 __attribute__((noreturn)) static void refuse_param(const struct param *p, const char *value)
 {
-	if (p->name)
-		end("bad-args why=bad-value key=%s : \"%s\" is none of %s; %s", p->key, value,
-		    param_names(p), p->help);
+	uint64_t from = p->min;
+
+	if (p->name) {
+		const char *names = param_names(p, &from);
+
+		end("bad-args why=bad-value key=%s : \"%s\" is none of %s%s; %s", p->key, value,
+		    names, param_has_more(p, from) ? ", and more that lab=list prints" : "",
+		    p->help);
+	}
 	end("bad-args why=out-of-range key=%s min=%lu max=%lu : \"%s\" is no number in that range; %s",
 	    p->key, p->min, p->max, value, p->help);
 }
@@ -61,12 +75,12 @@ static bool set(const struct lab *lab, const char *key, const char *value)
 __attribute__((noreturn)) static void refuse_unknown(const struct lab *lab, const char *key)
 {
 	static char keys[96];
-	struct text t = { .buffer = keys, .size = sizeof(keys) - 1 };
+	struct text t = text_in(keys, sizeof(keys));
 
-	for (size_t i = 0; i < lab->param_count; i++)
-		text_format(&t, " %s", lab->params[i].key);
-	end("bad-args why=unknown-key : \"%s\" is no key of %s; it takes:%s; lab=list prints all",
-	    key, lab->name, lab->param_count ? keys : " none");
+	for (size_t i = 0; i < lab->param_count && text_word(&t, " ", lab->params[i].key);)
+		i++;
+	end("bad-args why=unknown-key : \"%s\" is no key of %s; it takes: %s%s; lab=list prints all",
+	    key, lab->name, lab->param_count ? keys : "none", t.cut ? " ..." : "");
 }
 
 void param_set(const struct lab *lab, const char *key, const char *value)

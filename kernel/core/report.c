@@ -32,7 +32,7 @@ void record_begin(void)
 	unsigned int l = level();
 
 	cpu->masked[l] = flags;
-	cpu->text[l] = (struct text){ .buffer = cpu->line[l], .size = LINE_MAX_BYTES - 1 };
+	cpu->text[l] = text_in(cpu->line[l], LINE_MAX_BYTES);
 }
 
 static void record_vadd(const char *format, va_list arguments)

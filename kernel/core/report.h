@@ -15,6 +15,7 @@
  *   [boot] args : the boot line as read
  *   [boot] protect guard=off …                what is switched off
  *   [lab] enter name=F.N param=VALUE … : sentence
+ *   [list] lab F.N; param F.N KEY default= min= max= names=A,B; names F.N KEY names=C,D; protect NAME; site NAME
  *   [lab] holding for=serial|gdb              waits for `go [key=value …]`, or for lab_hold = 0
  *   [EXC] sync|irq|fiq|serror|check ec= fsc= op=read|write|exec far= elr= sp= mode= cpu= thread= site= raw=
  *   [EXC] CLASS …                             what it means (fault.c); killed thread= after on-fault=kill

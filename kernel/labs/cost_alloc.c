@@ -33,11 +33,11 @@ _Static_assert(BLOCK_FREE == STATE_FREE && BLOCK_USED == STATE_USED, "least.S");
 LEAST_AT(heap, base, HEAP_BASE);
 LEAST_AT(heap, size, HEAP_BASE + 8);
 LEAST_AT(heap, allocs, HEAP_ALLOCS);
-LEAST_AT(heap, last, HEAP_LAST);
 LEAST_AT(heap, steps, HEAP_STEPS);
-LEAST_AT(heap, starts, HEAP_STARTS);
+LEAST_AT(heap, records, HEAP_RECORDS);
+_Static_assert(sizeof(struct heap_record) == 8 && HEAP_ALIGN == 16, "least.S");
 _Static_assert(PROTECT_POOL_LINK == OFF_POOL_LINK && PROTECT_POISON == OFF_POISON &&
-		       PROTECT_REDZONE == OFF_REDZONE,
+		       PROTECT_REDZONE == OFF_REDZONE && PROTECT_HEAP_CHECK == OFF_HEAP_CHECK,
 	       "least.S");
 
 #define BLOCK 32

@@ -8,6 +8,12 @@
 #include "mem/growspace.h"
 #include "proc/patch.h"
 
+/* All of it, or as much as the first frame needs. */
+static size_t first_pages(const struct grow_spec *spec)
+{
+	return spec->kind == GROW_FIXED ? spec->limit / PAGE_SIZE : 1;
+}
+
 struct thread *grower_make(void *argument)
 {
 	struct grower *g = argument;
@@ -22,6 +28,8 @@ struct thread *grower_make(void *argument)
 	t = grow_thread("grower", g->function, g->argument, &g->spec);
 	g->setup = cycles() - g->setup;
 	timer_start();
+	if (!t && growspace_count().free < first_pages(&g->spec))
+		end("caught by=stack-oom : not even the first page of the stack can be backed");
 	if (!t)
 		panic("no-grower");
 	if (g->measured)

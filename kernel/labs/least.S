@@ -176,6 +176,7 @@ function least_pool_free
 
 	.cfi_startproc
 function least_heap_alloc
+	mov	x2, x30				/* who asks: in the record, from heap_alloc on */
 	expect_clear least_armed
 	ldp	x3, x4, [x0, #HEAP_BASE]	/* base and size */
 	cmp	x1, x4
@@ -184,44 +185,49 @@ function least_heap_alloc
 	add	x5, x1, #15			/* rounded up */
 	and	x5, x5, #~15
 	add	x4, x3, x4			/* the heap's end */
+	ldr	x13, [x0, #HEAP_RECORDS]
+	adrp	x8, protect_off
+	add	x8, x8, :lo12:protect_off
+	expect_on OFF_HEAP_CHECK
 	mov	x6, x3
 	mov	x7, #1
-1:	ldr	x8, [x6]			/* free, and large enough? */
-	tbnz	w8, #0, 2f
-	cmp	x8, x5
+	mov	x14, #HEAP_FIRST		/* what is before the header at x6 */
+1:	ldr	w11, [x13]
+	ldp	x9, x10, [x6]			/* is it as its record says? */
+	cmp	x9, x11
+	ccmp	x10, x14, #0, eq
+	b.ne	9f
+	tbnz	w11, #0, 2f			/* free, and large enough? */
+	cmp	x11, x5
 	b.hs	3f
-2:	and	x8, x8, #~HEAP_USED		/* then the one behind it */
-	add	x6, x6, x8
-	add	x6, x6, #16
+2:	and	x14, x11, #~HEAP_USED		/* then the one after it */
+	add	x10, x14, #16
+	add	x6, x6, x10
+	add	x13, x13, x10, lsr #1
 	cmp	x6, x4
 	b.hs	9f
 	add	x7, x7, #1
 	b	1b
 3:	str	x7, [x0, #HEAP_STEPS]
-	sub	x8, x8, x5			/* what is left can hold something */
-	cmp	x8, #32
+	sub	x9, x11, x5			/* what is left can hold something */
+	cmp	x9, #32
 	b.lo	9f
-	sub	x8, x8, #16
-	orr	x9, x5, #HEAP_USED
-	str	x9, [x6], #16
+	sub	x9, x9, #16
+	add	x10, x6, x11			/* the header after it, if there is one, is as it should be */
+	add	x10, x10, #16
+	cmp	x10, x4
+	b.lo	9f
+	orr	x11, x5, #HEAP_USED
+	str	x11, [x6], #16
 	add	x10, x6, x5			/* a block of its own: its size, and ours before it */
-	stp	x8, x5, [x10]
-	add	x9, x10, x8			/* whoever is behind that knows its size */
-	add	x9, x9, #16
-	cmp	x9, x4
-	b.hs	4f
-	str	x8, [x9, #8]
-	b	5f
-4:	str	x8, [x0, #HEAP_LAST]
-5:	sub	x9, x10, x3			/* a block begins there: its bit */
-	ldr	x10, [x0, #HEAP_STARTS]
-	lsr	x11, x9, #10
-	lsr	x9, x9, #4
-	mov	x12, #1
-	lsl	x12, x12, x9
-	ldr	x9, [x10, x11, lsl #3]
-	orr	x9, x9, x12
-	str	x9, [x10, x11, lsl #3]
+	stp	x9, x5, [x10]
+	add	x10, x5, #16			/* both records */
+	add	x10, x13, x10, lsr #1
+	str	w9, [x10]
+	adrp	x9, heap_alloc
+	add	x9, x9, :lo12:heap_alloc
+	sub	x9, x2, x9
+	stp	w11, w9, [x13]
 	ldr	x9, [x0, #HEAP_ALLOCS]
 	add	x9, x9, #1
 	str	x9, [x0, #HEAP_ALLOCS]

@@ -33,10 +33,10 @@
 /* struct heap (mem/heap.h) and its header. */
 #define HEAP_BASE 0 /* and size */
 #define HEAP_ALLOCS 16
-#define HEAP_LAST 40
-#define HEAP_STEPS 48
-#define HEAP_STARTS 80
+#define HEAP_STEPS 40
+#define HEAP_RECORDS 96
 #define HEAP_USED 1
+#define HEAP_FIRST 1
 
 /* struct thread (core/thread.h), struct cpu (core/cpu.h), enum thread_state. */
 #define THREAD_CPU 8
@@ -57,6 +57,7 @@
 #define OFF_POOL_LINK 17
 #define OFF_POISON 18
 #define OFF_REDZONE 19
+#define OFF_HEAP_CHECK 22
 
 #ifndef __ASSEMBLER__
 

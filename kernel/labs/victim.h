@@ -3,6 +3,9 @@
 #define LABS_VICTIM_H
 
 #include "arch/types.h"
+
+/* What must come sooner or later may be late on a busy host: so many ticks, and then it does not come. */
+#define PATIENCE_TICKS 400
 #include "core/stack.h"
 #include "core/thread.h"
 

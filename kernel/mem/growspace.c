@@ -113,6 +113,9 @@ static uintptr_t find_place(size_t size)
 	uintptr_t window_end = GROW_WINDOW + GROW_WINDOW_SIZE - PAGE_SIZE;
 	uintptr_t from = next + PAGE_SIZE;
 
+	/* No sum below may wrap. */
+	if (size > GROW_WINDOW_SIZE)
+		return 0;
 	for (int wrapped = 0; wrapped < 2;) {
 		uintptr_t end;
 
@@ -163,6 +166,7 @@ bool growspace_take(size_t size, uintptr_t *lowest)
 	uintptr_t from = range ? find_place(size) : 0;
 	bool done = from && make_tables(from, size);
 
+	*lowest = 0;
 	if (done) {
 		*range = (struct range){ from, from + size };
 		next = from + size;

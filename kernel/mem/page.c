@@ -161,7 +161,8 @@ bool page_free(void *page)
 	const char *why = wrong_with((uintptr_t)page);
 
 	if (why) {
-		refused = (struct refusal){ why, caller, p ? p->freed_by : 0 };
+		refused =
+			(struct refusal){ .why = why, .now = caller, .first = p ? p->freed_by : 0 };
 	} else {
 		ledger_gave(&page_alloc_site, page);
 		put_back(p, caller);

@@ -56,6 +56,13 @@ static void delist(const struct mem_pool *pool)
 	}
 }
 
+/* What could not be made is empty: it has no records, and pool_slow.c refuses by that. */
+static bool not_made(struct mem_pool *pool)
+{
+	*pool = (struct mem_pool){ .name = pool->name };
+	return false;
+}
+
 bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t capacity,
 		    const struct pool_mode *mode)
 {
@@ -71,13 +78,13 @@ bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t
 				   .mode = mode };
 	/* Rounded up, a block of no bytes is none, and one of nearly all bytes too. */
 	if (!pool->block || __builtin_mul_overflow(capacity, record, &records))
-		return false;
+		return not_made(pool);
 	pool->blocks = kmem_alloc_aligned(records, sizeof(uintptr_t));
 	if (!pool->blocks)
-		return false;
+		return not_made(pool);
 	if (!(mode ? mode->make(pool) : make_plain(pool))) {
 		kmem_give_back(pool->blocks);
-		return false;
+		return not_made(pool);
 	}
 	set_inverse(pool);
 	pool->span = capacity ? (capacity - 1) * pool->stride + pool->block : 0;

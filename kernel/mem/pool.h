@@ -6,7 +6,8 @@
  *
  * The free list runs through the free blocks themselves. Each protection is a switch (core/protect.c):
  *
- *   pool-check   a free is of a block of this pool, from its first byte, and in use
+ *   pool-check   a free is of a block of this pool, from its first byte, and in use; a pool that was not
+ *                made gives nothing
  *   pool-link    a link is stored twice, each with a key and its own place in it: one that was overwritten
  *                is not followed
  *   poison       behind its link a free block holds POISON_FREED, looked at when it is given out again
@@ -30,6 +31,7 @@ enum pool_error {
 	POOL_WRONG_POOL,       /* freed: another pool's */
 	POOL_MISALIGNED,       /* freed: not by its first byte */
 	POOL_DOUBLE_FREE,      /* freed: not in use */
+	POOL_NOT_MADE,	       /* asked for a block: it could not be made, or nobody has tried */
 	POOL_SMASHED_LINK,     /* the free list was written into */
 	POOL_WRITE_AFTER_FREE, /* a free block was */
 	POOL_UNDERFLOW,	       /* the zone before a block was */
@@ -86,7 +88,7 @@ struct mem_pool {
 	uint64_t inverse;   /* of stride's odd part, modulo 2^64; */
 	unsigned int shift; /* and how often 2 is in it */
 	size_t capacity;    /* blocks */
-	struct pool_block *blocks;
+	struct pool_block *blocks; /* NULL: the pool was not made */
 	size_t stride,
 		span; /* bytes from block to block; and from the first to the end of the last */
 	size_t size, block;    /* bytes asked for, and rounded up to 16 */
@@ -111,7 +113,7 @@ void pool_seed(uint64_t seed);
 
 /*
  * Make a pool of `capacity` blocks of at least `size` bytes on the early heap, or as its mode has them. False:
- * it does not fit, and nothing is kept.
+ * it does not fit, nothing is kept, and the pool is empty.
  */
 bool pool_init(struct mem_pool *pool, const char *name, size_t size, size_t capacity);
 bool pool_init_mode(struct mem_pool *pool, const char *name, size_t size, size_t capacity,

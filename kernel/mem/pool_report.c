@@ -12,6 +12,7 @@ static const struct {
 	[POOL_WRONG_POOL] = { "wrong-pool-free", PROTECT_POOL_CHECK },
 	[POOL_MISALIGNED] = { "misaligned-free", PROTECT_POOL_CHECK },
 	[POOL_DOUBLE_FREE] = { "double-free", PROTECT_POOL_CHECK },
+	[POOL_NOT_MADE] = { "not-made", PROTECT_POOL_CHECK },
 	[POOL_SMASHED_LINK] = { "smashed-link", PROTECT_POOL_LINK },
 	[POOL_WRITE_AFTER_FREE] = { "write-after-free", PROTECT_POISON },
 	[POOL_UNDERFLOW] = { "underflow", PROTECT_REDZONE },
@@ -70,6 +71,8 @@ static void add_block(const struct pool_finding *f)
 {
 	if (is_of_block(f))
 		record_add(" block=%lu", pool_index(f->owner, f->address));
+	else if (f->error == POOL_NOT_MADE)
+		return;
 	else if (f->error == POOL_FOREIGN)
 		record_add(" at=%pA", (void *)f->address);
 	else
@@ -95,7 +98,7 @@ void pool_report_finding(const struct mem_pool *pool)
 	const struct pool_finding *f = &pool->last;
 
 	record_begin();
-	record_add("[pool] %s pool=%s", errors[f->error].name, pool->name);
+	record_add("[pool] %s pool=%s", errors[f->error].name, pool->name ? pool->name : "unnamed");
 	if (f->error == POOL_WRONG_POOL)
 		record_add(" owner=%s", f->owner->name);
 	add_block(f);

@@ -41,6 +41,19 @@ static void *refuse_empty(struct mem_pool *pool, uintptr_t caller)
 	return NULL;
 }
 
+/* A pool without records was never made: its list's head is no head, and leads to itself. */
+static bool is_made(const struct mem_pool *pool)
+{
+	return pool->blocks || !protected(PROTECT_POOL_CHECK);
+}
+
+static void *refuse_unmade(struct mem_pool *pool, uintptr_t caller)
+{
+	pool_note(pool, POOL_NOT_MADE, 0, caller);
+	pool_report_finding(pool);
+	return refuse(pool, caller);
+}
+
 /* A free block, off the list, that somebody wrote into. */
 static void *refuse_bad(struct mem_pool *pool, uintptr_t block, uintptr_t caller)
 {
@@ -68,6 +81,8 @@ void *pool_take_slowly(struct mem_pool *pool, uintptr_t caller)
 	uintptr_t block, next;
 	bool smashed;
 
+	if (!is_made(pool))
+		return refuse_unmade(pool, caller);
 	if (pool_follow(pool, 0, caller, &block)) {
 		pool->free_list = pool_seal(pool, 0, 0);
 		return refuse(pool, caller);
@@ -168,10 +183,13 @@ static size_t check_list(struct mem_pool *pool, size_t free, uintptr_t caller)
 
 size_t pool_check(struct mem_pool *pool)
 {
-	uint64_t flags = irq_save();
 	uintptr_t caller = (uintptr_t)__builtin_return_address(0);
 	size_t wrong = 0, free = 0;
+	uint64_t flags;
 
+	if (!pool->blocks)
+		return 0;
+	flags = irq_save();
 	for (size_t i = 0; i < pool->capacity; i++) {
 		uintptr_t block = pool_block(pool, i);
 

@@ -35,9 +35,10 @@ bool space_create(struct space *s, unsigned int asid)
 {
 	uint64_t *root = new_page();
 
-	*s = (struct space){ .asid = asid };
+	*s = (struct space){ .root = 0 };
 	if (!root)
 		return false;
+	s->asid = asid;
 	s->root = virt_to_phys(root);
 	s->tables = 1;
 	return true;
@@ -79,6 +80,8 @@ static uint64_t *find_leaf(const struct space *s, uintptr_t va)
 {
 	uintptr_t table = s->root;
 
+	if (!table)
+		return NULL;
 	for (unsigned int level = 1; level < LEAF_LEVEL; level++) {
 		uint64_t entry = *entry_at(table, va, level);
 
@@ -112,7 +115,7 @@ static uint64_t *make_leaf(struct space *s, uintptr_t va)
 
 static bool map(struct space *s, uintptr_t va, void *page, uint64_t bits)
 {
-	uint64_t *leaf = va < USER_END ? make_leaf(s, va) : NULL;
+	uint64_t *leaf = s->root && va < USER_END ? make_leaf(s, va) : NULL;
 
 	if (!leaf || *leaf & DESC_VALID)
 		return false;

@@ -9,6 +9,7 @@
 #include "core/report.h"
 #include "mem/bump.h"
 #include "mem/page.h"
+#include "mem/refusal.h"
 
 INJECT_SITE(window, alloc, window_stack_alloc, 0, "no room for a stack and its guards")
 
@@ -112,6 +113,13 @@ static void set_owned(const struct stack *s, bool value)
 		owned[(va - STACK_WINDOW) / PAGE_SIZE] = value;
 }
 
+/* What could not be made has its name, and nothing else. */
+static bool not_made(struct stack *s)
+{
+	s->base = s->size = s->guard = 0;
+	return false;
+}
+
 bool window_stack_alloc(struct stack *s, size_t size, size_t guard)
 {
 	size_t own_guard = guard - PAGE_SIZE;
@@ -120,7 +128,7 @@ bool window_stack_alloc(struct stack *s, size_t size, size_t guard)
 	size_t room;
 
 	if (inject(&window_alloc_site, size))
-		return false;
+		return not_made(s);
 	flags = irq_save();
 	room = find_room((size + 2 * own_guard) / PAGE_SIZE);
 	s->base = page_address(room) + own_guard;
@@ -132,7 +140,7 @@ bool window_stack_alloc(struct stack *s, size_t size, size_t guard)
 	}
 	irq_restore(flags);
 	if (!done)
-		return false;
+		return not_made(s);
 	if (!protected(PROTECT_GUARD))
 		fill_guards(s);
 	stack_prepare(s, 0);
@@ -155,10 +163,20 @@ static void empty_guards(const struct stack *s)
 		unmap_page(last);
 }
 
+static void refuse_free(uintptr_t caller)
+{
+	refusal_report("stack", &(struct refusal){ .why = "not-made", .now = caller });
+}
+
 void window_stack_free(struct stack *s)
 {
-	uint64_t flags = irq_save();
+	uint64_t flags;
 
+	if (!s->size) {
+		refuse_free((uintptr_t)__builtin_return_address(0));
+		return;
+	}
+	flags = irq_save();
 	ledger_gave(&window_alloc_site, (void *)s->base);
 	stack_unregister(s);
 	for (uintptr_t va = s->base; va < stack_top(s); va += PAGE_SIZE)

@@ -49,7 +49,7 @@ static void fill_guards(const struct growth *g)
 void grow_remember(struct growth *g, uintptr_t lowest, size_t size)
 {
 	struct stack *old = &g->retired[g->retirements % MAX_RETIRED];
-	struct text name = { .buffer = old->name, .size = sizeof(old->name) - 1 };
+	struct text name = text_in(old->name, sizeof(old->name));
 
 	if (old->retired)
 		stack_unregister(old);
@@ -82,7 +82,7 @@ struct thread *grow_make(const char *name, void (*function)(void *), void *argum
 		return NULL;
 	*g = (struct growth){ .thread = t, .spec = *spec };
 	if (!begin(g, &s)) {
-		g->thread = NULL;
+		*g = (struct growth){ .thread = NULL };
 		thread_free(t);
 		return NULL;
 	}

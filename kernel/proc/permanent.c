@@ -72,7 +72,7 @@ void permanent_unmap_block(void)
 
 static void name(char *buffer, size_t size, const char *format, unsigned int index)
 {
-	struct text t = { .buffer = buffer, .size = size - 1 };
+	struct text t = text_in(buffer, size);
 
 	text_format(&t, "%s%u", format, index);
 }

@@ -121,8 +121,8 @@ static void process_main(void *argument)
 int32_t process_start(struct process *p)
 {
 	char name[THREAD_NAME_MAX] = "";
-	struct text text = { .buffer = name, .size = sizeof(name) - 1 };
-	struct text full = { .buffer = p->user_stack.name, .size = STACK_NAME_MAX - 1 };
+	struct text text = text_in(name, sizeof(name));
+	struct text full = text_in(p->user_stack.name, STACK_NAME_MAX);
 	struct thread *t;
 
 	if (!p->regions.on_heap)
@@ -162,7 +162,7 @@ void process_release(struct process *p)
 	if (p->user_stack_pages.size && p->user_stack.size)
 		window_stack_free(&p->user_stack_pages);
 	if (p->regions.on_heap && p->regions.rows)
-		heap_free(&region_heap, p->regions.rows);
+		regions_free(p->regions.rows);
 }
 
 void process_drop(struct process *p)

@@ -137,5 +137,6 @@ unsigned int process_count(void);
 
 /* Tables of regions that grow live here. */
 extern struct heap region_heap;
+void regions_free(struct region *rows);
 
 #endif

@@ -1,9 +1,25 @@
 /* mmap: the regions of a process. See process.h. */
+#include "core/report.h"
 #include "core/string.h"
 #include "mem/heap.h"
 #include "proc/process.h"
 
 #define FIRST_ROWS 8
+
+/* A heap that somebody wrote over is no lack of memory: nothing of it may be used any more. */
+static void check_heap(void)
+{
+	if (!region_heap.refused.why)
+		return;
+	refusal_report("heap", &region_heap.refused);
+	end("caught by=heap-check");
+}
+
+void regions_free(struct region *rows)
+{
+	heap_free(&region_heap, rows);
+	check_heap();
+}
 
 /* A table on the heap doubles. False: at its limit, inside the process, or no memory. */
 static bool grow(struct regions *r)
@@ -14,12 +30,13 @@ static bool grow(struct regions *r)
 	if (!r->on_heap || capacity > MAX_REGIONS)
 		return false;
 	rows = heap_alloc(&region_heap, capacity * sizeof(*rows));
+	check_heap();
 	if (!rows)
 		return false;
 	memset(rows, 0, capacity * sizeof(*rows));
 	if (r->rows) {
 		memcpy(rows, r->rows, r->capacity * sizeof(*rows));
-		heap_free(&region_heap, r->rows);
+		regions_free(r->rows);
 	}
 	r->rows = rows;
 	r->capacity = capacity;

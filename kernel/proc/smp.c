@@ -29,7 +29,7 @@ struct cpu *smp_cpu(unsigned int index)
 
 static void name_stack(struct stack *s, const char *kind, unsigned int index)
 {
-	struct text t = { .buffer = s->name, .size = sizeof(s->name) - 1 };
+	struct text t = text_in(s->name, sizeof(s->name));
 
 	text_format(&t, "%s:cpu%u", kind, index);
 }
@@ -101,7 +101,7 @@ bool smp_run(unsigned int index, struct thread *t)
 struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument)
 {
 	char name[THREAD_NAME_MAX] = "";
-	struct text text = { .buffer = name, .size = sizeof(name) - 1 };
+	struct text text = text_in(name, sizeof(name));
 	struct thread *t;
 
 	text_format(&text, "cpu%u", index);

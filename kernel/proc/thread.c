@@ -17,7 +17,7 @@ void thread_start(void); /* arch/thread.S: calls x19(x20), then thread_exit() */
 
 static void set_names(struct thread *t, const char *name)
 {
-	struct text full = { .buffer = t->stack.name, .size = sizeof(t->stack.name) - 1 };
+	struct text full = text_in(t->stack.name, sizeof(t->stack.name));
 
 	string_copy(t->name, name, sizeof(t->name));
 	text_format(&full, "thread:%s", t->name);

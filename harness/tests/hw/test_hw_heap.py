@@ -34,26 +34,28 @@ def test_it_counts_what_the_kernel_counts(heap: Stopped) -> None:
     assert len(listed) == int(row["BLOCKS"]) == 63
     assert [block["STATE"] for block in listed] == ["free", "used"] * 31 + ["free"]
     assert {block["HEADER"] for block in listed} == {"ok"}
+    assert {block["OWNER"].partition("+")[0] for block in listed} == {"fill"}
     assert sum(int(block["SIZE"]) + HEADER for block in listed) == 65536
     first = heap.number(BASE) + HEADER
     assert int(listed[0]["ADDRESS"], 0) == first
 
 
-@pytest.mark.parametrize(
-    ("size", "why"),
-    [
-        (0x4141414141414141, "0x4141414141414141 is no size here"),
-        (CHUNK + 2, "0x402 is no size here"),
-        (65536, "0x10000 is no size here"),
-    ],
-)
-def test_a_size_that_is_none_ends_the_walk(heap: Stopped, size: int, why: str) -> None:
+@pytest.mark.parametrize("says", [0x4141414141414141, CHUNK + 2, 65536, CHUNK, 0])
+def test_a_header_that_was_written_over(heap: Stopped, says: int) -> None:
+    """The walk goes on: it is the record that says how large the block is."""
+    with poked(heap, f"((struct header *){header(heap, 5)})->size_and_used", says):
+        row, listed = the_heap(heap)
+    wrong = {block["BLOCK"]: block["HEADER"] for block in listed if block["HEADER"] != "ok"}
+    assert wrong == {"5": f"overwritten: says {says:#x}, not {CHUNK + 1:#x}"}
+    assert (row["BLOCKS"], row["STATUS"]) == ("63", f"block 5: {wrong['5']}")
+
+
+def test_records_that_are_none_end_the_walk(heap: Stopped) -> None:
     at = header(heap, 5)
-    with poked(heap, f"((struct header *){at})->size_and_used", size):
+    place = f"({at} - {BASE}) / {HEADER}"
+    with poked(heap, f"'labs/heap.c'::heap.records[{place}].size_and_used", 65536):
         said, (row, _) = heap.hw(f"heap {NAME}"), the_heap(heap)
-    place = heap.number(at)
-    assert said.splitlines()[-1] == f"the header at {place:#x} is overwritten: {why}"
-    assert len(said.splitlines()) == 2 + 5 + 1
+    assert said.splitlines()[-1] == "the records are overwritten: 0x10000 is no size here"
     assert (row["BLOCKS"], row["STATUS"]) == ("5", said.splitlines()[-1])
 
 
@@ -64,16 +66,7 @@ def test_a_header_that_does_not_know_the_block_before_it(heap: Stopped) -> None:
     assert wrong == {"7": "overwritten: says 0x30 before it, not 0x400"}
     assert row["STATUS"] == f"block 7: {wrong['7']}"
     with poked(heap, f"((struct header *){header(heap, 0)})->previous", 0x20):
-        assert the_heap(heap)[1][0]["HEADER"] == "overwritten: first, but says 0x20 before it"
-
-
-def test_a_size_that_is_wrong_but_leads_somewhere(heap: Stopped) -> None:
-    """One block longer by a block: the walk skips one, and the next does not agree."""
-    longer = 2 * CHUNK + HEADER
-    with poked(heap, f"((struct header *){header(heap, 2)})->size_and_used", longer):
-        _, listed = the_heap(heap)
-    assert listed[2]["SIZE"] == str(longer)
-    assert listed[3]["HEADER"] == f"overwritten: says 0x400 before it, not {longer:#x}"
+        assert the_heap(heap)[1][0]["HEADER"] == "overwritten: says 0x20 before it, not 0x1"
 
 
 def test_a_heap_that_is_not_there(heap: Stopped, recurse: Stopped) -> None:
