@@ -194,6 +194,15 @@ SCENARIOS = [
         gdb_view=NO_HOOK,
         controls=(BY_SENTINEL, UNNOTICED),
     ),
+    # The second waits for the end of the first, which has the only stack for faults.
+    Scenario(
+        "boot.light_two",
+        verdict="caught by=light-vectors",
+        aborts=2,
+        cpus=2,
+        gdb_view=NO_HOOK,
+        controls=(Control("keep=0", "survived", golden=True),),
+    ),
     Scenario(
         "boot.light",
         args="act=4 watchdog=50",
