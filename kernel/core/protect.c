@@ -67,6 +67,8 @@ static const struct {
 	[PROTECT_FAULT_TURN] = { "fault-turn", "one CPU at a time reports a fault" },
 	[PROTECT_ONE_END] = { "one-end",
 			      "of two CPUs that end the machine, the first has the last word" },
+	[PROTECT_IDLE_TICK] = { "idle-tick",
+				"nobody waits for a tick that does not come" },
 	[PROTECT_PATCH_ALONE] = { "patch-alone",
 				  "while other CPUs run, nothing is patched but a NOP or a branch" },
 	[PROTECT_PAN] = { "pan", "a process's memory is out of reach while the kernel runs" },

@@ -241,7 +241,8 @@ static void fault_at_once(unsigned int cpu)
 	  "both, as is told before; both, and nobody knows; one, though both were to",             \
 	  .name = faulting_word)
 
-LAB(meet, faults, "two CPUs fault at one moment, and the first waits amid its report", FAULTS_PARAMS)
+LAB(meet, faults, "two CPUs fault at one moment, and the first waits amid its report",
+    FAULTS_PARAMS)
 {
 	enum thread_state here;
 	enum thread_state other;
@@ -252,6 +253,6 @@ LAB(meet, faults, "two CPUs fault at one moment, and the first waits amid its re
 	other = meet((struct meeting){ .act = fault_at_once }, &here);
 	report("[meet-lab] here=%s other=%s", here == THREAD_KILLED ? "killed" : "came-back",
 	       other == THREAD_KILLED ? "killed" : "came-back");
-	end(here == THREAD_KILLED && other == THREAD_KILLED ? "contained by=null-page" :
-							      "survived");
+	end(here == THREAD_KILLED && other == THREAD_KILLED ? "contained by=null-page"
+							    : "survived");
 }
