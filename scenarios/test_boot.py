@@ -45,6 +45,13 @@ SCENARIOS = [
         cpus=4,
         controls=(Control("mapper=1", "caught by=watchpoint"),),
     ),
+    # The first on it waits for another that comes, too: with the lock in vain.
+    Scenario(
+        "boot.borrow_two",
+        verdict="ok",
+        cpus=3,
+        controls=(Control("alone=0", "survived", golden=True),),
+    ),
     Scenario(
         "boot.tiny",
         args="ids=1",

@@ -35,6 +35,18 @@ SCENARIOS = [
     locked("meet.light_pages", "light-lock"),
     # The second comes past the place only where it does not see what the first has written.
     locked("meet.permanent", "permanent-lock", aborts=1),
+    locked("meet.leave", "stacks-lock"),
+    # The second takes another range than the one that is watched.
+    locked("meet.ranges", "reserve-lock", aborts=1),
+    locked("meet.reserve", "reserve-lock"),
+    Scenario(
+        "meet.tables",
+        verdict="ok",
+        cpus=2,
+        aborts=2,
+        gdb_view="no fault: what traps is a watchpoint that the lab itself has set",
+        uncontrolled="no lock: one atomic addition, which no switch takes back",
+    ),
     # Only the first to end stops at a watchpoint: amid its last line.
     locked("meet.end", "one-end", aborts=1),
     faults("faults", "who=both"),

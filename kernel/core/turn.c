@@ -7,6 +7,7 @@
 #include "core/report.h"
 
 uint32_t turn_rendezvous = 1;
+uint32_t turn_ms = 200;
 
 enum place { NOWHERE, HERE, ABSENT };
 static uint8_t places[NR_CPUS];
@@ -71,7 +72,7 @@ void turn_await(void)
 	__atomic_store_n(&places[me], HERE, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&here, 1, __ATOMIC_ACQ_REL);
 	while (!take_turn(me)) {
-		if (counter_ms(since) >= TURN_MS) {
+		if (counter_ms(since) >= turn_ms) {
 			give_up(me);
 			since = sysreg_read(cntpct_el0);
 		}
@@ -86,7 +87,7 @@ void turn_report_absent(void)
 			continue;
 		places[i] = NOWHERE;
 		report("[EXC] absent cpu=%u : it was to report a fault too, and has not in %u ms",
-		       i, TURN_MS);
+		       i, turn_ms);
 	}
 }
 
@@ -100,6 +101,6 @@ void turn_pass(bool ends)
 	__atomic_store_n(&places[me], NOWHERE, __ATOMIC_RELEASE);
 	__atomic_sub_fetch(&here, 1, __ATOMIC_ACQ_REL);
 	__atomic_store_n(&reporter, 0, __ATOMIC_RELEASE);
-	while (ends && anybody_here(0, NR_CPUS) && counter_ms(since) < TURN_MS)
+	while (ends && anybody_here(0, NR_CPUS) && counter_ms(since) < turn_ms)
 		cpu_relax();
 }

@@ -90,7 +90,7 @@ LAB_LIGHT(boot, light, "plain lines, bump memory and vectors that only name, on 
 
 /* --- two CPUs ------------------------------------------------------------------------------------ */
 
-#define PATIENCE 20000 /* times that a CPU lets the other run */
+#define PATIENCE 2000 /* times that a CPU lets the other run */
 
 static uint64_t keep;
 static uint32_t in_report;

@@ -15,13 +15,14 @@
 #include "core/report.h"
 #include "core/turn.h"
 #include "labs/illegal.h"
+#include "mem/growspace.h"
 #include "mem/page.h"
 #include "proc/permanent.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
 
-#define PATIENCE 20000 /* times that a CPU lets the other run */
+#define PATIENCE 2000 /* times that a CPU lets the other run */
 
 static uint32_t ready, came, left;
 static bool met;
@@ -63,27 +64,48 @@ static void meet_victim(__attribute__((unused)) void *unused)
 	__atomic_add_fetch(&left, 1, __ATOMIC_ACQ_REL);
 }
 
-/* Both have come back from it. How the other ended is returned; *here says the same of this CPU's. */
-static enum thread_state meet(struct meeting how, enum thread_state *here)
-{
-	struct thread *other = smp_start(1, meet_victim, NULL);
-	struct thread *own = thread_create("victim", meet_victim, NULL, THREAD_STACK_DEFAULT);
+/* The two threads that meet: made, and not yet let go. */
+struct pair {
+	struct thread *own, *other;
+};
 
-	if (!own)
+static struct pair make_pair(void)
+{
+	struct pair p = {
+		.own = thread_make("victim", meet_victim, NULL, THREAD_STACK_DEFAULT, PAGE_SIZE),
+		.other = smp_start(1, meet_victim, NULL), /* waits for the other */
+	};
+
+	if (!p.own)
 		panic("no-victim");
-	if (!other)
+	if (!p.other)
 		end("bad-args why=no-cpu : CPU 1 did not start; boot with -smp 2 or more");
+	return p;
+}
+
+/* Both have come back from it. How CPU 1 ended is returned; *here says the same of CPU 0. */
+static enum thread_state run_pair_to(const struct pair *p, struct meeting how,
+				     enum thread_state *here)
+{
 	meeting = how;
 	watch_hook = wait_inside;
-	*here = thread_join(own, NULL);
-	return smp_join(other, NULL);
+	sched_ready(p->own);
+	*here = thread_join(p->own, NULL);
+	return smp_join(p->other, NULL);
+}
+
+static void run_pair(const struct pair *p, struct meeting how)
+{
+	enum thread_state here;
+
+	run_pair_to(p, how, &here);
 }
 
 static void meet_and_come_back(struct meeting how)
 {
-	enum thread_state here;
+	struct pair p = make_pair();
 
-	meet(how, &here);
+	run_pair(&p, how);
 }
 
 /* Whoever met did what no lock allows. */
@@ -195,6 +217,118 @@ LAB(meet, permanent, "two CPUs map permanent stacks", NO_PARAMS)
 	end_met();
 }
 
+/* --- the list of stacks -------------------------------------------------------------------------- */
+
+static struct thread *listed[2]; /* for their stacks alone: they never run */
+
+static struct thread *make_listed(const char *name)
+{
+	struct thread *t = thread_make(name, meet_victim, NULL, PAGE_SIZE, PAGE_SIZE);
+
+	if (!t)
+		panic("no-thread");
+	return t;
+}
+
+static void leave_list(unsigned int cpu)
+{
+	stack_unregister(&listed[cpu]->stack);
+}
+
+static const char *in_list(const struct thread *t)
+{
+	for (const struct stack *s = stack_next(NULL); s; s = stack_next(s))
+		if (s == &t->stack)
+			return "listed";
+	return "gone";
+}
+
+/* The newest first: right leads to left, and each CPU is stopped where it writes the link to its own. */
+LAB(meet, leave, "two CPUs take neighbours out of the list of stacks", NO_PARAMS)
+{
+	struct pair pair = make_pair();
+
+	listed[0] = make_listed("left");
+	listed[1] = make_listed("right");
+	run_pair(&pair,
+		 (struct meeting){ leave_list,
+				   { (uintptr_t)&listed[1]->stack.next, stack_list_address() },
+				   WATCH_STORES });
+	report("[meet-lab] met=%s left=%s right=%s", yes(met), in_list(listed[0]),
+	       in_list(listed[1]));
+	end_met();
+}
+
+/* --- what stacks grow from ----------------------------------------------------------------------- */
+
+#define RESERVE 8 /* pages */
+
+static uintptr_t range[2];
+
+static void take_range(unsigned int cpu)
+{
+	if (!growspace_take(PAGE_SIZE, &range[cpu]))
+		panic("no-range");
+}
+
+LAB(meet, ranges, "two CPUs take a range each of the growth window", NO_PARAMS)
+{
+	uintptr_t place = growspace_places().ranges;
+
+	meet_and_come_back((struct meeting){ take_range, { place, place }, WATCH_STORES });
+	report("[meet-lab] met=%s range=%s taken=%lu", yes(met),
+	       range[0] == range[1] ? "same" : "own", growspace_ranges());
+	end_met();
+}
+
+static void give_page(unsigned int cpu)
+{
+	growspace_unmap(range[cpu], PAGE_SIZE);
+}
+
+LAB(meet, reserve, "two CPUs give a page each back to the reserve", NO_PARAMS)
+{
+	uintptr_t place = growspace_places().reserve;
+	size_t before;
+
+	growspace_fill(RESERVE);
+	for (unsigned int cpu = 0; cpu < 2; cpu++) {
+		take_range(cpu);
+		if (!growspace_map(range[cpu], PAGE_SIZE))
+			panic("no-reserve");
+	}
+	meet_and_come_back((struct meeting){ give_page, { place, place }, WATCH_STORES });
+	before = page_count().in_use;
+	growspace_drain();
+	report("[meet-lab] met=%s of=%u back=%lu", yes(met), RESERVE, before - page_count().in_use);
+	end_met();
+}
+
+/* --- translation tables -------------------------------------------------------------------------- */
+
+/* One where only CPU 0 maps, one in the window where stacks grow: they share nothing but the count. */
+static const uintptr_t untouched[2] = { PERMANENT_STACKS, GROW_WINDOW + GROW_WINDOW_SIZE / 2 };
+
+static void map_untouched(unsigned int cpu)
+{
+	if (mmu_map(untouched[cpu], RAM_BASE, PAGE_SIZE, MAP_RODATA))
+		panic("no-tables");
+}
+
+/* No lock: the count is atomic. So both come there, and neither gets the other's table. */
+LAB(meet, tables, "two CPUs take a translation table each", NO_PARAMS)
+{
+	uintptr_t place = ALIGN_DOWN(mmu_tables_used_address(), 8);
+	bool both;
+
+	meet_and_come_back((struct meeting){ map_untouched, { place, place }, WATCH_STORES });
+	both = mmu_descriptor(untouched[0], NULL) && mmu_descriptor(untouched[1], NULL);
+	mmu_unmap(untouched[0], PAGE_SIZE);
+	report("[meet-lab] met=%s mapped=%s tables=%s", yes(met), both ? "both" : "one",
+	       mmu_descriptor(untouched[1], NULL) ? "own" : "shared");
+	end(both && mmu_descriptor(untouched[1], NULL) ? "ok" : "survived");
+}
+
 /* --- the end ------------------------------------------------------------------------------------- */
 
 /* CPU 0 is stopped where it puts its last line together. */
@@ -244,13 +378,16 @@ static void fault_at_once(unsigned int cpu)
 LAB(meet, faults, "two CPUs fault at one moment, and the first waits amid its report",
     FAULTS_PARAMS)
 {
+	struct pair pair = make_pair();
 	enum thread_state here;
 	enum thread_state other;
 
 	faulting = (enum faulting)a->who;
 	turn_rendezvous = faulting == FAULT_UNTOLD ? 1 : 2;
+	if (faulting == FAULT_ONE)
+		turn_ms = 2;
 	fault_report_hook = wait_in_report;
-	other = meet((struct meeting){ .act = fault_at_once }, &here);
+	other = run_pair_to(&pair, (struct meeting){ .act = fault_at_once }, &here);
 	report("[meet-lab] here=%s other=%s", here == THREAD_KILLED ? "killed" : "came-back",
 	       other == THREAD_KILLED ? "killed" : "came-back");
 	end(here == THREAD_KILLED && other == THREAD_KILLED ? "contained by=null-page"
