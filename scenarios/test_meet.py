@@ -47,6 +47,14 @@ SCENARIOS = [
         gdb_view="no fault: what traps is a watchpoint that the lab itself has set",
         uncontrolled="no lock: one atomic addition, which no switch takes back",
     ),
+    Scenario(
+        "meet.page",
+        verdict="caught by=page-check",
+        cpus=2,
+        aborts=1,
+        gdb_view=ONE_CPU,
+        controls=(Control("protect=-page-check", "survived"),),
+    ),
     # Only the first to end stops at a watchpoint: amid its last line.
     locked("meet.end", "one-end", aborts=1),
     faults("faults", "who=both"),

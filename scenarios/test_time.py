@@ -22,6 +22,16 @@ SCENARIOS = [
             Control("stop=0", "ok"),
         ),
     ),
+    *(
+        Scenario(
+            "time.hang",
+            args=f"watchdog=20 in={place}",
+            name=f"hang-{place}",
+            verdict="hang by=watchdog",
+            controls=(ENDLESS,),
+        )
+        for place in ("handler", "idle", "user")
+    ),
     # 50 ms, and the 4 that the reports took: the watchdog stood still. The control bounds the rest.
     Scenario(
         "time.killed",

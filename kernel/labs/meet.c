@@ -329,6 +329,42 @@ LAB(meet, tables, "two CPUs take a translation table each", NO_PARAMS)
 	end(both && mmu_descriptor(untouched[1], NULL) ? "ok" : "survived");
 }
 
+/* --- what another CPU remembers of a page --------------------------------------------------------- */
+
+static void *shared;
+static uint32_t has_read, is_freed;
+
+/* noinline: a frame of its own, in which it faults. */
+__attribute__((noinline)) static void read_shared(void)
+{
+	FAULT_SITE(stale_page, "ldr xzr, [%0]", "r"(shared));
+}
+
+/* CPU 1 reads before and after CPU 0 has freed the page: by then no TLB may know it. */
+static void read_and_free(unsigned int cpu)
+{
+	if (cpu) {
+		read_shared();
+		__atomic_store_n(&has_read, 1, __ATOMIC_RELEASE);
+		wait_for(&is_freed, 1, UINT32_MAX);
+		read_shared();
+		return;
+	}
+	wait_for(&has_read, 1, UINT32_MAX);
+	page_free(shared);
+	__atomic_store_n(&is_freed, 1, __ATOMIC_RELEASE);
+}
+
+LAB(meet, page, "a CPU reads a page again that another has freed", NO_PARAMS)
+{
+	shared = page_alloc();
+	if (!shared)
+		panic("no-page");
+	meet_and_come_back((struct meeting){ .act = read_and_free });
+	report("[meet-lab] CPU 1 read a page that is free");
+	end("survived");
+}
+
 /* --- the end ------------------------------------------------------------------------------------- */
 
 /* CPU 0 is stopped where it puts its last line together. */

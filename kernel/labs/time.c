@@ -9,7 +9,8 @@
 #include "core/lab.h"
 #include "core/report.h"
 #include "labs/illegal.h"
-#include "labs/victim.h"
+#include "labs/system.h"
+#include "proc/sched.h"
 #include "proc/thread.h"
 
 #define TOLERANCE 64 /* counts: what the way into the handler may take, 1 us at 62.5 MHz */
@@ -185,4 +186,37 @@ LAB(time, killed, "after two kills a hang: the watchdog fires in its time", HANG
 	kill_two();
 	fault_report_hook = NULL;
 	hang();
+}
+
+enum hanging { IN_HANDLER, IN_IDLE, IN_USER };
+LAB_WORDS(hanging_word, "handler", "idle", "user")
+
+/* tick_hook, idle_hook. */
+__attribute__((noinline)) static void spin_here(void)
+{
+	for (;;)
+		;
+}
+
+#define CRASH_SPIN 127 /* user/crasher.c */
+/* Without a tick, so that it is found at EL0, and not in a handler by chance. */
+static void run_spinner(void)
+{
+	system_start(8 * KiB);
+	timer_stop();
+	system_run("crasher", CRASH_SPIN, NULL);
+}
+
+#define PLACE_PARAMS(P) P(in, IN_HANDLER, 0, IN_USER, "where it hangs", .name = hanging_word)
+
+LAB(time, hang, "a hang anywhere but in a thread of the kernel", PLACE_PARAMS)
+{
+	if (a->in == IN_HANDLER)
+		tick_hook = spin_here;
+	if (a->in == IN_IDLE)
+		idle_hook = spin_here;
+	if (a->in == IN_USER)
+		run_spinner();
+	irq_save();
+	thread_block();
 }
