@@ -45,6 +45,13 @@ SCENARIOS = [
         cpus=4,
         controls=(Control("mapper=1", "caught by=watchpoint"),),
     ),
+    # The first on it waits for another that comes, too: with the lock in vain.
+    Scenario(
+        "boot.borrow_two",
+        verdict="ok",
+        cpus=3,
+        controls=(Control("alone=0", "survived", golden=True),),
+    ),
     Scenario(
         "boot.tiny",
         args="ids=1",
@@ -193,6 +200,15 @@ SCENARIOS = [
         aborts=1,
         gdb_view=NO_HOOK,
         controls=(BY_SENTINEL, UNNOTICED),
+    ),
+    # The second waits for the end of the first, which has the only stack for faults.
+    Scenario(
+        "boot.light_two",
+        verdict="caught by=light-vectors",
+        aborts=2,
+        cpus=2,
+        gdb_view=NO_HOOK,
+        controls=(Control("keep=0", "survived", golden=True),),
     ),
     Scenario(
         "boot.light",

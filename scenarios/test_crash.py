@@ -5,6 +5,7 @@ from harness.scenario import Case, Control, Scenario, Walk
 # Without a watchdog only the harness's own budget ends the machine: keep it short.
 NO_WATCHDOG = Control("protect=-watchdog", "no-end")
 NOWHERE = "the pc itself is wrong: for GDB there is no frame to unwind from"
+SILENT = "nothing is reported: what each death is called is the lab's own line"
 MMU_IS_NO_SWITCH = "the tables say so from the first instruction on; no switch takes that back"
 
 
@@ -37,6 +38,8 @@ SCENARIOS = [
     by_mmu("crash.exec_stack", "w^x", gdb_view=NOWHERE),
     by_mmu("crash.exec_null", "null-page", gdb_view=NOWHERE),
     by_mmu("crash.wild_pc", "mmu", gdb_view=NOWHERE),
+    # 14 addresses, each written to and gone to.
+    Scenario("crash.edges", verdict="ok", aborts=28, gdb_view=SILENT, uncontrolled=MMU_IS_NO_SWITCH),
     Scenario(
         "crash.undefined",
         verdict="caught by=exception",

@@ -32,6 +32,14 @@ SCENARIOS = [
         aborts=2,
         controls=(NO_GUARD,),
     ),
+    # 14 places, each a victim of its own. One of the deaths is a check at the switch, no abort.
+    Scenario(
+        "stack.edges",
+        verdict="ok",
+        aborts=10,
+        gdb_view="nothing is reported: what each death is called is the lab's own line",
+        controls=(Control("protect=-guard", "survived"),),
+    ),
     *halted_and_killed("stack.guard_touch_top", "guard-page", aborts=1, controls=(NO_GUARD,)),
     Scenario(
         "stack.recurse",

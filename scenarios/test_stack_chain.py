@@ -29,6 +29,14 @@ SCENARIOS = [
         "stack.chain_odd",
         uncontrolled="unchecked, QEMU reads the odd address: same verdict, wrong frames",
     ),
+    # Half a record in the guard, or all of it: unchecked, that is what is read.
+    *broken("stack.chain_over_top", NESTED),
+    *broken("stack.chain_top", NESTED),
+    *broken("stack.chain_below", NESTED),
+    *broken(
+        "stack.chain_bottom",
+        uncontrolled="unchecked, the walk reads guard words: same verdict, wrong frames",
+    ),
     *broken(
         "stack.chain_return",
         uncontrolled="what is no code is not looked up, whatever the switches say",

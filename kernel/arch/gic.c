@@ -25,7 +25,9 @@ enum {
 #define WAKER_SLEEP (1U << 1)
 #define WAKER_ASLEEP (1U << 2)
 #define TYPER_LAST (1U << 4)
+/* The watchdog also interrupts the handler of an interrupt, which is active: its priority must be higher. */
 #define PRIORITY 0xa0
+#define PRIORITY_FIQ 0x20
 
 #define ICC_IGRPEN0_EL1 S3_0_C12_C12_6
 #define ICC_IGRPEN1_EL1 S3_0_C12_C12_7
@@ -104,7 +106,7 @@ void gic_enable(unsigned int intid, bool fiq)
 		intid;
 
 	*group = (*group & ~(1U << intid % 32)) | (uint32_t)!fiq << intid % 32;
-	*priority = PRIORITY;
+	*priority = fiq ? PRIORITY_FIQ : PRIORITY;
 	*bank(intid, ISENABLER) = 1U << intid % 32;
 }
 

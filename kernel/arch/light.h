@@ -36,6 +36,9 @@ _Static_assert(offsetof(struct light_entry, raw_ids) == LIGHT_RAW_IDS, "light.S"
 _Static_assert(offsetof(struct light_entry, vectors) == LIGHT_VECTORS, "light.S");
 _Static_assert(offsetof(struct light_entry, main) == LIGHT_MAIN, "light.S");
 
+/* light.S: 1 from the first fault on: that CPU has the stack that all faults share. */
+extern uint32_t light_fault_taken;
+
 LINKER_SYMBOL(light_vectors);
 LINKER_SYMBOL(early_vectors);
 

@@ -220,6 +220,11 @@ void mmu_show_page(uintptr_t va)
 	isb();
 }
 
+uintptr_t mmu_tables_used_address(void)
+{
+	return (uintptr_t)&tables_used;
+}
+
 bool mmu_accessible(uintptr_t va, bool write)
 {
 	uint64_t flags = irq_save();

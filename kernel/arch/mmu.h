@@ -48,6 +48,9 @@ uint64_t mmu_descriptor(uintptr_t va, unsigned int *level);
 /* The physical address of a mapped page of the stack window, 0 if unmapped. */
 uintptr_t mmu_page_of(uintptr_t va);
 
+/* Where it is noted how many tables are taken: for a lab that stops a CPU there. */
+uintptr_t mmu_tables_used_address(void);
+
 /* Can EL1 read (or, with write, write) this address? Asked of the MMU itself (AT S1E1R/W). */
 bool mmu_accessible(uintptr_t va, bool write);
 

@@ -57,23 +57,37 @@ bool timer_is_exact(void)
 	return sysreg_read(pmceid0_el0) >> PMCEID_INSTRUCTIONS & 1;
 }
 
-static bool watchdog_on;
-static uint64_t watchdog_left; /* counts of the timer */
-
-void timer_pause(void)
+bool timer_ticks(void)
 {
+	return sysreg_read(cntp_ctl_el0) & ENABLE;
+}
+
+uint64_t counter_ms(uint64_t since)
+{
+	return (sysreg_read(cntpct_el0) - since) / (sysreg_read(cntfrq_el0) / 1000);
+}
+
+/* There is one watchdog, of the CPU that armed it. CNTPCT_EL0. */
+static uint64_t armed_at, stood_still;
+
+void timer_pause(struct timer_pause *p)
+{
+	p->tick = timer_ticks();
+	p->watchdog = sysreg_read(cntv_ctl_el0) & ENABLE;
+	p->left = sysreg_read(cntv_cval_el0) - sysreg_read(cntvct_el0);
+	p->since = sysreg_read(cntpct_el0);
 	timer_stop();
-	watchdog_on = sysreg_read(cntv_ctl_el0) & ENABLE;
-	watchdog_left = sysreg_read(cntv_cval_el0) - sysreg_read(cntvct_el0);
 	watchdog_arm(0);
 }
 
-void timer_resume(void)
+void timer_resume(const struct timer_pause *p)
 {
-	timer_start();
-	if (!watchdog_on)
+	if (p->tick)
+		timer_start();
+	if (!p->watchdog)
 		return;
-	sysreg_write(cntv_cval_el0, sysreg_read(cntvct_el0) + watchdog_left);
+	stood_still += sysreg_read(cntpct_el0) - p->since;
+	sysreg_write(cntv_cval_el0, sysreg_read(cntvct_el0) + p->left);
 	sysreg_write(cntv_ctl_el0, ENABLE);
 }
 
@@ -84,8 +98,18 @@ void watchdog_arm(uint64_t ms)
 		isb();
 		return;
 	}
+	armed_at = sysreg_read(cntpct_el0);
+	stood_still = 0;
 	sysreg_write(cntv_cval_el0,
 		     sysreg_read(cntvct_el0) + ms * (sysreg_read(cntfrq_el0) / 1000));
 	sysreg_write(cntv_ctl_el0, ENABLE);
 	gic_enable(INTID_TIMER_VIRTUAL, true);
+}
+
+struct watchdog_time watchdog_time(void)
+{
+	return (struct watchdog_time){
+		.after = counter_ms(armed_at),
+		.paused = stood_still / (sysreg_read(cntfrq_el0) / 1000),
+	};
 }

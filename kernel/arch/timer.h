@@ -25,11 +25,34 @@ bool timer_is_exact(void);
 void timer_fire_at(uint64_t count);
 void timer_fire_in(uint64_t counts);
 
-/* Stop both, and later go on: the tick a whole period from then, the watchdog with what it had left. */
-void timer_pause(void);
-void timer_resume(void);
+/*
+ * Stop both of this CPU's, and later go on: the tick a whole period from then, the watchdog with what it
+ * had left. What did not run stays off.
+ */
+struct timer_pause {
+	bool tick, watchdog;
+	uint64_t left;	/* of the watchdog's time, counts */
+	uint64_t since; /* CNTPCT_EL0 */
+};
+void timer_pause(struct timer_pause *p);
+void timer_resume(const struct timer_pause *p);
+
+/* Does this CPU's tick come? */
+bool timer_ticks(void);
+
+/* Whole guest milliseconds since CNTPCT_EL0 was `since`. */
+uint64_t counter_ms(uint64_t since);
 
 /* Fire in ms from now; 0 disarms. */
 void watchdog_arm(uint64_t ms);
+
+/*
+ * Whole guest ms since the watchdog was armed, and those of them that it stood still (timer_pause). From
+ * CNTPCT_EL0: the watchdog itself goes by the other counter.
+ */
+struct watchdog_time {
+	uint64_t after, paused;
+};
+struct watchdog_time watchdog_time(void);
 
 #endif

@@ -54,6 +54,7 @@ const struct fault_class_row fault_classes[] = {
 };
 
 #define SPSR_SP_EL1 0x1
+#define LOW_HALF_BITS 39       /* above it and below KVA_BASE an address is in neither half */
 #define SCTLR_ENIA (1UL << 31) /* FEAT_PAuth: return addresses are signed */
 
 static bool in_guard_below(const struct stack *s, uintptr_t address)
@@ -140,7 +141,7 @@ static enum fault_class classify_fetch(unsigned int kind, uintptr_t far)
 	 * Where returns are signed at all, a failed authentication leaves its error code in the top bits:
 	 * neither low nor high half.
 	 */
-	return sysreg_read(sctlr_el1) & SCTLR_ENIA && far >> 39 && far < KVA_BASE
+	return sysreg_read(sctlr_el1) & SCTLR_ENIA && far >> LOW_HALF_BITS && far < KVA_BASE
 		       ? CLASS_BAD_SIGNATURE
 		       : CLASS_WILD_PC;
 }
@@ -187,7 +188,8 @@ static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr
 	n->freed_by = page_freed_by(far);
 	if (n->freed_by)
 		return CLASS_FREE_PAGE;
-	return far < KVA_BASE && !frame_is_user(n->frame) ? CLASS_LOW_HALF : CLASS_UNMAPPED;
+	return !(far >> LOW_HALF_BITS) && !frame_is_user(n->frame) ? CLASS_LOW_HALF
+								   : CLASS_UNMAPPED;
 }
 
 static enum fault_class classify_brk(uint64_t esr)

@@ -9,7 +9,7 @@
 #include "arch/virt.h"
 #include "core/spinlock.h"
 
-static struct spinlock lock;
+static struct spinlock lock = SPINLOCK_SWITCHED(PROTECT_CONSOLE_LOCK);
 
 /* A line is being written; last.S reads it too. */
 uint32_t console_mid_line;

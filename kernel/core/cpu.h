@@ -3,6 +3,7 @@
 #define CORE_CPU_H
 
 #include "arch/mpidr.h"
+#include "arch/timer.h"
 #include "arch/types.h"
 #include "arch/virt.h"
 #include "core/format.h"
@@ -22,6 +23,7 @@ struct cpu {
 	struct thread *idle;
 	uint64_t ticks;
 	bool reporting_fault; /* a fault now is a fault in the fault report */
+	struct timer_pause pause; /* while it reports one */
 	/* The record in the making (report.c): its text, its bytes, and the interrupts it masked. */
 	struct text text[NR_LEVELS];
 	char line[NR_LEVELS][LINE_MAX_BYTES];

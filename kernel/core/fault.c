@@ -10,6 +10,7 @@
 #include "core/cpu.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/turn.h"
 #include "core/upcall.h"
 
 #define SPSR_SP_EL1 0x1
@@ -119,17 +120,23 @@ static void refuse_kill(const struct finding *n)
 		       n->own->name);
 }
 
-static struct frame *halt_or_kill(const struct finding *n)
+__attribute__((noreturn)) static void halt(const struct finding *n)
 {
+	turn_pass(true);
 	if (n->class == CLASS_BUG)
 		panic("assertion");
-	if (!can_kill(n->frame)) {
-		refuse_kill(n);
-		end("caught by=%s", n->detector);
-	}
+	refuse_kill(n);
+	end("caught by=%s", n->detector);
+}
+
+static struct frame *halt_or_kill(const struct finding *n)
+{
+	if (n->class == CLASS_BUG || !can_kill(n->frame))
+		halt(n);
 	report("[EXC] killed thread=%s by=%s", current()->name, n->detector);
+	turn_pass(false);
 	cpu_local()->reporting_fault = false;
-	timer_resume();
+	timer_resume(&cpu_local()->pause);
 	return sched_kill(n->detector);
 }
 
@@ -145,40 +152,8 @@ __attribute__((noinline)) void debugger_fault_hook(const struct frame *f)
  */
 static void stop_the_world(void)
 {
-	timer_pause();
+	timer_pause(&cpu_local()->pause);
 	console_break_lock();
-}
-
-/* CPUs that are in a fault, and whose turn it is to report: one at a time, in the order of their index. */
-uint32_t fault_rendezvous = 1;
-static uint32_t faults_arrived;
-static uint32_t fault_turn;
-
-/* A CPU that never arrives must not keep the others from reporting. */
-#define RENDEZVOUS_SPINS 50000000
-
-static void await_turn(void)
-{
-	uint32_t me = cpu_local()->index;
-
-	__atomic_add_fetch(&faults_arrived, 1, __ATOMIC_ACQ_REL);
-	for (int i = 0; fault_rendezvous > 1 && i < RENDEZVOUS_SPINS; i++) {
-		bool all_here =
-			__atomic_load_n(&faults_arrived, __ATOMIC_ACQUIRE) >= fault_rendezvous;
-
-		if (all_here && __atomic_load_n(&fault_turn, __ATOMIC_ACQUIRE) >= me)
-			return;
-		cpu_relax();
-	}
-}
-
-/* Give the turn to the next CPU. Only the last one goes on, to end the machine. */
-static void pass_turn(void)
-{
-	if (__atomic_add_fetch(&fault_turn, 1, __ATOMIC_ACQ_REL) >= fault_rendezvous)
-		return;
-	for (;;)
-		cpu_relax();
 }
 
 static struct frame *handle(struct finding *n, const char *word)
@@ -186,10 +161,10 @@ static struct frame *handle(struct finding *n, const char *word)
 	if (fault_expected_hook && fault_expected_hook(n))
 		return sched_kill(n->detector);
 	cpu_local()->reporting_fault = true;
-	await_turn();
+	turn_await();
 	stop_the_world();
+	turn_report_absent();
 	report_finding(n, word);
-	pass_turn();
 	return halt_or_kill(n);
 }
 
@@ -217,6 +192,14 @@ struct frame *fault(struct frame *f)
 	return handle(&n, kind_names[f->kind]);
 }
 
+void fault_hang(const char *detector)
+{
+	struct watchdog_time time = watchdog_time();
+
+	report("[EXC] watchdog after=%lu paused=%lu : guest ms", time.after, time.paused);
+	end("hang by=%s", detector);
+}
+
 void fault_emergency(struct frame *f)
 {
 	bool in_report = cpu_local()->reporting_fault;
@@ -226,7 +209,7 @@ void fault_emergency(struct frame *f)
 	classify_exception(&n, f);
 	report_finding(&n, kind_names[f->kind]);
 	if (n.class == CLASS_HANG)
-		end("hang by=%s", n.detector);
+		fault_hang(n.detector);
 	refuse_kill(&n);
 	if (in_report)
 		end("double-fault by=%s", n.detector);

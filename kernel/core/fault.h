@@ -65,11 +65,11 @@ struct frame *fault_as(struct frame *f, enum fault_class class);
 /* The same, found by a software check, the detector, while f was interrupted. */
 struct frame *fault_check(struct frame *f, enum fault_class class, const char *detector);
 
+/* The watchdog has fired: say after how long, and end the machine. */
+__attribute__((noreturn)) void fault_hang(const char *detector);
+
 /* A fault in a handler, or the watchdog: always the end. */
 __attribute__((noreturn)) void fault_emergency(struct frame *f);
-
-/* How many CPUs will fault at once: the first to come waits for the others before it reports. */
-extern uint32_t fault_rendezvous;
 
 struct finding;
 

@@ -8,6 +8,7 @@
 #include "arch/psci.h"
 #include "core/console.h"
 #include "core/cpu.h"
+#include "core/fault.h"
 #include "core/report.h"
 #include "core/spinlock.h"
 #include "core/stack.h"
@@ -76,13 +77,14 @@ void light_end(const char *verdict)
 {
 	struct light_line line;
 
+	end_begin();
 	light_begin(&line, "[end] ");
 	light_text(&line, verdict);
 	light_say(&line);
 	psci_system_off();
 }
 
-static struct spinlock lock;
+static struct spinlock lock = SPINLOCK_SWITCHED(PROTECT_LIGHT_LOCK);
 static uintptr_t next_page, end_of_pages;
 
 void light_memory(uintptr_t start, uintptr_t end)
@@ -102,6 +104,11 @@ uintptr_t light_pages(size_t bytes)
 	}
 	spin_unlock(&lock, flags);
 	return at;
+}
+
+uintptr_t light_next_page_address(void)
+{
+	return (uintptr_t)&next_page;
 }
 
 size_t light_pages_left(void)
@@ -169,7 +176,9 @@ void light_fault(uint64_t kind)
 	if (kind == KIND_SYNC)
 		record_add(" raw=0x%lx : %s", far, class ? class : "reserved exception class");
 	record_end();
+	if (fault_report_hook)
+		fault_report_hook();
 	if (kind == KIND_FIQ)
-		end("hang by=watchdog");
+		fault_hang("watchdog");
 	end("caught by=%s", kind == KIND_SYNC ? detector(esr, far) : "light-vectors");
 }

@@ -44,6 +44,9 @@ void light_memory(uintptr_t start, uintptr_t end);
  */
 uintptr_t light_pages(size_t bytes);
 
+/* Where it stands what is given out next, for a lab that stops a CPU there. */
+uintptr_t light_next_page_address(void);
+
 /* Bytes that are left. */
 size_t light_pages_left(void);
 

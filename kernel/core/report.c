@@ -6,10 +6,12 @@
 
 #include "arch/psci.h"
 #include "arch/sysreg.h"
+#include "arch/timer.h"
 #include "core/console.h"
 #include "core/cpu.h"
 #include "core/format.h"
 #include "core/inject.h"
+#include "core/protect.h"
 #include "core/where.h"
 
 /* Which buffer: a thread's, its exception handler's, or the emergency's. Each may interrupt the last. */
@@ -100,14 +102,31 @@ static void report_stacks(void)
 	}
 }
 
-void end(const char *format, ...)
+#define END_MS 200 /* what a CPU has for its end, when another waits for that */
+
+void end_begin(void)
 {
-	static uint32_t ended;
-	va_list arguments;
+	static uint32_t ending; /* by which CPU: its index + 1 */
+	uint32_t me = cpu_index() + 1;
+	uint32_t first = 0;
+	uint64_t since = sysreg_read(cntpct_el0);
 
 	irq_save();
-	if (__atomic_exchange_n(&ended, 1, __ATOMIC_ACQ_REL))
-		psci_system_off();
+	if (__atomic_compare_exchange_n(&ending, &first, me, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		return;
+	if (first != me && !protected(PROTECT_ONE_END))
+		return;
+	while (first != me && counter_ms(since) < END_MS)
+		cpu_relax();
+	psci_system_off();
+}
+
+void end(const char *format, ...)
+{
+	va_list arguments;
+
+	end_begin();
 	console_leave_to_me();
 	if (report_stacks_at_end)
 		report_stacks();

@@ -19,6 +19,8 @@
  *   [lab] holding for=serial|gdb              waits for `go [key=value …]`, or for lab_hold = 0
  *   [EXC] sync|irq|fiq|serror|check ec= fsc= op=read|write|exec far= elr= sp= mode= cpu= thread= site= raw=
  *   [EXC] CLASS …                             what it means (fault.c); killed thread= after on-fault=kill
+ *   [EXC] absent cpu=N                        it did not come to a report, or to its end, in time (turn.h)
+ *   [EXC] watchdog after=MS paused=MS         guest time since it was armed; without what reports took
  *   [bt] #N sym+off frame=BYTES stack=NAME [times=N] [via=lr]
  *   [bt] end why=entry|… frames=N depth=BYTES
  *   [stack] NAME used=BYTES size=BYTES guard=ok|bad [lowest_sp=BYTES]
@@ -63,7 +65,14 @@ void report_stack(const struct stack *s, size_t lowest_sp);
 extern bool report_stacks_at_end;
 
 /*
- * The last line, then power off; a second call, from whatever context, only powers off.
+ * Begin the end of the machine. Comes back to the first CPU that calls it. Another waits here while the
+ * power goes off, so that the line of the first is whole; and a second end of the same CPU, which comes of
+ * a fault in the first, has nothing left to say and powers off.
+ */
+void end_begin(void);
+
+/*
+ * The last line, then power off; of several calls only the first is heard (end_begin).
  * The format is the verdict and its fields: end("caught by=%s", detector).
  */
 __attribute__((noreturn, format(printf, 1, 2))) void end(const char *format, ...);

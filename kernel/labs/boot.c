@@ -13,18 +13,22 @@
 #include "core/spinlock.h"
 #include "labs/boot_crew.h"
 #include "proc/permanent.h"
+#include "proc/smp.h"
 #include "proc/thread.h"
 
 LINKER_SYMBOL(__early_heap_end);
 LINKER_SYMBOL(__image_end);
 
 #define DEADLINE_MS 1000
+#define PATIENCE 2000 /* times that a CPU lets the other run */
 
 /* --- on the boot stack: what the boot path is, and how it breaks ----------------------------- */
 
 /* The lab's own parameters, for every CPU to read. */
 static struct {
 	uint64_t mapper, after, unmap;
+	uint64_t crowded; /* 1: whoever has the borrowed stack waits whether another comes */
+	uint64_t alone;	  /* 0: nobody waits for it */
 } how;
 
 /*
@@ -54,8 +58,22 @@ enum mapper { MAPPER_LEAN, MAPPER_PLAN, MAPPER_BORROW };
 static struct stack borrowed = { .name = "borrowed", .size = BORROWED_BYTES };
 static struct spinlock borrowing;
 
+/* The second has nothing of the first's frames left to come back to. */
+static void wait_on_borrowed(void)
+{
+	static uint32_t here;
+
+	if (__atomic_add_fetch(&here, 1, __ATOMIC_ACQ_REL) == 2)
+		light_end("survived");
+	for (int n = 0; n < PATIENCE; n++)
+		cpu_relax();
+	__atomic_sub_fetch(&here, 1, __ATOMIC_ACQ_REL);
+}
+
 static void map_on_borrowed(void *cpu)
 {
+	if (how.crowded)
+		wait_on_borrowed();
 	if (!map_by_plan(cpu))
 		no_stacks();
 }
@@ -63,10 +81,13 @@ static void map_on_borrowed(void *cpu)
 /* One CPU at a time: there is one such stack. */
 static void borrow_and_map(struct cpu *cpu)
 {
-	uint64_t flags = spin_lock(&borrowing);
+	uint64_t flags = how.alone ? spin_lock(&borrowing) : irq_save();
 
 	light_borrow(map_on_borrowed, cpu, stack_top(&borrowed));
-	spin_unlock(&borrowing, flags);
+	if (how.alone)
+		spin_unlock(&borrowing, flags);
+	else
+		irq_restore(flags);
 }
 
 static void map_own_stacks(struct cpu *cpu)
@@ -196,6 +217,7 @@ LAB_LIGHT(boot, tiny, "every CPU starts on 1 KiB, maps stacks of its own and mov
 	how.mapper = a->mapper;
 	how.after = a->after;
 	how.unmap = a->unmap;
+	how.alone = 1;
 	light_entry.raw_ids = a->ids;
 	borrowed.base = (uintptr_t)__early_heap_end - BORROWED_BYTES;
 	stack_prepare(&borrowed, 0);
@@ -203,6 +225,32 @@ LAB_LIGHT(boot, tiny, "every CPU starts on 1 KiB, maps stacks of its own and mov
 	crew = (struct crew){
 		.boot_stack = a->stack,
 		.stack = a->size * PAGE_SIZE,
+		.heed = 1,
+		.deadline = DEADLINE_MS,
+		.begin = leave_boot_stack,
+		.finish = tiny_finish,
+	};
+	crew_boot();
+}
+
+#define BORROW_TWO_PARAMS(P) P(alone, 1, 0, 1, "0: nobody waits for the one borrowed stack")
+
+LAB_LIGHT(boot, borrow_two, "CPUs 1 and 2 want the one borrowed stack at one moment",
+	  BORROW_TWO_PARAMS)
+{
+	if (smp_cpus < 3)
+		end("bad-args why=no-cpu : CPU 2 is not there; boot with -smp 3 or more");
+	how.mapper = MAPPER_BORROW;
+	how.alone = a->alone;
+	how.crowded = 1;
+	how.unmap = 1;
+	borrowed.base = (uintptr_t)__early_heap_end - BORROWED_BYTES;
+	stack_prepare(&borrowed, 0);
+	stack_register(&borrowed);
+	crew = (struct crew){
+		.boot_stack = BOOT_STACK_RESERVED,
+		.stack = THREAD_STACK_DEFAULT,
+		.quiet = true,
 		.heed = 1,
 		.deadline = DEADLINE_MS,
 		.begin = leave_boot_stack,

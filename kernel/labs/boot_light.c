@@ -1,9 +1,16 @@
-/* boot.light: the light environment alone, on 1 KiB: what it gives, and what its faults come to. */
+/*
+ * boot.light: the light environment alone, on 1 KiB: what it gives, and what its faults come to; and
+ * boot.light_two: two CPUs fault in it at one moment, and there is one stack for that.
+ */
+#include "arch/psci.h"
+#include "core/fault.h"
 #include "core/lab.h"
 #include "core/light.h"
 #include "core/protect.h"
+#include "core/report.h"
 #include "labs/boot_crew.h"
 #include "labs/illegal.h"
+#include "proc/smp.h"
 #include "proc/thread.h"
 
 enum act { ACT_NONE, ACT_NULL, ACT_UNDEFINED, ACT_OVERFLOW, ACT_HANG };
@@ -77,6 +84,53 @@ LAB_LIGHT(boot, light, "plain lines, bump memory and vectors that only name, on 
 		.stack = THREAD_STACK_DEFAULT,
 		.past = a->past,
 		.begin = stay_light,
+	};
+	crew_boot();
+}
+
+/* --- two CPUs ------------------------------------------------------------------------------------ */
+
+#define PATIENCE 2000 /* times that a CPU lets the other run */
+
+static uint64_t keep;
+static uint32_t in_report;
+
+/* fault_report_hook, on the stack that all faults share: does another CPU come here, too? */
+static void wait_in_light_report(void)
+{
+	if (__atomic_add_fetch(&in_report, 1, __ATOMIC_ACQ_REL) == 2)
+		light_end("survived");
+	if (!keep)
+		__atomic_store_n(&light_fault_taken, 0, __ATOMIC_RELEASE);
+	for (int n = 0; n < PATIENCE; n++)
+		cpu_relax();
+}
+
+/* CPU 1 faults when CPU 0 is amid its report. */
+static void fault_second(struct thread *t)
+{
+	if (!t->cpu->index)
+		psci_cpu_on(members[1].id, light_start, members[1].cpu->first);
+	while (t->cpu->index && !__atomic_load_n(&in_report, __ATOMIC_ACQUIRE))
+		cpu_relax();
+	write_null();
+	light_end("survived");
+}
+
+#define LIGHT_TWO_PARAMS(P)                                                                        \
+	P(keep, 1, 0, 1, "0: the first does not keep the stack that all faults share")
+
+LAB_LIGHT(boot, light_two, "two CPUs fault on 1 KiB each, and the first keeps the one fault stack",
+	  LIGHT_TWO_PARAMS)
+{
+	if (smp_cpus < 2)
+		end("bad-args why=no-cpu : CPU 1 is not there; boot with -smp 2 or more");
+	keep = a->keep;
+	fault_report_hook = wait_in_light_report;
+	crew = (struct crew){
+		.boot_stack = BOOT_STACK_RESERVED,
+		.stack = THREAD_STACK_DEFAULT,
+		.begin = fault_second,
 	};
 	crew_boot();
 }

@@ -90,6 +90,47 @@ LAB(stack, chain_odd, "a frame record at an odd address", NO_PARAMS)
 	run(&(struct damage){ LINK_RECORD, to_odd });
 }
 
+/* Half of such a record would be in the guard. */
+static uintptr_t to_last_word(__attribute__((unused)) const uintptr_t *record)
+{
+	return stack_top(&current()->stack) - 8;
+}
+
+LAB(stack, chain_over_top, "a frame record that reaches over the top of its stack", NO_PARAMS)
+{
+	run(&(struct damage){ LINK_RECORD, to_last_word });
+}
+
+static uintptr_t to_top(__attribute__((unused)) const uintptr_t *record)
+{
+	return stack_top(&current()->stack);
+}
+
+LAB(stack, chain_top, "a frame record on top of its stack", NO_PARAMS)
+{
+	run(&(struct damage){ LINK_RECORD, to_top });
+}
+
+static uintptr_t to_below_bottom(__attribute__((unused)) const uintptr_t *record)
+{
+	return current()->stack.base - 8;
+}
+
+LAB(stack, chain_below, "a frame record that begins below the bottom of its stack", NO_PARAMS)
+{
+	run(&(struct damage){ LINK_RECORD, to_below_bottom });
+}
+
+static uintptr_t to_bottom(__attribute__((unused)) const uintptr_t *record)
+{
+	return current()->stack.base;
+}
+
+LAB(stack, chain_bottom, "a frame record at the bottom of its stack", NO_PARAMS)
+{
+	run(&(struct damage){ LINK_RECORD, to_bottom });
+}
+
 LAB(stack, chain_return, "a return address that is no code", NO_PARAMS)
 {
 	run(&(struct damage){ LINK_RETURN, to_garbage });

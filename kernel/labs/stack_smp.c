@@ -4,6 +4,7 @@
 #include "core/fault.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/turn.h"
 #include "labs/recurse.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
@@ -78,7 +79,7 @@ LAB(stack, two_cpus, "two CPUs overflow at the same moment", PAST_PARAM)
 	struct thread *here;
 
 	lab_past = a->past;
-	fault_rendezvous = 2;
+	turn_rendezvous = 2;
 	report("[stack-lab] recursing on two CPUs");
 	other = start(1, meeting_victim);
 	here = thread_create("victim", meeting_victim, NULL, THREAD_STACK_DEFAULT);

@@ -188,6 +188,11 @@ void growspace_give(uintptr_t lowest)
 	spin_unlock(&growspace_lock, flags);
 }
 
+struct growspace_places growspace_places(void)
+{
+	return (struct growspace_places){ (uintptr_t)&reserve, (uintptr_t)ranges };
+}
+
 size_t growspace_ranges(void)
 {
 	size_t taken = 0;

@@ -39,6 +39,12 @@ void growspace_reset_peak(void);
 bool growspace_take(size_t size, uintptr_t *lowest);
 void growspace_give(uintptr_t lowest);
 
+/* Where the first page of the reserve and the first range are noted: for a lab that stops a CPU there. */
+struct growspace_places {
+	uintptr_t reserve, ranges;
+};
+struct growspace_places growspace_places(void);
+
 /* How many such ranges are taken. */
 size_t growspace_ranges(void);
 

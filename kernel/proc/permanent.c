@@ -14,7 +14,7 @@
 #include "proc/thread.h"
 
 /* Translation tables and the registry of stacks are everybody's. */
-static struct spinlock lock;
+static struct spinlock lock = SPINLOCK_SWITCHED(PROTECT_PERMANENT_LOCK);
 static struct permanent_layout layout;
 
 void permanent_layout(struct permanent_layout sizes)

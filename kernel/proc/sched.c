@@ -3,6 +3,7 @@
 
 #include "arch/psci.h"
 #include "arch/sysreg.h"
+#include "arch/timer.h"
 #include "arch/user.h"
 #include "core/cpu.h"
 #include "core/fault.h"
@@ -192,9 +193,17 @@ uint64_t sched_canary(void)
 	return z ^ (z >> 31);
 }
 
+/* Nobody is ready, and without a tick nobody ever will be. */
+static void expect_tick(void)
+{
+	if (!timer_ticks() && protected(PROTECT_IDLE_TICK))
+		end("hang by=no-tick : every thread waits, and this CPU's tick is off");
+}
+
 __attribute__((noreturn)) static void idle(__attribute__((unused)) void *unused)
 {
 	for (;;) {
+		expect_tick();
 		wfi();
 		if (idle_hook)
 			idle_hook();
