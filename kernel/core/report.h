@@ -18,6 +18,7 @@
  *   [lab] holding for=serial|gdb              waits for `go [key=value …]`, or for lab_hold = 0
  *   [EXC] sync|irq|fiq|serror|check ec= fsc= op=read|write|exec far= elr= sp= mode= cpu= thread= site= raw=
  *   [EXC] CLASS …                             what it means (fault.c); killed thread= after on-fault=kill
+ *   [EXC] sentinel stack= broken=0,3          which guard words are overwritten; 0 is the lowest
  *   [bt] #N sym+off frame=BYTES stack=NAME [times=N] [via=lr]
  *   [bt] end why=entry|… frames=N depth=BYTES
  *   [stack] NAME used=BYTES size=BYTES guard=ok|bad [lowest_sp=BYTES]
