@@ -10,6 +10,8 @@ SCENARIOS = [
         # Then the first spinner has the CPU for ever, and the watchdog says so. 40 ms would do.
         controls=(Control("protect=-preempt", "hang by=watchdog", at="spinner"),),
     ),
+    # Without this verdict the machine would be silent for ever: both timers are off.
+    Scenario("sched.time_lost", verdict="panic", uncontrolled="the kernel's own check of itself"),
 ]
 
 

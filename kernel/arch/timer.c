@@ -37,6 +37,11 @@ void timer_stop(void)
 	isb();
 }
 
+bool timer_runs(void)
+{
+	return sysreg_read(cntp_ctl_el0) & ENABLE;
+}
+
 void timer_next(void)
 {
 	/* From the last deadline, not from now: ticks do not drift. */

@@ -12,6 +12,8 @@
 void timer_start(void);
 /* A parked or waiting CPU must not tick: a pending timer makes WFI return at once, for ever. */
 void timer_stop(void);
+/* Will there be a tick? Who waits for one without would wait for ever, and the watchdog may be off as well. */
+bool timer_runs(void);
 /* Called at each tick, before anything else: sets the next. */
 void timer_next(void);
 

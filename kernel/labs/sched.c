@@ -1,5 +1,6 @@
 /* Scheduler labs: what the other labs lean on. scenarios/test_sched.py is the other half. */
 #include "arch/sysreg.h"
+#include "arch/timer.h"
 #include "core/cpu.h"
 #include "core/lab.h"
 #include "core/report.h"
@@ -43,4 +44,12 @@ LAB(sched, preempt, "threads that never give way share the CPU by the tick", PRE
 	report("[sched-lab] spinners=%lu starved=%s fair=%s", a->threads, least ? "none" : "some",
 	       least >= most / 2 ? "yes" : "no");
 	end(least >= most / 2 ? "ok" : "hang by=starvation");
+}
+
+/* As after a fault report that forgot to let time go on: no tick comes, and no watchdog either. */
+LAB(sched, time_lost, "everybody waits for a tick, and both timers are off", NO_PARAMS)
+{
+	timer_pause();
+	thread_sleep(1);
+	end("survived");
 }

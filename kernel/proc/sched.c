@@ -3,6 +3,7 @@
 
 #include "arch/psci.h"
 #include "arch/sysreg.h"
+#include "arch/timer.h"
 #include "arch/user.h"
 #include "core/cpu.h"
 #include "core/fault.h"
@@ -196,6 +197,9 @@ uint64_t sched_canary(void)
 __attribute__((noreturn)) static void idle(__attribute__((unused)) void *unused)
 {
 	for (;;) {
+		/* A fault report stops time: a killed thread must not have taken it along. */
+		if (!timer_runs())
+			panic("time-lost");
 		wfi();
 		if (idle_hook)
 			idle_hook();
