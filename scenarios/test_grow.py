@@ -26,6 +26,17 @@ NO_FAULT = "each abort is a page of growth, which nothing is said about"
 MEASURED = "a measurement; the rows that overflow have the protections"
 
 SCENARIOS = [
+    *(
+        Scenario(
+            "grow.refilled",
+            args=f"side={side} pages={pages}",
+            name=f"refilled-{side}-{pages}",
+            verdict="caught by=mmu",
+            aborts=1,
+            uncontrolled="the page between two ranges has no switch; it is part of each",
+        )
+        for side, pages in (("below", 16), ("above", 16), ("above", 15), ("above", 17))
+    ),
     Scenario("grow.fixed", verdict="ok", uncontrolled=MEASURED),
     Scenario(
         "grow.fixed",

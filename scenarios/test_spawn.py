@@ -1,10 +1,20 @@
 """Spawn labs: programs at EL0, and what becomes of those that break."""
 
+from pathlib import Path
+
+import pytest
+
+from harness.boot import boot
 from harness.scenario import Case, Control, Scenario, Walk
+from harness.walk import KERNEL
+
+ROOT = Path(__file__).parent.parent
 
 OWN_FAULT = "the CPU itself refuses it at EL0: there is no switch for that"
 CHAIN_ONLY = "VA 0 is mapped nowhere; what these rows hold is the chain across IPC"
 NOTHING_BROKEN = "nothing is broken here; that all comes back is what the lab checks"
+
+NO_SWITCH = "refusals have no switch; with one gone from the kernel a seed ends in another verdict"
 
 # What only keeps a program honest: without it the program runs, or dies alone.
 POLICY = (
@@ -141,6 +151,53 @@ SCENARIOS = [
         verdict="survived",
         uncontrolled="this is the control of user_pointer-table-max: a CPU that has no PAN",
     ),
+    # Executable at EL0, and no code to the kernel: with the process's table in TTBR0 nothing else
+    # is in the way. Without it the empty table is.
+    Scenario(
+        "spawn.user_code",
+        args="on-fault=kill table=1",
+        name="user_code-table",
+        verdict="contained by=pxn",
+        aborts=2,
+        controls=(Control("protect=-pxn", "survived"),),
+    ),
+    Scenario(
+        "spawn.user_code",
+        args="on-fault=kill",
+        name="user_code",
+        verdict="contained by=pan",
+        aborts=2,
+        controls=(
+            Control("protect=-pan", "contained by=pxn"),
+            Control("protect=-pan,-pxn", "survived"),
+        ),
+    ),
+    Scenario(
+        "spawn.hostile",
+        verdict="caught by=system-call",
+        controls=(Control("protect=-useraccess", "survived"),),
+    ),
+    Scenario(
+        "spawn.server_dies",
+        args="on-fault=kill",
+        name="server_dies",
+        verdict="contained by=null-page",
+        aborts=1,
+        controls=(Control("on-fault=halt", "caught by=null-page"),),
+    ),
+    Scenario(
+        "spawn.server_dies",
+        args="how=exit",
+        name="server_dies-exit",
+        verdict="ok",
+        uncontrolled=NOTHING_BROKEN,
+    ),
+    Scenario(
+        "spawn.edges",
+        verdict="caught by=elf-check",
+        controls=(Control("protect=-elf-check", "survived"),),
+    ),
+    Scenario("spawn.fuzz", args="calls=60 seed=5", verdict="ok", uncontrolled=NO_SWITCH),
     *(bad_elf(how, uncontrolled=why) for how, why in STRUCTURE.items()),
     *(bad_elf(how, Control("protect=-elf-check", "survived")) for how in POLICY),
     Scenario(
@@ -162,3 +219,14 @@ SCENARIOS = [
 
 def test_spawn(case: Case, walk: Walk) -> None:
     walk(case)
+
+
+# Each seed is a machine of its own: 8 programs of 500 calls, one after the other.
+@pytest.mark.parametrize("seed", (1000, 2000, 3000, 4000))
+def test_thousands_of_calls_at_random_break_nothing(seed: int, tmp_path: Path) -> None:
+    line = f"lab=spawn.fuzz seed={seed} calls=500 programs=8"
+    log = boot(ROOT / KERNEL, line, tmp_path).log
+    assert log.verdict == "ok", log.records[-3:]
+    fuzzed = [record.fields for record in log.select("spawn") if record.words == ("fuzzed",)]
+    assert [row["seed"] for row in fuzzed] == [str(seed + n) for n in range(8)]
+    assert {row["calls"] for row in fuzzed} == {"500"}

@@ -16,6 +16,17 @@ def by_guard(lab: str) -> list[Scenario]:
     return halted_and_killed(lab, "guard-page", aborts=1, controls=(BY_SENTINEL, UNNOTICED))
 
 
+def refilled(side: str, pages: int, *controls: Control) -> Scenario:
+    return Scenario(
+        "stack.refilled",
+        args=f"side={side} pages={pages}",
+        name=f"refilled-{side}-{pages}",
+        verdict="caught by=guard-page",
+        aborts=1,
+        controls=controls,
+    )
+
+
 SCENARIOS = [
     Scenario(
         "stack.guard_touch",
@@ -23,6 +34,18 @@ SCENARIOS = [
         aborts=1,
         triggers=("boot", "serial", "gdb"),
         controls=(NO_GUARD,),
+    ),
+    *(
+        refilled(side, pages, NO_GUARD)
+        for pages in (4, 2)  # all of the hole, and a part of it
+        for side in ("below", "above")
+    ),
+    refilled("above", 5, NO_GUARD),  # too large: it goes elsewhere
+    Scenario(
+        "stack.joined",
+        verdict="caught by=mmu",
+        aborts=1,
+        controls=(Control("joined=no", "survived"),),
     ),
     Scenario(
         "stack.guard_touch",

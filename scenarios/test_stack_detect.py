@@ -21,6 +21,18 @@ def by_sentinel(lab: str) -> list[Scenario]:
     return halted_and_killed(lab, "sentinel", gdb_view=True, controls=(NO_SENTINEL,))
 
 
+def by_sentinel_word(lab: str, word: int) -> Scenario:
+    """A check that looks at three words of four is no check of the fourth."""
+    return Scenario(
+        lab,
+        args=f"word={word}",
+        name=f"{lab.partition('.')[2]}-word-{word}",
+        verdict="caught by=sentinel",
+        gdb_view="the words differ, the backtrace is that of word=0, at which GDB looks",
+        controls=(NO_SENTINEL,),
+    )
+
+
 def by_signature(lab: str) -> list[Scenario]:
     return halted_and_killed(
         lab, "pac", aborts=1, cpu=SIGNING, gdb_view=PC_IS_BROKEN, controls=(NO_PAC,)
@@ -31,6 +43,11 @@ SCENARIOS = [
     *by_sentinel("stack.sentinel_tick"),
     *by_sentinel("stack.sentinel_switch"),
     *by_sentinel("stack.sentinel_exit"),
+    *(
+        by_sentinel_word(f"stack.sentinel_{found}", word)
+        for found in ("tick", "switch", "exit")
+        for word in (1, 2, 3)
+    ),
     *halted_and_killed("stack.canary", "canary", gdb_view=True, controls=(NO_CANARY,)),
     Scenario("stack.canaries", verdict="ok", controls=(NO_CANARY,)),
     Scenario(

@@ -201,7 +201,9 @@ static const char *walk_context(struct walk *w, const struct frame *f, uintptr_t
 	const struct stack *own = frame_is_user(f) ? w->thread->user_stack : &w->thread->stack;
 	const struct stack *s = stack_owns_sp(own, f->sp) ? own : stack_find_with_guards(f->sp);
 	uintptr_t pc = f->elr;
-	bool in_prologue = !frame_record_made(pc);
+	/* The kernel in a program's code: what that does to x29, it did not do here. */
+	bool strayed = !frame_is_user(f) && pc < KVA_BASE;
+	bool in_prologue = strayed || !frame_record_made(pc);
 	const char *via = in_prologue ? "lr" : NULL;
 
 	*fp = f->x[29];

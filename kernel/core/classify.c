@@ -37,6 +37,7 @@ const struct fault_class_row fault_classes[] = {
 	[CLASS_KERNEL_ADDRESS] = { "kernel-address", "el0", "EL0 touched what is the kernel's" },
 	[CLASS_USER_POINTER] = { "user-pointer", "pan",
 				 "the kernel went by a process's own address" },
+	[CLASS_USER_CODE] = { "user-code", "pxn", "the kernel jumped into a process's code" },
 	[CLASS_HANG] = { "hang", "watchdog", "nothing ended this boot in time" },
 	[CLASS_STALE] = { "stale-stack", "stale-stack",
 			  "a pointer to where a stack was before it was copied" },
@@ -151,7 +152,12 @@ static enum fault_class classify_owner(const struct frame *f, uintptr_t far)
 {
 	if (frame_is_user(f))
 		return far >= KVA_BASE ? CLASS_KERNEL_ADDRESS : CLASS_UNKNOWN;
-	return user_view(far) ? CLASS_USER_POINTER : CLASS_UNKNOWN;
+	if (!user_view(far))
+		return CLASS_UNKNOWN;
+	/* With the process's table in TTBR0: all that PAN says of a fetch is what the empty table says. */
+	if (esr_is_instruction_abort(f->esr) && esr_status_kind(f->esr) == FSC_PERMISSION)
+		return CLASS_USER_CODE;
+	return CLASS_USER_POINTER;
 }
 
 static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr_t far)
@@ -252,11 +258,22 @@ void classify_as(struct finding *n, const struct frame *f, enum fault_class clas
 	n->stack = n->own;
 }
 
+/* Which stack a check found broken. A process has two, and its kernel stack breaks at EL0 as well. */
+static const struct stack *broken_stack(const struct stack *own, uintptr_t sp,
+					enum fault_class class)
+{
+	if (class == CLASS_WILD_SP)
+		return stack_find(sp);
+	if (class == CLASS_SENTINEL && stack_guard_words_ok(own))
+		return &current()->stack;
+	return own;
+}
+
 void classify_check(struct finding *n, const struct frame *f, enum fault_class class,
 		    const char *detector)
 {
 	*n = (struct finding){
 		.frame = f, .own = own_stack(f), .class = class, .detector = detector
 	};
-	n->stack = class == CLASS_WILD_SP ? stack_find(f->sp) : n->own;
+	n->stack = broken_stack(n->own, f->sp, class);
 }

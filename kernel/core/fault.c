@@ -73,12 +73,28 @@ static void report_exception(const struct finding *n, const char *word)
 	record_end();
 }
 
+/* Which of them, the lowest first: broken=0,3. */
+static void add_guard_words(const struct stack *s)
+{
+	const uint64_t *word = stack_word(s, s->base);
+	const char *between = " broken=";
+
+	for (int i = 0; i < GUARD_WORDS; i++) {
+		if (word[i] == stack_marks.guard_words[i])
+			continue;
+		record_add("%s%d", between, i);
+		between = ",";
+	}
+}
+
 static void report_class(const struct finding *n)
 {
 	record_begin();
 	record_add("[EXC] %s", fault_classes[n->class].name);
 	if (n->stack)
 		record_add(" stack=%s", n->stack->name);
+	if (n->class == CLASS_SENTINEL && n->stack)
+		add_guard_words(n->stack);
 	if (n->guard)
 		record_add(" guard=%s beyond=%lu by=%s", n->guard, n->beyond,
 			   n->by_sp ? "sp" : "pointer");

@@ -72,6 +72,7 @@ static const struct {
 	[PROTECT_PATCH_ALONE] = { "patch-alone",
 				  "while other CPUs run, nothing is patched but a NOP or a branch" },
 	[PROTECT_PAN] = { "pan", "a process's memory is out of reach while the kernel runs" },
+	[PROTECT_PXN] = { "pxn", "a process's code is no code to the kernel" },
 	[PROTECT_USERACCESS] = { "useraccess",
 				 "what a system call is pointed at is looked up as EL0 sees it" },
 	[PROTECT_ELF_CHECK] = { "elf-check",

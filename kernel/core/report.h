@@ -21,6 +21,7 @@
  *   [EXC] CLASS …                             what it means (fault.c); killed thread= after on-fault=kill
  *   [EXC] absent cpu=N                        it did not come to a report, or to its end, in time (turn.h)
  *   [EXC] watchdog after=MS paused=MS         guest time since it was armed; without what reports took
+ *   [EXC] sentinel stack= broken=0,3          which guard words are overwritten; 0 is the lowest
  *   [bt] #N sym+off frame=BYTES stack=NAME [times=N] [via=lr]
  *   [bt] end why=entry|… frames=N depth=BYTES
  *   [stack] NAME used=BYTES size=BYTES guard=ok|bad [lowest_sp=BYTES]

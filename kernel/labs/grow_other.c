@@ -3,6 +3,7 @@
 #include "core/lab.h"
 #include "core/report.h"
 #include "labs/grower.h"
+#include "labs/leak.h"
 #include "labs/recurse.h"
 #include "mem/growspace.h"
 #include "proc/smp.h"
@@ -70,8 +71,7 @@ LAB(grow, other, "a stack grows on another CPU than the first", OTHER_PARAMS)
 		grower_patch(grow_deep_patched);
 	how = smp_join(start_other(&d, a->how ? GROW_COPY : GROW_DEMAND), &detector);
 	report("[grow] joined pages_used=%lu", growspace_count().mapped);
-	if (growspace_count().mapped)
-		panic("pages-lost");
+	leak_check(growspace_count().mapped, "pages");
 	if (how == THREAD_KILLED)
 		end("contained by=%s", detector);
 	if (deep_check.frames != d.depth || !deep_right())

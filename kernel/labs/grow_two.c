@@ -8,6 +8,7 @@
 #include "core/lab.h"
 #include "core/report.h"
 #include "labs/grower.h"
+#include "labs/leak.h"
 #include "mem/growspace.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
@@ -138,6 +139,5 @@ LAB(grow, two, "two CPUs grow their stacks at the same time", TWO_PARAMS)
 	free = growspace_count().free;
 	report("[grow] joined pages_used=%lu reserve=%s", growspace_count().mapped,
 	       free == RESERVE ? "whole" : "not whole");
-	if (growspace_count().mapped || free != RESERVE)
-		panic("pages-lost");
+	leak_check(growspace_count().mapped || free != RESERVE, "pages");
 }

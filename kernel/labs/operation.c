@@ -3,6 +3,7 @@
 
 #include "arch/mte.h"
 #include "core/report.h"
+#include "labs/leak.h"
 #include "mem/bump.h"
 #include "mem/growspace.h"
 #include "mem/heap.h"
@@ -74,6 +75,14 @@ struct census take_census(void)
 		[CENSUS_POOLS] = pool_window_in_use(),
 		[CENSUS_RANGES] = growspace_ranges(),
 	} };
+}
+
+void census_expect(const struct census *before)
+{
+	struct census now = take_census();
+
+	for (int i = 0; i < NR_CENSUS; i++)
+		leak_check(now.counts[i] != before->counts[i], census_names[i]);
 }
 
 OPERATION(block, "a block is taken from a pool and given back")

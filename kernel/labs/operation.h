@@ -65,6 +65,9 @@ struct census {
 	size_t counts[NR_CENSUS];
 };
 struct census take_census(void);
+
+/* Ends the boot, and says of what there is more or less, if this is not what there is now. */
+void census_expect(const struct census *before);
 extern const char *const census_names[NR_CENSUS];
 
 /* What some of the operations work on is made here, once, so that a census does not see it come. */

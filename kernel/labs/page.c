@@ -1,4 +1,5 @@
 /* Page labs: none left, given back wrongly, used after. scenarios/test_page.py is the other half. */
+#include "labs/leak.h"
 #include "mem/page.h"
 
 #include "core/lab.h"
@@ -53,8 +54,7 @@ LAB(page, exhaust, "every page of RAM is taken, one more refused, and all come b
 	       page_count().in_use == before.in_use ? "all" : "not-all");
 	list = take_all(1);
 	give_all(list);
-	if (page_count().in_use != before.in_use)
-		panic("pages-leaked");
+	leak_check(page_count().in_use != before.in_use, "pages");
 	end("caught by=page-check");
 }
 

@@ -1,6 +1,7 @@
 /* Pool labs: what runs dry, and who says so. scenarios/test_pool.py is the other half. */
 #include "core/lab.h"
 #include "core/report.h"
+#include "labs/leak.h"
 #include "labs/pool_kinds.h"
 #include "mem/pool.h"
 #include "proc/thread.h"
@@ -73,8 +74,7 @@ static void exhaust_threads(void)
 	for (n++; n > 0; n--)
 		thread_join(threads[n - 1], NULL);
 	pool_report(&thread_pool);
-	if (thread_pool.in_use != before)
-		panic("threads-leaked");
+	leak_check(thread_pool.in_use != before, "threads");
 }
 
 #define EXHAUST_PARAMS(P)                                                                          \

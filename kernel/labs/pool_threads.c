@@ -6,6 +6,7 @@
 #include "arch/virt.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "labs/leak.h"
 #include "mem/page.h"
 #include "mem/pool.h"
 #include "proc/thread.h"
@@ -116,6 +117,6 @@ LAB(pool, threads, "threads until their objects, pages or addresses run dry", TH
 	       after.pages == before.pages ? "back" : "lost");
 	give_back(hoarded);
 	pool_report(&thread_pool);
-	if (after.objects != before.objects || after.pages != before.pages)
-		panic("lost");
+	leak_check(after.objects != before.objects, "threads");
+	leak_check(after.pages != before.pages, "pages");
 }

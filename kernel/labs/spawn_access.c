@@ -1,14 +1,16 @@
 /*
  * Spawn labs: the kernel itself goes by a process's address, in a system call. Without PAN that works, and
- * is how a kernel comes to read what a process made up.
+ * is how a kernel comes to read what a process made up; without PXN, to run it.
  */
 #include "arch/user.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/upcall.h"
 #include "labs/system.h"
 #include "proc/syscall.h"
 
 #define CRASH_DIVE 6 /* user/crasher.c */
+#define RET 0xd65f03c0
 
 /* noinline: the frame in which it dies. SP_EL0 of the caller is a good address of its own. */
 __attribute__((noinline)) static void read_user(uintptr_t va)
@@ -35,6 +37,44 @@ static int64_t follow_pointer(uint64_t table)
 LAB(spawn, user_pointer, "a system call goes by a user's address unchecked", POINTER_PARAMS)
 {
 	syscall_dive_hook = follow_pointer;
+	system_start(a->stack);
+	system_expect_killed("crasher", CRASH_DIVE | a->table << 8);
+}
+
+/* The first `ret` of the program from here on: with nothing in the way, the kernel comes back from it. */
+static uintptr_t find_return(uintptr_t va)
+{
+	const uint32_t *code = user_view(va);
+
+	while (code && *code != RET) {
+		va += sizeof(*code);
+		code = user_view(va);
+	}
+	if (!code)
+		panic("no-return-in-program");
+	return va;
+}
+
+/* noinline: the frame in which it dies. */
+__attribute__((noinline)) static void enter_user_code(uintptr_t va)
+{
+	((void (*)(void))va)();
+}
+
+static int64_t follow_code(uint64_t table)
+{
+	uintptr_t code = find_return(current()->user->elr);
+
+	report("[spawn] entering user=%pA", (void *)code);
+	if (table)
+		user_table_set(current()->ttbr0);
+	enter_user_code(code);
+	return 0;
+}
+
+LAB(spawn, user_code, "a system call jumps into a program's code", POINTER_PARAMS)
+{
+	syscall_dive_hook = follow_code;
 	system_start(a->stack);
 	system_expect_killed("crasher", CRASH_DIVE | a->table << 8);
 }

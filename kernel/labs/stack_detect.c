@@ -21,51 +21,57 @@ static void report_latency(void)
 	report("[stack-lab] latency ticks=%lu", cpu_local()->ticks - damaged_at);
 }
 
-static void overwrite_guard_word(void)
+/* A creeping overflow meets the highest word first, a stray store any one of them. */
+static void overwrite_guard_word(void *word)
 {
+	volatile uint64_t *at = (uint64_t *)current()->stack.base + (uintptr_t)word;
+
 	damaged_at = cpu_local()->ticks;
 	fault_report_hook = report_latency;
-	report("[stack-lab] overwriting guard word at=%pA", (void *)current()->stack.base);
-	*(volatile uint64_t *)current()->stack.base = 0;
+	report("[stack-lab] overwriting guard word at=%pA", (void *)at);
+	*at = 0;
 }
 
+#define SENTINEL_PARAMS(P)                                                                         \
+	P(word, 0, 0, GUARD_WORDS - 1, "which guard word is overwritten; 0: the lowest")
+
 /* Never gives way: only a tick can find it. WFI, so that the tick always comes at the same place. */
-static void sentinel_tick_victim(__attribute__((unused)) void *unused)
+static void sentinel_tick_victim(void *word)
 {
-	overwrite_guard_word();
+	overwrite_guard_word(word);
 	while (READ_ONCE(cpu_local()->ticks) < damaged_at + 3)
 		wfi();
 	report("[stack-lab] came back");
 }
 
-LAB(stack, sentinel_tick, "guard words overwritten, found at the tick", NO_PARAMS)
+LAB(stack, sentinel_tick, "guard words overwritten, found at the tick", SENTINEL_PARAMS)
 {
-	victim_run(sentinel_tick_victim, NULL, VICTIM_STACK);
+	victim_run(sentinel_tick_victim, (void *)a->word, VICTIM_STACK);
 }
 
 /* No tick can come: the switch must find it. */
-static void sentinel_switch_victim(__attribute__((unused)) void *unused)
+static void sentinel_switch_victim(void *word)
 {
 	irq_save();
-	overwrite_guard_word();
+	overwrite_guard_word(word);
 	thread_yield();
 	report("[stack-lab] came back");
 }
 
-LAB(stack, sentinel_switch, "guard words overwritten, found at the switch", NO_PARAMS)
+LAB(stack, sentinel_switch, "guard words overwritten, found at the switch", SENTINEL_PARAMS)
 {
-	victim_run(sentinel_switch_victim, NULL, VICTIM_STACK);
+	victim_run(sentinel_switch_victim, (void *)a->word, VICTIM_STACK);
 }
 
-static void sentinel_exit_victim(__attribute__((unused)) void *unused)
+static void sentinel_exit_victim(void *word)
 {
 	irq_save();
-	overwrite_guard_word();
+	overwrite_guard_word(word);
 }
 
-LAB(stack, sentinel_exit, "guard words overwritten, found at the thread's exit", NO_PARAMS)
+LAB(stack, sentinel_exit, "guard words overwritten, found at the thread's exit", SENTINEL_PARAMS)
 {
-	victim_run(sentinel_exit_victim, NULL, VICTIM_STACK);
+	victim_run(sentinel_exit_victim, (void *)a->word, VICTIM_STACK);
 }
 
 #define ARRAY_BYTES 32

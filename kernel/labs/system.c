@@ -3,6 +3,7 @@
 
 #include "core/report.h"
 #include "core/string.h"
+#include "labs/leak.h"
 #include "mem/heap.h"
 #include "mem/page.h"
 #include "proc/fs.h"
@@ -78,16 +79,15 @@ static const char *back(bool is_back)
 void system_expect_census(const struct system_count *before)
 {
 	struct system_count now = system_counts();
-	bool whole = now.pages == before->pages && now.processes == before->processes &&
-		     now.open_files == before->open_files && now.heap == before->heap &&
-		     now.messages == before->messages;
-
 	report("[spawn] census pages=%s processes=%s files=%s heap=%s messages=%s",
 	       back(now.pages == before->pages), back(now.processes == before->processes),
 	       back(now.open_files == before->open_files), back(now.heap == before->heap),
 	       back(now.messages == before->messages));
-	if (!whole)
-		panic("process-left-something-behind");
+	leak_check(now.pages != before->pages, "pages");
+	leak_check(now.processes != before->processes, "processes");
+	leak_check(now.open_files != before->open_files, "files");
+	leak_check(now.heap != before->heap, "heap");
+	leak_check(now.messages != before->messages, "messages");
 }
 
 static const struct thread *find_thread(const char *name)

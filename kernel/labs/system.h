@@ -43,7 +43,7 @@ struct system_count {
 };
 struct system_count system_counts(void);
 
-/* [spawn] census …; ends the boot in panic if anything is not back. */
+/* [spawn] census …; ends the boot as caught by=leak-check if anything is not back. */
 void system_expect_census(const struct system_count *before);
 
 /*

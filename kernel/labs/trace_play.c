@@ -3,6 +3,7 @@
 #include "core/report.h"
 #include "core/string.h"
 #include "labs/cost.h"
+#include "labs/leak.h"
 #include "labs/trace.h"
 #include "mem/bump.h"
 #include "mem/heap.h"
@@ -219,6 +220,6 @@ LAB(mem, churn, "threads of any stack size are made and joined in any order", CH
 	report("[mem-lab] churned pages=%s threads=%s",
 	       page_count().in_use == pages ? "back" : "lost",
 	       thread_pool.in_use == objects ? "back" : "lost");
-	if (page_count().in_use != pages || thread_pool.in_use != objects)
-		panic("leaked");
+	leak_check(page_count().in_use != pages, "pages");
+	leak_check(thread_pool.in_use != objects, "threads");
 }

@@ -3,6 +3,7 @@
 
 #include "core/fault.h"
 #include "core/report.h"
+#include "labs/leak.h"
 #include "mem/page.h"
 #include "mem/window.h"
 #include "proc/thread.h"
@@ -77,9 +78,10 @@ static bool round_contained(int round, struct thread *(*make)(void *), void *arg
 	       READ_ONCE(witness_beats) > beats ? "ran" : "stuck",
 	       after.pages == before.pages ? "back" : "lost",
 	       after.threads == before.threads ? "back" : "lost");
-	if (READ_ONCE(witness_beats) == beats || after.pages != before.pages ||
-	    after.threads != before.threads)
-		panic("not-contained");
+	leak_check(after.pages != before.pages, "pages");
+	leak_check(after.threads != before.threads, "threads");
+	if (READ_ONCE(witness_beats) == beats)
+		panic("witness-stuck");
 	return true;
 }
 

@@ -6,6 +6,7 @@
 #include "arch/sysreg.h"
 #include "arch/user.h"
 #include "arch/words.h"
+#include "core/protect.h"
 #include "mem/page.h"
 
 #define LEAF_LEVEL 3
@@ -22,8 +23,10 @@ static inline uint64_t *new_page(void)
 static uint64_t attributes(enum space_kind kind)
 {
 	uint64_t common = DESC_VALID | DESC_TABLE | DESC_AF | DESC_SHARED | DESC_USER |
-			  DESC_NOT_GLOBAL | DESC_PXN | DESC_ATTR(ATTR_NORMAL);
+			  DESC_NOT_GLOBAL | DESC_ATTR(ATTR_NORMAL);
 
+	if (protected(PROTECT_PXN))
+		common |= DESC_PXN;
 	if (kind == SPACE_TEXT)
 		return common | DESC_RO;
 	if (kind == SPACE_RODATA)

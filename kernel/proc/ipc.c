@@ -58,7 +58,7 @@ int32_t ipc_call_back(struct endpoint *e, struct message *m)
 	return m->status;
 }
 
-void ipc_receive(struct endpoint *e, struct message *m)
+bool ipc_receive(struct endpoint *e, struct message *m)
 {
 	uint64_t flags = irq_save();
 	struct thread *caller;
@@ -77,9 +77,9 @@ void ipc_receive(struct endpoint *e, struct message *m)
 		current()->serving = caller;
 	} else {
 		e->notified = false;
-		m->kind = MESSAGE_NOTIFIED;
 	}
 	irq_restore(flags);
+	return caller;
 }
 
 void ipc_answer(const struct message *m)

@@ -17,22 +17,23 @@ struct endpoint {
 	bool dead; /* its server was killed, and no other has come */
 };
 
-enum { MESSAGE_NOTIFIED = 0xffffffff }; /* kind: nobody called, but ipc_notify() was */
-
 /* Send *m and wait; *m is then the answer. Its status: 0, or what the server says, or ERROR_DIED. */
 int32_t ipc_call(struct endpoint *e, struct message *m);
 
 /* The same for what gives something back, which must not fail: no fault is injected here. */
 int32_t ipc_call_back(struct endpoint *e, struct message *m);
 
-/* Wait for a message. The thread then serves its caller, until it answers. */
-void ipc_receive(struct endpoint *e, struct message *m);
+/*
+ * Wait for a message: true. The thread then serves its caller, until it answers. False: nobody called, but
+ * ipc_notify() was. No kind of message says so, since a caller writes that itself.
+ */
+bool ipc_receive(struct endpoint *e, struct message *m);
 void ipc_answer(const struct message *m);
 
-/* Wake the server with MESSAGE_NOTIFIED, now or when it next waits. From any context. */
+/* Have ipc_receive() come back with false, now or when the server next waits. From any context. */
 void ipc_notify(struct endpoint *e);
 
-/* A thread ended: whom it served, and whoever waits for that, gets ERROR_DIED. */
+/* A thread ended, killed or by itself: whom it served, and whoever waits for that, gets ERROR_DIED. */
 void ipc_ended(struct thread *t);
 
 #endif

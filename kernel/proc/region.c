@@ -72,7 +72,8 @@ int64_t process_map(struct process *p, size_t bytes)
 	uintptr_t base = p->regions_end;
 	struct region *row;
 
-	if (!bytes || bytes > limit - base)
+	/* A region that ends at the limit leaves the next to begin a page beyond it. */
+	if (!bytes || base > limit || bytes > limit - base)
 		return ERROR_NUMBER;
 	bytes = ALIGN_UP(bytes, PAGE_SIZE);
 	row = free_row(&p->regions);

@@ -176,6 +176,7 @@ void thread_exit(void)
 	irq_save();
 	t->state = THREAD_EXITED;
 	wake_joiners(t);
+	ipc_ended(t);
 	process_ended(t->process);
 	thread_yield();
 	panic("exited-thread-ran");

@@ -185,12 +185,11 @@ void CHAIN_SERVER(__attribute__((unused)) void *unused)
 
 	find_services(services);
 	for (;;) {
-		ipc_receive(&init_endpoint, &m);
-		m.status = 0;
-		if (m.kind == MESSAGE_NOTIFIED) {
+		if (!ipc_receive(&init_endpoint, &m)) {
 			process_reap_orphans();
 			continue;
 		}
+		m.status = 0;
 		if (m.kind == INIT_LAUNCH)
 			serve(dyn_spawns, services, &m);
 		else if (m.kind == INIT_COUNT)
