@@ -267,6 +267,7 @@ class Graph:
         self._active: dict[tuple[str, Budget], None] = {}
         self._component: dict[str, frozenset[str]] = {}
         self._circles: dict[frozenset[str], str] = {}
+        self._flat: dict[frozenset[str], bool] = {}
         self._noted: dict[frozenset[str], list[tuple[str, Note]]] = {}
 
     def bound(self, name: str) -> Bound:
@@ -294,15 +295,29 @@ class Graph:
         if key in self._active:
             return Bound(0, "unbounded", frozenset({self._circle(key)}))
         self._active[key] = None
-        if name not in self._split:
-            self._split[name] = self._by_circle(name)
-        fixed, circle = self._split[name]
+        fixed, circle = self._parts(name)
         options = [fixed]
-        for edge in circle:
-            options.append(self._below(name, edge, budget))
+        if self._is_flat(self._component[name]):
+            options += [self._parts(member)[0] for member in sorted(self._component[name])]
+        else:
+            options += [self._below(name, edge, budget) for edge in circle]
         del self._active[key]
         self._known[key] = deepest(options)
         return self._known[key]
+
+    def _is_flat(self, component: frozenset[str]) -> bool:
+        """Do its calls and jumps go round without taking any stack (tail calls)?"""
+        if component not in self._flat:
+            edges = (edge for member in component for edge in self.edges(member))
+            self._flat[component] = len(component) > 1 and not any(
+                edge.depth > 0 and edge.target in component for edge in edges
+            )
+        return self._flat[component]
+
+    def _parts(self, name: str) -> tuple[Bound, list[_Edge]]:
+        if name not in self._split:
+            self._split[name] = self._by_circle(name)
+        return self._split[name]
 
     def _by_circle(self, name: str) -> tuple[Bound, list[_Edge]]:
         """Its own frame and all that lies outside of its circle, whatever the budget; and the calls
@@ -413,8 +428,14 @@ class Graph:
         if patterns is None:
             yield from self._anywhere(name, call)
             return
-        for target in self._program.called_through(tuple(patterns)):
+        found = self._program.called_through(tuple(patterns))
+        for target in found:
             yield target, ""
+        if not found:
+            yield (
+                "",
+                f"indirect call in {name}, and nothing that its note names has its address taken",
+            )
 
     def _anywhere(self, name: str, call: Call) -> Iterator[tuple[str, str]]:
         """No note says where: to whatever has its address taken, if that is all there is."""

@@ -216,8 +216,7 @@ class _Walker:
 
     def _return(self, address: int, instruction: Instruction, state: State, _: object) -> None:
         """Through x30 as the caller left it, or a copy of that; else it is a computed jump."""
-        register = instruction.text.partition(",")[0] or LINK
-        if value_of(register, state) != RETURN:
+        if self._value(instruction, state) != RETURN:
             self._computed(address, instruction, state, _)
             return
         self._leave(address, instruction, state, _)
@@ -252,7 +251,7 @@ class _Walker:
         return None
 
     def _value(self, instruction: Instruction, state: State) -> Value | None:
-        return value_of(instruction.text.partition(",")[0], state)
+        return value_of(instruction.text.partition(",")[0] or LINK, state)
 
     def _jump(self, address: int, instruction: Instruction, state: State, _: object) -> None:
         self._go(address, instruction.target, state)
@@ -283,7 +282,7 @@ class _Walker:
         """It may do anything, so the number is worth less; most likely it computes something."""
         self._problem("has an instruction that is not known", address)
         self._returns = True
-        return State(state.depth, state.dynamic, {}, KEPT)
+        return State(state.depth, state.dynamic, {}, CALLEE_SAVED)
 
     def _branch(
         self, address: int, instruction: Instruction, state: State, compared: Value | None

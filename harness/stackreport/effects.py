@@ -123,7 +123,7 @@ def _moved_base(instruction: Instruction, state: State) -> Value | None:
     by_constant = "#" in instruction.text.rpartition("[")[2]
     if old is None or not by_constant or old.kind == "entry":
         return None
-    return _moved(old, int(by, 0))
+    return _moved(old, _signed(int(by, 0) % ALL))  # capstone writes -112 as 0xff…90 after an index
 
 
 def _loaded(instruction: Instruction, state: State, fetch: Fetch) -> Value | None:

@@ -3,7 +3,7 @@ call, then it is an address that somebody took; if it was computed (a table of d
 table), it may be any address. Pure.
 """
 
-from harness.stackreport.code import CALLS, Call, Code, Walk
+from harness.stackreport.code import CALLS, RETURNS, Call, Code, Walk
 from harness.stackreport.instruction import CALLEE_SAVED, Instruction
 
 # What may hand a pointer on without making another one of it.
@@ -13,11 +13,14 @@ CHECKS = ("aut", "xpac", "pac", "ldra")
 
 def is_computed(code: Code, walk: Walk, call: Call) -> bool:
     """Looked for in the straight run before the call; if the register is not set there, in all of
-    the function. A jump that has not given its frame back is none to another function."""
+    the function. A jump that has not given its frame back is none to another function, and a `ret`
+    may go to whoever called."""
     if walk.away or (call.tail and (call.depth or call.dynamic)):
         return True
     instruction = code.text[call.address]
-    name = instruction.text.partition(",")[0] if instruction else ""
+    if instruction is None or instruction.kind in RETURNS:
+        return True
+    name = instruction.text.partition(",")[0]
     for at in range(call.address - 4, call.run - 4, -4):
         writer = code.text[at]
         if writer and writer.kind in CALLS and name not in CALLEE_SAVED:

@@ -220,4 +220,5 @@ def walk(image: Image, name: str, noted: str = "") -> Walk:
 
 
 def bound(image: Image, name: str, noted: str = "") -> Bound:
-    return Graph(Program(image, notes.parse(textwrap.dedent(noted)))).bound(name)
+    program = Program(image, notes.parse(textwrap.dedent(noted)))
+    return Graph(program).bound(program.find(name))
