@@ -434,7 +434,7 @@ class Graph:
         if not found:
             yield (
                 "",
-                f"indirect call in {name}, and nothing that its note names has its address taken",
+                f"indirect call in {name}, and nothing in its note has its address taken",
             )
 
     def _anywhere(self, name: str, call: Call) -> Iterator[tuple[str, str]]:

@@ -13,13 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from harness.stackreport.memory import Section
+from harness.stackreport.memory import PAGE, Section
 
 # Name every function, and call none: what unwinds, and where a check can be patched in.
 UNWINDING = frozenset({".eh_frame", "__patchable_function_entries"})
 # Types of relocations (ELF for the Arm 64-bit Architecture, 5.7).
 BRANCHES = frozenset({279, 280, 282, 283})  # these call, they take no address
-READS = frozenset({0, 256, 273, *range(512, 574)})  # nothing, a literal, thread-local variables
+# Nothing, a literal that is loaded, loads and stores, thread-local variables.
+READS = frozenset({0, 256, 273, 278, 284, 285, 286, 299, *range(512, 574)})
+PAGES = frozenset({275, 276})  # adrp: the address of a page, and another instruction adds the rest
 DIFFERENCES = frozenset({260, 261, 262, 314})  # PREL64, PREL32, PREL16, PLT32
 OF_GOT = frozenset({*range(300, 314), 315})
 ABS64, GLOB_DAT, JUMP_SLOT, RELATIVE, TLSDESC, IRELATIVE = 257, 1025, 1026, 1027, 1031, 1032
@@ -91,12 +93,12 @@ def taken(elf: Any, listed: Sequence[Symbol], code: Sequence[Section]) -> Taken 
 
 
 def _meant(symbol: Symbol, kind: int, addend: int) -> tuple[int, ...]:
-    """In a table of differences the addend holds the word's own place in it too."""
-    if kind in OF_GOT:
-        return (symbol.value,)
-    if kind in DIFFERENCES:
+    """In a table of differences the addend holds the word's own place in it too; in the GOT stands
+    the symbol, or a place of its section."""
+    if kind in DIFFERENCES or kind in OF_GOT:
         return symbol.value, symbol.value + addend
-    return (symbol.value + addend,)
+    address = symbol.value + addend
+    return () if kind in PAGES and address % PAGE else (address,)
 
 
 def _is_kept(elf: Any, table: Any) -> bool:

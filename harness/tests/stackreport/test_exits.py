@@ -90,11 +90,11 @@ function never_again
 	cbz	x0, never
 	b	never
 done never_again
-	.irp	way, by_cbz, by_tbz, by_condition, by_part, by_falling, by_eret, by_br_x30, by_copy, by_jump
-enter after_\\way
-	bl	\\way
+	.irp	way, cbz, tbz, condition, part, falling, eret, br_x30, copy, jump
+enter after_by_\\way
+	bl	by_\\way
 	bl	deep
-leave after_\\way
+leave after_by_\\way
 	.endr
 enter after_never
 	bl	never_again
