@@ -122,7 +122,8 @@ class Program:
         # Graphs that leave out the same calls have the same edges, but for their starts.
         self.edges: dict[tuple[Hashable, Hashable], dict[str, list[_Edge]]] = defaultdict(dict)
         self._places = self._kept_places()
-        self._walk_all(set(self._codes))
+        start = [] if image.entry in self._at else image.parts(image.entry)
+        self._walk_all({*self._codes, *map(self._add, start)})
         self.taken = self._taken()
 
     # --- what may be called
@@ -173,6 +174,9 @@ class Program:
             )
         if found[0].name not in self.functions:
             self._walk_all({self._add(found[0])})
+            self.taken = self._taken()
+            self.edges.clear()
+            Program.called_through.cache_clear()
         return found[0].name
 
     # --- walking
@@ -209,7 +213,6 @@ class Program:
             places |= walk.addresses
             called.update(call.target for call in walk.calls if call.target is not None)
         fresh = {p for p in called | places if p not in self._at}
-        # One part for each of several sections that lie over each other.
         return {self._add(part) for place in sorted(fresh) for part in self.image.parts(place)}
 
     def _add(self, part: Function) -> str:

@@ -19,10 +19,12 @@ that does not return, a path that leaves the code). Pure: no files.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from harness.stackreport.effects import (
     RETURN,
+    SHADOW,
     State,
     Value,
     comparison,
@@ -108,6 +110,12 @@ class Code:
         self._walks.append((asked.seen_by(walk), walk))
         return walk
 
+    @cached_property
+    def saves_link(self) -> bool:
+        """Does it store x30 anywhere?"""
+        code = (self.text[at] for at in range(self.start, self.end, 4))
+        return any(i and i.kind.startswith("st") and LINK in i.text for i in code)
+
     def inside(self, address: int) -> bool:
         return self.start <= address < self.end
 
@@ -125,7 +133,7 @@ class _Walker:
         self._addresses: set[int] = set()
         self._run = code.start  # where the straight run began that is walked
         self._frame = 0
-        self._returns = self._switched = self._dynamic = False
+        self._returns = self._switched = self._dynamic = self._reloads = False
 
     def run(self) -> Walk:
         self._reach(self._code.start, State())
@@ -142,7 +150,7 @@ class _Walker:
             tuple(sorted(self._problems)),
             self._clobbers,
             frozenset(self._addresses),
-            any(not self._code.inside(address) for address in self._states),
+            self._went_away(),
         )
 
     def _reach(self, address: int, state: State) -> None:
@@ -216,7 +224,7 @@ class _Walker:
 
     def _return(self, address: int, instruction: Instruction, state: State, _: object) -> None:
         """Through x30 as the caller left it, or a copy of that; else it is a computed jump."""
-        if self._value(instruction, state) != RETURN:
+        if self._value(instruction, state) != RETURN or self._is_strange(instruction):
             self._computed(address, instruction, state, _)
             return
         self._leave(address, instruction, state, _)
@@ -224,6 +232,14 @@ class _Walker:
             where = self._place(address)
             far = f"{abs(state.depth)} bytes too {'low' if state.depth > 0 else 'high'}"
             self._problems.add(f"returns at {where} with SP {far}")
+
+    def _is_strange(self, instruction: Instruction) -> bool:
+        """Has x30 come from this stack, where nobody has put it?"""
+        own = instruction.text.partition(",")[0] in ("", LINK)
+        return own and self._reloads and not self._code.saves_link and not self._went_away()
+
+    def _went_away(self) -> bool:
+        return any(not self._code.inside(address) for address in self._states)
 
     def _call(
         self, address: int, instruction: Instruction, state: State, _: object
@@ -258,7 +274,7 @@ class _Walker:
 
     def _computed(self, address: int, instruction: Instruction, state: State, _: object) -> None:
         value = self._value(instruction, state)
-        if value == RETURN:
+        if value == RETURN and not self._is_strange(instruction):
             self._return(address, instruction, state, _)
         elif value and value.kind == "slot":
             outside = str(self._memory.slots[value.number])
@@ -288,24 +304,26 @@ class _Walker:
         self, address: int, instruction: Instruction, state: State, compared: Value | None
     ) -> State:
         target = instruction.target
-        if compared and instruction.mnemonic == "b.ne" and self._is_probe_loop(target, address):
+        closes = instruction.mnemonic == "b.ne" and compared is not None
+        if compared and closes and self._is_probe_loop(target, address, compared, state):
             # A probe loop ends when SP has come down to what it is compared with.
             self._frame = max(self._frame, compared.number)
             return state._replace(depth=compared.number)
         self._go(address, target, state)
         return state
 
-    def _is_probe_loop(self, target: int, address: int) -> bool:
-        """Back over nothing but one step of SP, stores and the comparison."""
-        steps = 0
-        for at in range(target, address, 4):
-            instruction = self._text[at]
-            if instruction is None or instruction.kind in _FLOW:
-                return False
-            steps += instruction.kind == "sub" and instruction.text.startswith("sp, sp, #")
-            if instruction.writes - ({"sp"} if instruction.kind == "sub" else set()):
-                return False
-        return steps == 1 and target < address
+    def _is_probe_loop(self, target: int, address: int, compared: Value, state: State) -> bool:
+        """Back over nothing but one step of SP, stores and, last, the comparison; and SP comes down
+        to what it is compared with."""
+        body = [self._text[at] for at in range(target, address, 4)]
+        steps = [i for i in body if i and i.kind == "sub" and i.text.startswith("sp, sp, #")]
+        others = [i for i in body if i is None or i.kind in _FLOW or i.writes]
+        if len(steps) != 1 or others != steps or body[-1] is None or body[-1].kind != "cmp":
+            return False
+        stepped = {v.number for r, v in effects(steps[0], state, self._memory.fetch) if v}
+        step = min(stepped, default=0) - state.depth
+        rest = compared.number - state.depth
+        return step > 0 and rest >= 0 and rest % step == 0
 
     def _note_call(
         self,
@@ -329,6 +347,8 @@ class _Walker:
     def _step(self, instruction: Instruction, state: State) -> State:
         registers = dict(state.registers)
         depth, dynamic, lost = state.depth, state.dynamic, state.lost
+        if instruction.loads and LINK in instruction.writes and instruction.text != SHADOW:
+            self._reloads = True
         for register, value in effects(instruction, state, self._memory.fetch):
             if register != "sp":
                 if value is not None and value.kind in FORMED and instruction.kind != "adrp":

@@ -99,6 +99,7 @@ class Image:
     compiler: Mapping[str, CompilerView]
     stack_sizes: Mapping[int, int]
     build_id: str = ""
+    entry: int = 0
     _starts: list[int] = field(default_factory=list)
     _ordered: list[Function] = field(default_factory=list)
 
@@ -127,27 +128,32 @@ class Image:
 
     def named(self, name: str) -> list[Function]:
         """Every function of that name or alias, and every label."""
-        found = [f for n, f in self.functions.items() if name in (n, *f.aliases)]
-        found = found or [f for n, f in self.functions.items() if n.partition("@")[0] == name]
-        if found:
-            return found
-        return [self.part(at) for at, names in self.labels.items() if name in names]
+        functions = [(n, f) for f in self.functions.values() for n in (f.name, *f.aliases)]
+        labels = [(n, f) for at, ns in self.labels.items() for n in ns for f in self.parts(at)]
+        for known in (functions, labels):
+            exact = [f for n, f in known if n == name]
+            if exact:
+                return exact
+        return [f for n, f in (*functions, *labels) if n.partition("@")[0] == name]
 
     def parts(self, address: int) -> list[Function]:
-        """Code that begins where no function does; none where there is no code."""
-        aligned = address % 4 == 0
-        return [self.part(address)] if aligned and self.memory.texts(address) else []
+        """Code that begins where no function does: none where there is no code, and one for each
+        of several sections that lie over each other."""
+        texts = self.memory.texts(address) if address % 4 == 0 else []
+        parts = [self._part(address, text.section) for text in texts]
+        if len(parts) == 1:
+            return parts
+        names = (text.section.name for text in texts)
+        return [replace(p, name=f"{p.name}@{n}") for p, n in zip(parts, names, strict=True)]
 
-    def part(self, address: int) -> Function:
+    def _part(self, address: int, section: Section) -> Function:
         within = self.at(address)
         names = self.labels.get(address)
         inside = f"{within.name}+{address - within.start:#x}" if within else hex(address)
-        (text, *_) = self.memory.texts(address)
         end = within.end if within else address
         unit = within.unit if within else ""
         name = names[0] if names else inside
-        name = f"{name}@{address:#x}" if name in self.functions else name
-        return Function(name, address, end - address, unit, section=text.section.number)
+        return Function(name, address, end - address, unit, section=section.number)
 
 
 NESTED = 8  # functions that may begin inside each other, before one that is around them
@@ -216,6 +222,7 @@ def _read(path: Path, elf: Any) -> Image:
         _compiler(elf, functions),
         dict(_stack_sizes(elf)),
         _build_id(elf),
+        elf["e_entry"],
     )
 
 
@@ -247,10 +254,14 @@ def _is_label(symbol: Symbol, code: Sequence[Section]) -> bool:
 def _labels(
     listed: Sequence[Symbol], code: Sequence[Section], functions: Mapping[int, str]
 ) -> dict[int, tuple[str, ...]]:
+    """A name that is used twice, or is a function's, carries its address."""
+    known = {(s.value, s.name) for s in listed if _is_label(s, code)} - set(functions.items())
+    times = Counter(name for _, name in known) + Counter(functions.values())
     found: dict[int, tuple[str, ...]] = {}
-    for symbol in listed:
-        if symbol.value not in functions and _is_label(symbol, code):
-            found[symbol.value] = (*found.get(symbol.value, ()), symbol.name)
+    for address, name in sorted(known):
+        if address not in functions:
+            unique = name if times[name] == 1 else f"{name}@{address:#x}"
+            found[address] = (*found.get(address, ()), unique)
     return found
 
 
@@ -258,7 +269,15 @@ def _labels(
 
 
 def _units(elf: Any) -> list[tuple[int, int, str]]:
-    """(start, end, source file), sorted: .debug_aranges, and one DWARF entry per unit."""
+    """(start, end, source file), sorted; none where the DWARF cannot be read."""
+    try:
+        return _read_units(elf)
+    except _DAMAGE:
+        return []
+
+
+def _read_units(elf: Any) -> list[tuple[int, int, str]]:
+    """From .debug_aranges, and one DWARF entry per unit."""
     if not elf.get_section_by_name(".debug_aranges"):
         return []
     dwarf = elf.get_dwarf_info(relocate_dwarf_sections=False)
@@ -300,10 +319,14 @@ def _functions(
     by_place: dict[tuple[int, int], list[Symbol]] = {}
     known = {section.number: section for section in code}
     for symbol in listed:
-        if symbol.kind in FUNCTIONS and symbol.section in known:
+        inside = symbol.section in known and known[symbol.section].holds(symbol.value)
+        if symbol.kind in FUNCTIONS and inside:
             by_place.setdefault((symbol.section, symbol.value), []).append(symbol)
     ends = _ends(by_place, known)
-    plain = [_function(place, by_place[place], units, ends[place]) for place in sorted(by_place)]
+    plain = [
+        _function(place, by_place[place], units, ends[place], known[place[0]].end)
+        for place in sorted(by_place)
+    ]
     return _distinct(plain, known)
 
 
@@ -345,7 +368,11 @@ def _distinct(plain: list[Function], known: Mapping[int, Section]) -> dict[str, 
 
 
 def _function(
-    place: tuple[int, int], group: list[Symbol], units: list[tuple[int, int, str]], end: int
+    place: tuple[int, int],
+    group: list[Symbol],
+    units: list[tuple[int, int, str]],
+    end: int,
+    last: int,
 ) -> Function:
     """The global name wins, then the first one; weak ones (aliases of libraries) come last."""
     section, start = place
@@ -353,6 +380,7 @@ def _function(
     group.sort(key=lambda s: (order.get(s.bind, 2), s.name))
     names = [symbol.name for symbol in group]
     size = max(symbol.size for symbol in group) or end - start
+    size = min(size, last - start)  # whatever the symbol says
     index = bisect_right(units, (start, 1 << 64, "")) - 1
     inside = index >= 0 and start < units[index][1]
     unit = units[index][2] if inside else ""

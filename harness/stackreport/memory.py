@@ -30,6 +30,9 @@ class Section(NamedTuple):
     def end(self) -> int:
         return self.start + len(self.data)
 
+    def holds(self, address: int) -> bool:
+        return self.start <= address < self.end
+
 
 class Text(dict[int, Instruction | None]):
     """The instructions of one section, by address; None where it has none."""

@@ -30,6 +30,8 @@ def make(
     `codes`: as Program takes them.
     """
     program = Program(image, notes, codes)
+    for name in entries:  # before any stack: what is walked late may take addresses too
+        program.find(name)
     stacks = [_stack(program, note) for note in notes.of("stack")]
     stacks = [_measured(stack, notes, marks) for stack in stacks]
     asked = [_asked(program, name) for name in entries]

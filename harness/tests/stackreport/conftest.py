@@ -106,6 +106,7 @@ done unbalanced
 function switching
 	sub	sp, sp, #16
 	mov	sp, x0
+	str	x30, [sp]
 	bl	leaf
 	ldr	x30, [sp]
 	ret

@@ -234,6 +234,33 @@ no_probe:
 	ret
 	.size	no_probe, . - no_probe
 
+	/* A loop down to a comparison that SP has already passed, or that it steps over. */
+	.macro	loop name, room, step, late = 0
+function \\name
+	sub	x9, sp, #\\room
+	sub	sp, sp, #16
+1:	sub	sp, sp, #\\step
+	str	xzr, [sp]
+	cmp	sp, x9
+	.if	\\late
+	sub	sp, sp, #16
+	.endif
+	b.ne	1b
+	add	sp, sp, #\\room
+	ret
+done \\name
+	.endm
+	loop	probing, 2048 + 16, 1024
+	loop	passing, 4000, 1024
+	loop	above, 0, 1024
+	loop	late, 2048 + 16, 1024, 1
+
+function ret_pushed
+	str	x0, [sp, #-16]!
+	ldr	x30, [sp], #16
+	ret
+done ret_pushed
+
 	/* Jumps in a circle take no stack. */
 function ping
 	cbz	x0, ok
@@ -309,6 +336,7 @@ def test_what_never_returns_has_nothing_after_it(exits: Image) -> None:
         ("literal_stub", "≤ 2048"),
         ("by_constant", f"≤ {16 + 2048}"),
         ("no_probe", "≥ 3088 (dynamic frame in no_probe)"),
+        ("probing", "≤ 2064"),
         ("ping", "≤ 80"),
         ("pong", "≤ 80"),
         (
@@ -323,7 +351,12 @@ def test_what_is_reached_is_counted(exits: Image, name: str, expected: str) -> N
     assert str(bound(exits, name)) == expected
 
 
-@pytest.mark.parametrize("name", ["ret_other", "ret_loaded", "ret_called"])
+@pytest.mark.parametrize("name", ["passing", "above", "late"])
+def test_a_loop_that_misses_its_end_is_no_probe(exits: Image, name: str) -> None:
+    assert f"dynamic frame in {name}" in str(bound(exits, name))
+
+
+@pytest.mark.parametrize("name", ["ret_other", "ret_loaded", "ret_called", "ret_pushed"])
 def test_a_ret_through_anything_else_is_a_computed_jump(exits: Image, name: str) -> None:
     assert walk(exits, name).jumps
     assert not bound(exits, name).proven or bound(exits, name).bytes >= 2048

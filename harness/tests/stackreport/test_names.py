@@ -138,3 +138,37 @@ other:	sub	sp, sp, #48
     image = load(build(tmp_path, source, "-Wl,--emit-relocs"))
     assert [str(bound(image, name)) for name in ("_start", "other")] == ["≤ 48", "≤ 48"]
     assert len(image.functions) == 1
+
+
+LABELS = """
+	.text
+	.global	_start
+_start:	bl	1f			// no type, no size: reached by the entry point alone
+	ret
+1:	sub	sp, sp, #80
+	add	sp, sp, #80
+	ret
+"""
+
+
+def test_code_without_any_function_is_read_too(tmp_path: Path) -> None:
+    image = load(build(tmp_path, LABELS, "-Wl,--emit-relocs"))
+    assert not image.functions
+    assert bound(image, "_start").bytes == 80
+
+
+def test_two_labels_of_one_name_are_two(tmp_path: Path) -> None:
+    for number, size in enumerate((64, 2048)):
+        (tmp_path / f"{number}.S").write_text(
+            f"\t.text\n\t.global use{number}\nuse{number}:\tb part\n"
+            f"part:\tsub sp, sp, #{size}\n\tadd sp, sp, #{size}\n\tret\n"
+        )
+    command = [f"{cross_prefix()}gcc", "-nostdlib", "-static", "-Wl,--emit-relocs,-e,use0"]
+    subprocess.run([*command, "0.S", "1.S", "-o", "labels"], cwd=tmp_path, check=True)
+    image = load(tmp_path / "labels")
+    program = Program(image, notes.parse(""))
+    with pytest.raises(NotesError, match="2 of that name") as caught:
+        program.find("part")
+    choices = str(caught.value).partition("one of: ")[2].split(", ")
+    assert sorted(bound(image, choice).bytes for choice in choices) == [64, 2048]
+    assert [bound(image, f"use{n}").bytes for n in (0, 1)] == [64, 2048]

@@ -181,6 +181,30 @@ def test_an_address_that_is_computed_may_be_any(tmp_path: Path) -> None:
     assert "call of a computed address in _start" in str(found)
 
 
+PLAIN = "ldrsw x10, [x9, x0, lsl #2]\n\tadd\tx9, x9, x10"
+HIDDEN = {
+    "moved": f"{PLAIN}\n mov x1, x9\n mov x9, x1",
+    "chosen": f"{PLAIN}\n cmp x0, #1\n csel x9, x9, x1, eq",
+    "stored": f"{PLAIN}\n str x9, [sp, #-16]!\n ldr x9, [sp], #16",
+    "kept over a call": f"{PLAIN}\n mov x19, x9\n bl f0\n mov x9, x19",
+    "on one path": "ldr x10, [x1]\n mov x11, x9\n mov x9, x10\n cbz x0, 1f\n add x9, x11, x10\n1:",
+}
+
+
+@pytest.mark.parametrize("way", HIDDEN)
+def test_a_sum_stays_one(tmp_path: Path, way: str) -> None:
+    source = COMPUTED.replace("ldrsw	x10, [x9, x0, lsl #2]\n	add	x9, x9, x10", HIDDEN[way])
+    assert source != COMPUTED
+    found = bound(load(build(tmp_path, source, "-Wl,--emit-relocs")), "_start")
+    assert "call of a computed address in _start" in str(found)
+
+
+def test_a_sum_that_is_dropped_is_none(tmp_path: Path) -> None:
+    source = COMPUTED.replace("blr	x9", "ldr	x9, [x9]\n	blr	x9")
+    found = bound(load(build(tmp_path, source, "-Wl,--emit-relocs")), "_start")
+    assert "computed address" not in str(found)
+
+
 # --- C, by the flags that hide a call ------------------------------------------------------------
 
 DEEPER = """
@@ -189,6 +213,17 @@ static volatile int sink;
 { volatile char b[5000]; for (int i = 0; i < 5000; i++) b[i] = i; sink = b[77]; }
 typedef void (*fn)(void);
 """
+SUMS = (
+    DEEPER
+    + """
+DEEP(deep)
+DEEP(none)
+extern const int table[];
+__asm__(".section .rodata\\n.globl table\\ntable: .word none - table, deep - table\\n.text");
+void entry(long i) { fn f = (fn)((long)table + table[i]); f(); sink = 1; }
+void _start(void) { entry(sink); for (;;) ; }
+"""
+)
 OTHER = DEEPER + "DEEP(other)\nfn give(void) { return other; }\nvoid take(fn f) { f(); }\n"
 MAIN = (
     DEEPER
@@ -276,6 +311,15 @@ def test_a_static_function_is_found_whatever_the_flags(
     assert found.bytes >= 5000
     assert found.proven
     assert found.bytes < 5200
+
+
+@pytest.mark.parametrize("level", ["-O0", "-O1", "-O2", "-Os"])
+def test_differences_are_sums_at_every_level(compiled: Compile, level: str) -> None:
+    image = load(
+        compiled("main", SUMS, level, "-static", "-no-pie", "-fno-pie", "-Wl,--emit-relocs")
+    )
+    found = bound(image, "entry")
+    assert not found.proven, found
 
 
 @pytest.mark.parametrize("flags", [("-static", "-no-pie"), ("-fPIE", "-pie")], ids=" ".join)
