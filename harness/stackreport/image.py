@@ -45,7 +45,8 @@ INDIRECT = "__indirect_call"
 
 FUNCTIONS = frozenset({2, 10})  # STT_FUNC, STT_GNU_IFUNC
 LOCAL, GLOBAL = 0, 1  # STB_LOCAL, STB_GLOBAL
-# Written by nobody but the loader, whatever its flags say.
+# Written by nobody but the loader, whatever its flags say. Not PT_GNU_RELRO: its end is rounded up
+# to a page, and in a static image nobody makes it read-only.
 LOADERS = frozenset({".got", ".got.plt", ".data.rel.ro", ".init_array", ".fini_array"})
 EM_AARCH64 = 183
 TYPES = {1: "an object file: link it", 4: "a core dump"}
@@ -227,20 +228,15 @@ def _read(path: Path, elf: Any) -> Image:
 
 
 def _sections(elf: Any) -> Iterator[Section]:
-    relro = [
-        (s["p_vaddr"], s["p_vaddr"] + s["p_memsz"])
-        for s in elf.iter_segments()
-        if s["p_type"] == "PT_GNU_RELRO"
-    ]
     for index, section in enumerate(elf.iter_sections()):
         flags, start = section["sh_flags"], section["sh_addr"]
         if not flags & 2 or section["sh_type"] == "SHT_NOBITS":
             continue
-        loaders = section.name in LOADERS or any(low <= start < high for low, high in relro)
+        fixed = not flags & 1 or section.name in LOADERS
         data = section.data()
         if len(data) != section["sh_size"]:
             raise ValueError(f"{section.name} is not all in it")
-        yield Section(section.name, start, data, bool(flags & 4), not flags & 1 or loaders, index)
+        yield Section(section.name, start, data, bool(flags & 4), fixed, index)
 
 
 def _is_label(symbol: Symbol, code: Sequence[Section]) -> bool:

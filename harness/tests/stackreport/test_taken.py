@@ -205,6 +205,45 @@ def test_a_sum_that_is_dropped_is_none(tmp_path: Path) -> None:
     assert "computed address" not in str(found)
 
 
+WRITTEN = """
+	.section {section}
+	.balign	8
+slot:	.quad	small
+	.text
+	.macro	frame name, bytes
+	.global	\\name
+	.type	\\name, %function
+\\name:	sub	sp, sp, #\\bytes
+	add	sp, sp, #\\bytes
+	ret
+	.size	\\name, . - \\name
+	.endm
+	frame	small, 16
+	frame	large, 2048
+	.global	_start
+	.type	_start, %function
+_start:	stp	x29, x30, [sp, #-16]!
+	adrp	x9, slot
+	ldr	x9, [x9, :lo12:slot]
+	blr	x9
+	adrp	x9, large
+	add	x9, x9, :lo12:large
+	ldp	x29, x30, [sp], #16
+	ret
+	.size	_start, . - _start
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "bytes_"), [(".data", 2048), (".rodata", 16), ('.data.rel.ro, "aw"', 16)]
+)
+def test_only_what_nobody_writes_is_what_it_was(tmp_path: Path, section: str, bytes_: int) -> None:
+    """A load from data that the program may write can find any address that is taken."""
+    source = WRITTEN.replace("{section}", section)
+    image = load(build(tmp_path, source, "-Wl,--emit-relocs,-z,relro"))
+    assert str(bound(image, "_start")) == f"≤ {16 + bytes_}"
+
+
 # --- C, by the flags that hide a call ------------------------------------------------------------
 
 DEEPER = """
