@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple
 
-from harness.stackreport.code import Call, Code, Walk
+from harness.stackreport import origin
+from harness.stackreport.code import Call, Calls, Code, Walk
 from harness.stackreport.image import INDIRECT, Function, Image
-from harness.stackreport.notes import Note, Notes, matches
+from harness.stackreport.notes import Note, Notes, NotesError, matches
 
 Status = Literal["≤", "≥", "unbounded"]
 SHOWN_REASONS = 3
@@ -87,10 +88,12 @@ def stacked(bounds: list[Bound]) -> Bound:
 
 
 def decode(image: Image) -> dict[str, Code]:
-    return {
-        name: Code(function.start, image.bytes_of(function))
-        for name, function in image.functions.items()
-    }
+    return {name: _code(image, function) for name, function in image.functions.items()}
+
+
+def _code(image: Image, function: Function) -> Code:
+    memory = image.memory
+    return Code(function.start, function.size, memory.text(function.section), memory)
 
 
 @dataclass(frozen=True)
@@ -103,51 +106,138 @@ class _Edge:
 
 
 class Program:
-    """Every function of an image, walked. Calls that never return are found on the way."""
+    """Every function of an image, walked, and every other place that is called or may be: labels of
+    assembly, local subroutines, linker's stubs. Calls that never return are found on the way."""
 
     def __init__(self, image: Image, notes: Notes, codes: Mapping[str, Code] | None = None) -> None:
         """`codes`: what decode() made of the image, for whoever makes several programs of it."""
         self.image, self.notes = image, notes
-        self._codes = codes or decode(image)
+        self.functions = dict(image.functions)
+        self._codes = dict(codes or decode(image))
+        self._at: dict[int, list[str]] = defaultdict(list)
+        for name, function in image.functions.items():
+            self._at[function.start].append(name)
         self.jumps = {name: self._noted_jumps(name) for name in image.functions}
         self.walks: dict[str, Walk] = {}
         # Graphs that leave out the same calls have the same edges, but for their starts.
         self.edges: dict[tuple[Hashable, Hashable], dict[str, list[_Edge]]] = defaultdict(dict)
-        self._walk_all()
+        self._places = self._kept_places()
+        start = [] if image.entry in self._at else image.parts(image.entry)
+        self._walk_all({*self._codes, *map(self._add, start)})
+        self.taken = self._taken()
+
+    # --- what may be called
+
+    def targets(self, address: int, caller: str) -> list[str]:
+        """Whoever begins there: of the caller's own section, else of any (overlays)."""
+        names = self._at.get(address, [])
+        section = self.functions[caller].section
+        return [n for n in names if self.functions[n].section == section] or names
 
     @cache  # noqa: B019 - it lives as long as the report
     def called_through(self, patterns: tuple[str, ...] | None) -> list[str]:
-        """The functions that a computed call may reach: of all, or of these patterns."""
-        taken = self.image.taken
-        return [
-            name
-            for name in sorted(self.image.functions if taken is None else taken)
-            if patterns is None
-            or any(matches(p, name, self.image.functions[name].unit) for p in patterns)
-        ]
+        """What a computed call may reach: anything, or what has a name that a note gives."""
+        known = self.functions if self.taken is None else self.taken
+        if patterns is None:
+            return sorted(known)
+        # A place inside a function has that function's name, and is not meant by it.
+        named = [(n, self.functions[n].unit) for n in sorted(known) if "+" not in n]
+        return [n for n, unit in named if any(matches(p, n, unit) for p in patterns)]
+
+    def is_computed(self, name: str, call: Call) -> bool:
+        return origin.is_computed(self._codes[name], self.walks[name], call)
+
+    def _kept_places(self) -> set[int]:
+        """Whose address is taken, as far as the file tells without its code being read."""
+        kept, memory = self.image.kept, self.image.memory
+        loaded = {place for place in memory.slots.values() if isinstance(place, int)}
+        return loaded | set(memory.words()) | set(kept.addresses if kept else ())
+
+    def _taken(self) -> frozenset[str] | None:
+        kept = self.image.kept
+        if kept is None:
+            return None
+        names = {name for place in self._places for name in self._at.get(place, ())}
+        whole = (n for n, f in self.image.functions.items() if f.section in kept.sections)
+        return frozenset(names).union(whole)
+
+    def find(self, name: str) -> str:
+        """The one function or label of that name. Several are a question."""
+        found = self.image.named(name)
+        if not found:
+            raise NotesError(f"--entry {name}: the image has no such function")
+        if len(found) > 1:
+            choices = ", ".join(sorted(f.name for f in found))
+            raise NotesError(
+                f"--entry {name}: the image has {len(found)} of that name",
+                hint=f"--entry with one of: {choices}",
+            )
+        if found[0].name not in self.functions:
+            self._walk_all({self._add(found[0])})
+            self.taken = self._taken()
+            self.edges.clear()
+            Program.called_through.cache_clear()
+        return found[0].name
+
+    # --- walking
 
     def _noted_jumps(self, name: str) -> list[int]:
-        note = self.notes.find("assembly", "function", name, self.image.functions[name].unit)
+        note = self.notes.find("assembly", "function", name, self.functions[name].unit)
         labels = note.get("jumps", []) if note else []
         return [self.image.symbols[label] for label in labels if label in self.image.symbols]
 
-    def _walk_all(self) -> None:
+    def _walk_all(self, again: set[str]) -> None:
         never: frozenset[int] = frozenset()
-        again = set(self._codes)
+        clobbers: dict[int, frozenset[str]] = {}
+        places = set(self._places)
         while again:
             for name in again:
                 self.walks[name] = self._codes[name].walk(
-                    never_return=never, jumps=self.jumps[name]
+                    Calls(never, clobbers, tuple(self.jumps[name]))
                 )
-            found = frozenset(
-                self._codes[name].start for name, walk in self.walks.items() if not walk.returns
-            )
-            fresh, never = found - never, found
-            again = {
+            new = self._new_places(again, places)
+            before, never = never, self._never()
+            changed = (before ^ never) | self._lose(clobbers)
+            again = new | {
                 name
                 for name, walk in self.walks.items()
-                if any(call.target in fresh for call in walk.calls)
+                if any(call.target in changed for call in walk.calls)
             }
+        self._places = places
+
+    def _new_places(self, walked: set[str], places: set[int]) -> set[str]:
+        """What these call or take the address of, and nobody has walked."""
+        called: set[int] = set()
+        for name in walked:
+            walk = self.walks[name]
+            places |= walk.addresses
+            called.update(call.target for call in walk.calls if call.target is not None)
+        fresh = {p for p in called | places if p not in self._at}
+        return {self._add(part) for place in sorted(fresh) for part in self.image.parts(place)}
+
+    def _add(self, part: Function) -> str:
+        self.functions[part.name] = part
+        self._at[part.start].append(part.name)
+        self._codes[part.name] = _code(self.image, part)
+        self.jumps[part.name] = self._noted_jumps(part.name)
+        return part.name
+
+    def _never(self) -> frozenset[int]:
+        """Where several begin at one address, each must be such."""
+        back = {self.functions[name].start for name, walk in self.walks.items() if walk.returns}
+        stuck = {self.functions[n].start for n, walk in self.walks.items() if not walk.returns}
+        return frozenset(stuck - back)
+
+    def _lose(self, clobbers: dict[int, frozenset[str]]) -> frozenset[int]:
+        """Adds what functions were found not to give back; tells whose has grown."""
+        grown = set()
+        for name, walk in self.walks.items():
+            start = self.functions[name].start
+            old = clobbers.get(start, frozenset())
+            if walk.clobbers - old:
+                clobbers[start] = old | walk.clobbers
+                grown.add(start)
+        return frozenset(grown)
 
 
 Budget = tuple[int, ...]
@@ -180,6 +270,7 @@ class Graph:
         self._active: dict[tuple[str, Budget], None] = {}
         self._component: dict[str, frozenset[str]] = {}
         self._circles: dict[frozenset[str], str] = {}
+        self._flat: dict[frozenset[str], bool] = {}
         self._noted: dict[frozenset[str], list[tuple[str, Note]]] = {}
 
     def bound(self, name: str) -> Bound:
@@ -207,15 +298,29 @@ class Graph:
         if key in self._active:
             return Bound(0, "unbounded", frozenset({self._circle(key)}))
         self._active[key] = None
-        if name not in self._split:
-            self._split[name] = self._by_circle(name)
-        fixed, circle = self._split[name]
+        fixed, circle = self._parts(name)
         options = [fixed]
-        for edge in circle:
-            options.append(self._below(name, edge, budget))
+        if self._is_flat(self._component[name]):
+            options += [self._parts(member)[0] for member in sorted(self._component[name])]
+        else:
+            options += [self._below(name, edge, budget) for edge in circle]
         del self._active[key]
         self._known[key] = deepest(options)
         return self._known[key]
+
+    def _is_flat(self, component: frozenset[str]) -> bool:
+        """Do its calls and jumps go round without taking any stack (tail calls)?"""
+        if component not in self._flat:
+            edges = (edge for member in component for edge in self.edges(member))
+            self._flat[component] = len(component) > 1 and not any(
+                edge.depth > 0 and edge.target in component for edge in edges
+            )
+        return self._flat[component]
+
+    def _parts(self, name: str) -> tuple[Bound, list[_Edge]]:
+        if name not in self._split:
+            self._split[name] = self._by_circle(name)
+        return self._split[name]
 
     def _by_circle(self, name: str) -> tuple[Bound, list[_Edge]]:
         """Its own frame and all that lies outside of its circle, whatever the budget; and the calls
@@ -270,7 +375,7 @@ class Graph:
         return note
 
     def _function(self, name: str) -> Function:
-        return self._image.functions[name]
+        return self._program.functions[name]
 
     def _dynamic(self, name: str, walk: Walk) -> tuple[int, set[str]]:
         if not walk.dynamic:
@@ -299,33 +404,66 @@ class Graph:
 
     def _targets(self, name: str, call: Call, walk: Walk) -> Iterator[tuple[str, str]]:
         if call.target is not None:
-            function = self._image.at(call.target)
-            if function:
-                yield function.name, ""
-            else:
-                yield "", f"call to {call.target:#x}, which is no function, in {name}"
-        elif call.address in walk.jumps and not self._may_call(name):
+            found = self._program.targets(call.target, name)
+            for target in found:
+                yield target, ""
+            if not found:
+                yield "", f"call to {call.target:#x}, where there is no code, in {name}"
+        elif call.outside:
+            yield "", f"{call.outside} is not in this image, called in {name}"
+        elif call.address in walk.jumps and not self._may_call(name, call):
             yield "", f"computed jump in {name}"
         else:
-            yield from self._indirect(name)
+            yield from self._indirect(name, call)
 
-    def _may_call(self, name: str) -> bool:
-        """A computed jump is a tail call where the compiler lists an indirect call, else a
-        table."""
+    def _may_call(self, name: str, call: Call) -> bool:
+        """A computed jump is a tail call if the frame is given back, nobody computed where to, and
+        the compiler, where it says anything, lists an indirect call. Else it is a table."""
         view = self._image.compiler.get(name)
-        return bool(view and INDIRECT in view.calls)
+        listed = INDIRECT in view.calls if view else True
+        return listed and not self._program.is_computed(name, call)
 
-    def _indirect(self, name: str) -> Iterator[tuple[str, str]]:
+    def _indirect(self, name: str, call: Call) -> Iterator[tuple[str, str]]:
         patterns = self._starts.get(name)
         if patterns is None:
             note = self._note("indirect", name, "in")
             patterns = note["targets"] if note else None
-        if patterns is None and self._image.taken is None:
-            yield "", f"indirect call in {name}"
+        if patterns is None:
+            yield from self._anywhere(name, call)
             return
-        key = None if patterns is None else tuple(patterns)
-        for target in self._program.called_through(key):
+        found = self._program.called_through(tuple(patterns))
+        for target in found:
             yield target, ""
+        if not found:
+            yield (
+                "",
+                f"indirect call in {name}, and nothing in its note has its address taken",
+            )
+
+    def _anywhere(self, name: str, call: Call) -> Iterator[tuple[str, str]]:
+        """No note says where: to whatever has its address taken, if that is all there is."""
+        doubt = self._doubt(name, call)
+        if doubt:
+            yield "", doubt
+        if self._program.taken is None:
+            return
+        for target in self._program.called_through(None):
+            yield target, ""
+
+    def _doubt(self, name: str, call: Call) -> str:
+        kept = self._image.kept
+        if kept is None:
+            return f"indirect call in {name}"
+        if self._program.is_computed(name, call):
+            return f"call of a computed address in {name}"
+        if self._image.opened:
+            return f"indirect call in {name}, and {self._image.opened}"
+        if kept.outside:
+            missing = min(kept.outside)
+            return f"indirect call in {name}, perhaps of {missing}, which is not in this image"
+        if not self._program.taken:
+            return f"indirect call in {name}, and no function has its address taken"
+        return ""
 
     def _ignored(self, name: str, target: str) -> bool:
         if target in self._without:

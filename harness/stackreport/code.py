@@ -1,41 +1,64 @@
 """One function's stack, from its machine code: how deep SP goes, and how deep it is at each call.
 
 Depth is bytes below SP at the function's entry. A walk follows every path from the entry, keeps SP
-and the registers that hold an SP of this function or a constant, and knows:
+and the registers that hold an SP of this function, a constant or an address, and knows:
 
     sub/add sp, #n · stp/ldp and str/ldr with writeback · mov sp, xN · sub sp, sp, xN
     -fstack-clash-protection's loop: `cmp sp, xN; b.ne` leaves with SP = xN
-    calls that never return have nothing behind them, nor has a compiler's trap
+    calls that never return have nothing after them, nor has a compiler's trap
+
+A jump to the start of another function, with all of the frame given back, is a tail call. Any other
+jump goes on in the same walk, wherever it leads: cold parts, veneers, labels of assembly, the next
+function when this one has no end.
 
 What it cannot know it says: `dynamic` (SP moved by an amount that only the running program knows,
 alloca and variable-length arrays), `switched` (SP loaded from elsewhere: another stack from here
-on, depth 0), `jumps` (computed, to where?). Pure: no files.
+on, depth 0), `jumps` (computed, to where?), `problems` (an instruction that is not known, a `ret`
+that does not return, a path that leaves the code). Pure: no files.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-from harness.stackreport.effects import State, Value, comparison, effects, interesting, restores
-from harness.stackreport.instruction import Instruction, decode
+from harness.stackreport.effects import (
+    RETURN,
+    SHADOW,
+    State,
+    Value,
+    comparison,
+    effects,
+    restores,
+    value_of,
+)
+from harness.stackreport.instruction import CALLEE_SAVED, KEPT, LINK, UNKNOWN, Instruction
+from harness.stackreport.memory import Memory, Text
 
-CALLEE_SAVED = frozenset(f"x{n}" for n in range(19, 30))
 CONDITIONAL = frozenset({"b.", "cbz", "cbnz", "tbz", "tbnz"})
-LEAVES = frozenset({"ret", "retaa", "retab", "eret", "eretaa", "eretab", "drps"})
+RETURNS = frozenset({"ret", "retaa", "retab"})
+LEAVES = frozenset({"eret", "eretaa", "eretab", "drps"})
 TRAPS = frozenset({"#0x3e8", "#1"})  # brk in GCC's and in Clang's __builtin_trap: no way on
-STOPS = frozenset({"udf", ".byte"})  # what lies behind is data, or never reached
+STOPS = "udf"  # what follows is data, or never reached
 INDIRECT_CALLS = frozenset({"blr", "blraa", "blrab", "blraaz", "blrabz"})
+CALLS = frozenset({"bl", *INDIRECT_CALLS})
 INDIRECT_JUMPS = frozenset({"br", "braa", "brab", "braaz", "brabz"})
+FORMED = ("address", "number")
 
 
 class Call(NamedTuple):
-    """A call site or tail call: depth when it leaves; target None when it is computed."""
+    """A call site or tail call: depth when it leaves; target None when it is computed.
+
+    `outside`: it goes to another object, to what has this name; `run`: where the straight run
+    began that led here."""
 
     address: int
     target: int | None
     depth: int
     dynamic: bool = False
     tail: bool = False
+    outside: str = ""
+    run: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,62 +72,74 @@ class Walk:
     switched: bool = False
     jumps: tuple[int, ...] = ()  # addresses of computed jumps that stay unresolved
     problems: tuple[str, ...] = ()
+    clobbers: frozenset[str] = frozenset()  # what it should give back and does not
+    addresses: frozenset[int] = frozenset()  # of code, that it forms
+    away: bool = False  # it goes on in code that is not its own
+
+
+class Calls(NamedTuple):
+    """What is known of the functions that a walk may call, by their address. `never`: they do not
+    return; `clobbers`: what they should give back and do not."""
+
+    never: frozenset[int] = frozenset()
+    clobbers: Mapping[int, frozenset[str]] = {}
+    jumps: tuple[int, ...] = ()  # where this function's computed jumps go
+
+    def seen_by(self, walk: Walk | None) -> "Calls":
+        """No more than what the calls of a walk can ask about."""
+        targets = {call.target for call in walk.calls} if walk else set()
+        clobbers = {t: c for t, c in self.clobbers.items() if t in targets}
+        return Calls(self.never & targets, clobbers, self.jumps)
 
 
 class Code:
-    """The decoded instructions of one function, walked as often as one likes."""
+    """One function, walked as often as one likes."""
 
-    def __init__(self, start: int, data: bytes) -> None:
-        self.start, self.end = start, start + len(data)
-        self._instructions = dict(decode(data, start))
-        self._leaders = frozenset(self._branch_targets())
-        self._walks: dict[tuple[frozenset[int], tuple[int, ...]], Walk] = {}
+    def __init__(self, start: int, size: int, text: Text, memory: Memory) -> None:
+        self.start, self.end = start, start + size
+        self.text, self.memory = text, memory
+        self._walks: list[tuple[Calls, Walk]] = []
 
-    def walk(
-        self,
-        *,
-        never_return: Collection[int] = (),
-        jumps: Collection[int] = (),
-    ) -> Walk:
-        """`never_return`: call targets that do not come back; `jumps`: where computed ones go."""
-        key = (frozenset(never_return), tuple(jumps))
-        if key not in self._walks:
-            self._walks[key] = _Walker(self, *key).run()
-        return self._walks[key]
+    def walk(self, calls: Calls | None = None) -> Walk:
+        """Walks that asked the same of others end the same."""
+        asked = calls or Calls()
+        for known, walk in self._walks:
+            if known == asked.seen_by(walk):
+                return walk
+        walk = _Walker(self, asked).run()
+        self._walks.append((asked.seen_by(walk), walk))
+        return walk
 
-    def instruction(self, address: int) -> Instruction | None:
-        return self._instructions.get(address)
+    @cached_property
+    def saves_link(self) -> bool:
+        """Does it store x30 anywhere?"""
+        code = (self.text[at] for at in range(self.start, self.end, 4))
+        return any(i and i.kind.startswith("st") and LINK in i.text for i in code)
 
     def inside(self, address: int) -> bool:
         return self.start <= address < self.end
 
-    def is_leader(self, address: int) -> bool:
-        return address in self._leaders
-
-    def _branch_targets(self) -> Iterator[int]:
-        for instruction in self._instructions.values():
-            if instruction.kind == "b" or instruction.kind in CONDITIONAL:
-                yield instruction.target
-
 
 class _Walker:
-    def __init__(self, code: Code, never_return: Collection[int], jumps: Collection[int]) -> None:
-        self._code = code
-        self._never_return = never_return
-        self._known_jumps = [target for target in jumps if code.inside(target)]
+    def __init__(self, code: Code, calls: Calls) -> None:
+        self._code, self._text, self._memory = code, code.text, code.memory
+        self._known = calls
         self._states: dict[int, State] = {}
         self._work: list[int] = []
-        self._calls: dict[int, Call] = {}
+        self._calls: dict[tuple[int, int], Call] = {}
         self._unresolved: set[int] = set()
         self._problems: set[str] = set()
+        self._clobbers: frozenset[str] = frozenset()
+        self._addresses: set[int] = set()
+        self._run = code.start  # where the straight run began that is walked
         self._frame = 0
-        self._returns = self._switched = self._dynamic = False
+        self._returns = self._switched = self._dynamic = self._reloads = False
 
     def run(self) -> Walk:
         self._reach(self._code.start, State())
         while self._work:
-            address = self._work.pop()
-            self._straight(address, self._states[address])
+            self._run = self._work.pop()
+            self._straight(self._run, self._states[self._run])
         return Walk(
             self._frame,
             tuple(call for _, call in sorted(self._calls.items())),
@@ -113,6 +148,9 @@ class _Walker:
             self._switched,
             tuple(sorted(self._unresolved)),
             tuple(sorted(self._problems)),
+            self._clobbers,
+            frozenset(self._addresses),
+            self._went_away(),
         )
 
     def _reach(self, address: int, state: State) -> None:
@@ -124,21 +162,39 @@ class _Walker:
             self._states[address] = after
             self._work.append(address)
 
+    def _go(self, address: int, target: int, state: State) -> None:
+        """To a place that another function may own."""
+        code = self._code
+        away = target in self._memory.starts and not code.start <= target < code.end
+        if away and not state.depth and not state.dynamic:
+            self._tail_call(address, target, state)
+        else:
+            self._reach(target, state)
+
+    def _tail_call(self, address: int, target: int, state: State) -> None:
+        self._note_call(address, target, state, tail=True)
+        if target not in self._known.never:
+            self._returns = True
+            lost = state.lost | self._known.clobbers.get(target, frozenset())
+            self._clobbers |= lost & CALLEE_SAVED
+
     def _straight(self, address: int, state: State) -> None:
         """From a leader to the next branch or leader."""
         compared: Value | None = None
-        first = True
+        text, states, starts = self._text, self._states, self._memory.starts
+        first, start, end = address, self._code.start, self._code.end
         while True:
-            if not first and self._code.is_leader(address):
-                self._reach(address, state)
+            met = address in states or (address in starts and not start <= address < end)
+            if met and address != first:
+                self._go(address - 4, address, state)
                 return
-            first = False
-            instruction = self._code.instruction(address)
-            if instruction is None or instruction.mnemonic in STOPS:
-                self._problems.add(f"runs out of its code at {address - self._code.start:#x}")
+            instruction = text[address]
+            if instruction is None or instruction.kind == STOPS:
+                self._problem("runs out of its code", address)
+                self._returns = True
                 return
-            flow = _FLOW.get(instruction.kind)
-            if flow:
+            if instruction.kind in _FLOW:
+                flow = _FLOW[instruction.kind]
                 went = flow(self, address, instruction, state, compared)
                 if went is None:
                     return
@@ -148,86 +204,171 @@ class _Walker:
                 if compared and compared.kind == "dynamic":  # a probe loop of unknown length begins
                     state = state._replace(dynamic=True)
                     self._dynamic = True
-            elif interesting(instruction, state):
+            elif instruction.matters or not instruction.follows.isdisjoint(state.registers):
                 state = self._step(instruction, state)
             address += 4
 
-    # --- flow: the State to go on with behind it, or None to stop
+    def _problem(self, text: str, address: int) -> None:
+        self._problems.add(f"{text} at {self._place(address)}")
 
-    def _leave(self, address: int, instruction: Instruction, state: State, _: object) -> None:
+    def _place(self, address: int) -> str:
+        """As an offset where it is the function's own."""
+        inside = self._code.start <= address <= self._code.end
+        return hex(address - self._code.start if inside else address)
+
+    # --- flow: the State to go on with after it, or None to stop
+
+    def _leave(self, _: int, __: Instruction, state: State, ___: object) -> None:
         self._returns = True
-        unbalanced = state.depth and not state.dynamic and not self._switched
-        if unbalanced and instruction.mnemonic.startswith("ret"):
-            where = address - self._code.start
-            self._problems.add(f"returns at {where:#x} with SP {state.depth} bytes too low")
+        self._clobbers |= state.lost & CALLEE_SAVED
+
+    def _return(self, address: int, instruction: Instruction, state: State, _: object) -> None:
+        """Through x30 as the caller left it, or a copy of that; else it is a computed jump."""
+        if self._value(instruction, state) != RETURN or self._is_strange(instruction):
+            self._computed(address, instruction, state, _)
+            return
+        self._leave(address, instruction, state, _)
+        if state.depth and not state.dynamic and not self._switched:
+            where = self._place(address)
+            far = f"{abs(state.depth)} bytes too {'low' if state.depth > 0 else 'high'}"
+            self._problems.add(f"returns at {where} with SP {far}")
+
+    def _is_strange(self, instruction: Instruction) -> bool:
+        """Has x30 come from this stack, where nobody has put it?"""
+        own = instruction.text.partition(",")[0] in ("", LINK)
+        return own and self._reloads and not self._code.saves_link and not self._went_away()
+
+    def _went_away(self) -> bool:
+        return any(not self._code.inside(address) for address in self._states)
 
     def _call(
         self, address: int, instruction: Instruction, state: State, _: object
     ) -> State | None:
-        target = instruction.target if instruction.kind == "bl" else None
-        self._note_call(address, target, state)
-        if target in self._never_return:
+        target: int | None = instruction.target
+        if instruction.kind != "bl":
+            target = self._computed_call(address, instruction, state)
+        else:
+            self._note_call(address, target, state)
+        if target in self._known.never:
             return None
-        kept = {n: v for n, v in state.registers.items() if n in CALLEE_SAVED}
-        return State(state.depth, state.dynamic, kept)
+        clobbers = self._known.clobbers.get(-1 if target is None else target, frozenset())
+        kept = {n: v for n, v in state.registers.items() if n in CALLEE_SAVED and n not in clobbers}
+        return State(state.depth, state.dynamic, kept, state.lost | {LINK} | clobbers)
+
+    def _computed_call(self, address: int, instruction: Instruction, state: State) -> int | None:
+        value = self._value(instruction, state)
+        if value and value.kind == "slot":
+            self._note_call(address, None, state, outside=str(self._memory.slots[value.number]))
+            return None
+        if value and self._memory.is_code(value):
+            self._note_call(address, value.number, state)
+            return value.number
+        self._note_call(address, None, state)
+        return None
+
+    def _value(self, instruction: Instruction, state: State) -> Value | None:
+        return value_of(instruction.text.partition(",")[0] or LINK, state)
 
     def _jump(self, address: int, instruction: Instruction, state: State, _: object) -> None:
-        target = instruction.target
-        if self._code.inside(target):
-            self._reach(target, state)
-            return
-        self._note_call(address, target, state, tail=True)
-        self._returns |= target not in self._never_return
+        self._go(address, instruction.target, state)
 
-    def _computed(self, address: int, _: Instruction, state: State, __: object) -> None:
-        for target in self._known_jumps:
-            self._reach(target, state)
-        if not self._known_jumps:
+    def _computed(self, address: int, instruction: Instruction, state: State, _: object) -> None:
+        value = self._value(instruction, state)
+        if value == RETURN and not self._is_strange(instruction):
+            self._return(address, instruction, state, _)
+        elif value and value.kind == "slot":
+            outside = str(self._memory.slots[value.number])
+            self._note_call(address, None, state, tail=True, outside=outside)
+            self._leave(address, instruction, state, _)
+        elif value and self._memory.is_code(value):
+            self._go(address, value.number, state)
+        elif self._known.jumps:
+            for target in self._known.jumps:
+                self._reach(target, state)
+        else:
             self._unresolved.add(address)
             self._note_call(address, None, state, tail=True)
-            self._returns = True
+            self._leave(address, instruction, state, _)
 
     def _break(self, _: int, instruction: Instruction, state: State, __: object) -> State | None:
         """A handler may step over any brk but a compiler's own."""
         return None if instruction.text in TRAPS else state
 
+    def _unknown(self, address: int, _: Instruction, state: State, __: object) -> State:
+        """It may do anything, so the number is worth less; most likely it computes something."""
+        self._problem("has an instruction that is not known", address)
+        self._returns = True
+        return State(state.depth, state.dynamic, {}, CALLEE_SAVED)
+
     def _branch(
         self, address: int, instruction: Instruction, state: State, compared: Value | None
     ) -> State:
         target = instruction.target
-        if not self._code.inside(target):
-            self._note_call(address, target, state, tail=True)
-        elif compared and instruction.mnemonic == "b.ne" and target <= address:
+        closes = instruction.mnemonic == "b.ne" and compared is not None
+        if compared and closes and self._is_probe_loop(target, address, compared, state):
             # A probe loop ends when SP has come down to what it is compared with.
             self._frame = max(self._frame, compared.number)
             return state._replace(depth=compared.number)
-        else:
-            self._reach(target, state)
+        self._go(address, target, state)
         return state
 
+    def _is_probe_loop(self, target: int, address: int, compared: Value, state: State) -> bool:
+        """Back over nothing but one step of SP, stores and, last, the comparison; and SP comes down
+        to what it is compared with."""
+        body = [self._text[at] for at in range(target, address, 4)]
+        steps = [i for i in body if i and i.kind == "sub" and i.text.startswith("sp, sp, #")]
+        others = [i for i in body if i is None or i.kind in _FLOW or i.writes]
+        if len(steps) != 1 or others != steps or body[-1] is None or body[-1].kind != "cmp":
+            return False
+        stepped = {v.number for r, v in effects(steps[0], state, self._memory.fetch) if v}
+        step = min(stepped, default=0) - state.depth
+        rest = compared.number - state.depth
+        return step > 0 and rest >= 0 and rest % step == 0
+
     def _note_call(
-        self, address: int, target: int | None, state: State, tail: bool = False
+        self,
+        address: int,
+        target: int | None,
+        state: State,
+        *,
+        tail: bool = False,
+        outside: str = "",
     ) -> None:
-        old = self._calls.get(address)
-        deep = max(state.depth, old.depth if old else 0)
-        self._calls[address] = Call(address, target, deep, state.dynamic, tail)
+        key = (address, -1 if target is None else target)
+        old = self._calls.get(key)
+        deep, dynamic = state.depth, state.dynamic
+        if old:
+            deep, dynamic = max(deep, old.depth), dynamic or old.dynamic
+            outside = outside or old.outside
+        self._calls[key] = Call(address, target, deep, dynamic, tail, outside, self._run)
 
     # --- effects on SP and on the registers that are followed
 
     def _step(self, instruction: Instruction, state: State) -> State:
         registers = dict(state.registers)
-        depth, dynamic = state.depth, state.dynamic
-        for register, value in effects(instruction, state):
+        depth, dynamic, lost = state.depth, state.dynamic, state.lost
+        if instruction.loads and LINK in instruction.writes and instruction.text != SHADOW:
+            self._reloads = True
+        for register, value in effects(instruction, state, self._memory.fetch):
             if register != "sp":
-                _set(registers, register, value)
+                if value is not None and value.kind in FORMED and instruction.kind != "adrp":
+                    self._form(value)
+                lost = _follow(registers, register, value, lost)
             elif value is None or value.kind != "sp":
                 dynamic = self._lost_sp(instruction, value, dynamic)
                 depth = depth if dynamic else 0
             else:
                 depth = value.number
                 dynamic = dynamic and not restores(instruction)
-        self._frame = max(self._frame, depth)
-        return State(depth, dynamic, registers)
+        if depth > self._frame:
+            self._frame = depth
+        return State(depth, dynamic, registers, lost)
+
+    def _form(self, value: Value) -> None:
+        """Whoever forms the address of an instruction may hand it to anybody. adrp alone forms the
+        address of a page, which is one only by chance."""
+        if self._memory.is_code(value):
+            self._addresses.add(value.number)
 
     def _lost_sp(self, instruction: Instruction, value: Value | None, dynamic: bool) -> bool:
         """SP was moved by, or loaded with, what nobody here knows. Dynamic, unless it is loaded."""
@@ -239,19 +380,30 @@ class _Walker:
         return True
 
 
-# What is in none of these goes on behind itself.
+# What is in none of these goes on after itself.
 _FLOW = {
     **dict.fromkeys(LEAVES, _Walker._leave),
-    **dict.fromkeys(("bl", *INDIRECT_CALLS), _Walker._call),
+    **dict.fromkeys(RETURNS, _Walker._return),
+    **dict.fromkeys(CALLS, _Walker._call),
     **dict.fromkeys(INDIRECT_JUMPS, _Walker._computed),
     **dict.fromkeys(CONDITIONAL, _Walker._branch),
     "b": _Walker._jump,
     "brk": _Walker._break,
+    UNKNOWN: _Walker._unknown,
 }
 
 
-def _set(registers: dict[str, Value], name: str, value: Value | None) -> None:
+def _follow(
+    registers: dict[str, Value], name: str, value: Value | None, lost: frozenset[str]
+) -> frozenset[str]:
+    """Keeps what a register holds now; gives what the function has lost."""
     if value is None:
         registers.pop(name, None)
     else:
         registers[name] = value
+    if name not in KEPT:
+        return lost
+    own = value is not None and value == ("entry", int(name[1:]))
+    if own:
+        del registers[name]
+    return lost - {name} if own else lost | {name}

@@ -1,16 +1,18 @@
 """What one instruction does to SP and to the registers that are followed.
 
-A register is followed while it holds an SP of this function or a constant (Value); what an
-instruction makes of the rest is unknown, and then it is followed no more. code.py walks a function
-by this. Pure.
+A register is followed while it holds an SP of this function, a constant, an address, or what a
+register held when the function began (Value). Whatever writes a register ends that, unless it is
+one of the few whose result is known (`_MAKERS`) or a write-back by a constant; so an instruction
+that this file has never heard of costs precision and never truth. code.py walks a function by
+this. Pure.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from harness.stackreport.instruction import (
+    KEPT,
     LEFT,
-    MEMORY,
     NUMBER,
     REGISTER,
     UNSHIFTED,
@@ -19,55 +21,54 @@ from harness.stackreport.instruction import (
     Operand,
 )
 
-MOVES = frozenset({"mov", "movz", "movk"})
-READS = frozenset({"cmp", "cmn", "tst", "msr", "ccmp", "ccmn"})  # no register is their result
+ALL = 1 << 64
+SHADOW = "x30, [x18, #-8]!"  # what -fsanitize=shadow-call-stack has put beside the stack
+Fetch = Callable[[int, str], "Value | None"]  # (address, mnemonic): what a load finds there
 
 
 class Value(NamedTuple):
-    """What a register holds: entry SP - number (`sp`), the number itself (`number`), or an SP that
-    is an unknown amount below entry SP - number (`dynamic`)."""
+    """What a register holds: entry SP - number (`sp`), an SP that is an unknown amount below entry
+    SP - number (`dynamic`), a constant (`number`), a place in the image (`address`), what the
+    place `number` of the image holds, which another object fills (`slot`), or what register x
+    `number` held at the function's entry (`entry`)."""
 
     kind: str
     number: int
 
 
 class State(NamedTuple):
+    """`lost`: registers that a function must give back, and that do not hold what they held."""
+
     depth: int = 0
     dynamic: bool = False
     registers: Mapping[str, Value] = {}
+    lost: frozenset[str] = frozenset()
 
     def join(self, other: "State") -> "State":
         """Two paths meet. Where they do not agree about SP, it depends on the run: dynamic."""
-        common = {
-            name: value
-            for name, value in self.registers.items()
-            if other.registers.get(name) == value
-        }
+        common, mine, theirs = self.registers, self.registers, other.registers
+        if mine != theirs:
+            common = dict(mine.items() & theirs.items())
+        lost = self.lost | other.lost
         if self.depth == other.depth:
-            return State(self.depth, self.dynamic or other.dynamic, common)
-        return State(min(self.depth, other.depth), True, common)
+            return State(self.depth, self.dynamic or other.dynamic, common, lost)
+        return State(min(self.depth, other.depth), True, common, lost)
 
 
-def interesting(instruction: Instruction, state: State) -> bool:
-    """Does it name SP, write a register that is followed, or make a constant that may be subtracted
-    later?"""
-    return (
-        instruction.mnemonic in MOVES
-        or "sp" in instruction.text
-        or any(name in state.registers for name in instruction.registers)
-    )
+FETCHES = frozenset({"ldr", "ldrsw"})
+RETURN = Value("entry", 30)  # the address that x30 holds at a function's entry
 
 
 def comparison(instruction: Instruction, state: State) -> Value | None:
     """What a cmp compares SP with, if that is a known place of this frame."""
     left, _, right = instruction.text.partition(", ")
     known = state.registers.get(right)
-    return known if left == "sp" and known and known.kind != "number" else None
+    return known if left == "sp" and known and known.kind in ("sp", "dynamic") else None
 
 
 def restores(instruction: Instruction) -> bool:
     """`mov sp, x29` and its like end what alloca began; an addition to SP does not."""
-    operands = instruction.detail().operands
+    operands = instruction.operands()
     return instruction.mnemonic in ("mov", "add", "sub") and (
         len(operands) < 2 or operands[1].name != "sp"
     )
@@ -77,85 +78,157 @@ Effect = tuple[str, Value | None]
 Operands = tuple[Operand, ...]
 
 
-def effects(instruction: Instruction, state: State) -> Iterator[Effect]:
-    """(register, new value or None for unknown) of everything it writes that may matter."""
-    operands, writeback = instruction.detail()
-    if instruction.mnemonic in _ARITHMETIC:
-        yield operands[0].name, _ARITHMETIC[instruction.mnemonic](operands, state)
-        return
-    memory = next((o for o in operands if o.kind == MEMORY), None)
-    if memory is None:
-        writes = instruction.mnemonic not in READS
-        if operands and operands[0].kind == REGISTER and writes:
-            yield operands[0].name, None
-        return
-    if instruction.mnemonic.startswith("ld"):
-        for operand in operands:
-            if operand.kind == REGISTER:
-                yield operand.name, None
-    if writeback:
-        yield from _writeback(operands, memory, state)
+def effects(instruction: Instruction, state: State, fetch: Fetch) -> list[Effect]:
+    """(register, new value or None for unknown) of everything that it may write."""
+    base = instruction.base if instruction.moves_base else ""
+    return [
+        (
+            register,
+            _moved_base(instruction, state)
+            if register == base
+            else _made(instruction, register, state, fetch),
+        )
+        for register in instruction.writes
+    ]
 
 
-def _writeback(operands: Operands, memory: Operand, state: State) -> Iterator[Effect]:
-    last = operands[-1]
-    if last.kind == REGISTER:  # st1 {…}, [sp], x9
-        yield memory.name, None
-        return
-    old = _value(memory.name, state)
-    yield memory.name, _moved(old, last.number) if old else None
+def _made(instruction: Instruction, register: str, state: State, fetch: Fetch) -> Value | None:
+    kind = instruction.kind
+    if kind in _MAKERS:
+        return _MAKERS[kind](instruction, state)
+    if kind in FETCHES and len(instruction.writes) == 1:
+        return _loaded(instruction, state, fetch)
+    return _given_back(instruction, register, state) if register in KEPT else None
 
 
-def _value(name: str, state: State) -> Value | None:
+def value_of(name: str, state: State) -> Value | None:
+    """What a register of 64 bits holds."""
     if name == "sp":
         return None if state.dynamic else Value("sp", state.depth)
     if name in ("xzr", "wzr"):
         return Value("number", 0)
-    return state.registers.get(name)
+    found = state.registers.get(name)
+    if found is None and name in KEPT and name not in state.lost:
+        return Value("entry", int(name[1:]))
+    return found
 
 
-def _moved(value: Value, by: int) -> Value:
-    return Value(value.kind, value.number + by if value.kind == "number" else value.number - by)
+# --- what memory gives --------------------------------------------------------------------------
+
+
+def _moved_base(instruction: Instruction, state: State) -> Value | None:
+    """`[x9, #-512]!`, `[x9], #16`; by a register: unknown."""
+    old = value_of(instruction.base, state)
+    by = instruction.text.rpartition("#")[2].rstrip("]!")
+    by_constant = "#" in instruction.text.rpartition("[")[2]
+    if old is None or not by_constant or old.kind == "entry":
+        return None
+    return _moved(old, _signed(int(by, 0) % ALL))  # capstone writes -112 as 0xff…90 after an index
+
+
+def _loaded(instruction: Instruction, state: State, fetch: Fetch) -> Value | None:
+    """A constant of the image; else what was saved on this stack, as compilers save it."""
+    if not instruction.text.startswith("x"):
+        return None
+    if instruction.target >= 0:
+        return fetch(instruction.target, instruction.mnemonic)
+    base = state.registers.get(instruction.base)
+    if base and base.kind == "address" and not instruction.moves_base:
+        operands = instruction.operands()
+        if len(operands) == 2 and "," not in instruction.text.partition("[")[2].replace(", #", ""):
+            return fetch(base.number + operands[1].number, instruction.mnemonic)
+    (register,) = instruction.writes
+    return _given_back(instruction, register, state) if register in KEPT else None
+
+
+def _given_back(instruction: Instruction, register: str, state: State) -> Value | None:
+    """What an epilogue takes back from its own stack is what the prologue put there."""
+    if not instruction.loads:
+        return None
+    base = state.registers.get(instruction.base)
+    own = instruction.base == "sp" or (base and base.kind in ("sp", "dynamic"))
+    own = own or instruction.text == SHADOW
+    return Value("entry", int(register[1:])) if own else None
+
+
+# --- arithmetic ---------------------------------------------------------------------------------
+
+
+def _moved(value: Value, by: int) -> Value | None:
+    if value.kind in ("sp", "dynamic"):
+        return Value(value.kind, value.number - by)
+    if value.kind in ("number", "address"):
+        return Value(value.kind, (value.number + by) % ALL)
+    return None
+
+
+def _signed(number: int) -> int:
+    return number - ALL if number >= ALL // 2 else number
 
 
 def _operand(operand: Operand, state: State) -> Value | None:
     if operand.kind == NUMBER:
-        return Value("number", operand.number << (operand.by if operand.shift == LEFT else 0))
+        by = operand.by if operand.shift == LEFT else 0
+        return Value("number", (operand.number << by) % ALL)
     if operand.kind == REGISTER and operand.shift == UNSHIFTED and operand.extend in WHOLE:
-        return _value(operand.name, state)
+        return value_of(operand.name, state)
     return None
 
 
-def _add(operands: Operands, state: State) -> Value | None:
-    return _sum(operands, state, 1)
+def _add(instruction: Instruction, state: State) -> Value | None:
+    return _sum(instruction.operands(), state, 1)
 
 
-def _sub(operands: Operands, state: State) -> Value | None:
-    return _sum(operands, state, -1)
+def _sub(instruction: Instruction, state: State) -> Value | None:
+    return _sum(instruction.operands(), state, -1)
 
 
 def _sum(operands: Operands, state: State, sign: int) -> Value | None:
-    left = _operand(operands[1], state)
-    right = _operand(operands[2], state)
+    if len(operands) != 3 or operands[0].name.startswith("w"):
+        return None
+    left, right = (_operand(operand, state) for operand in operands[1:])
     if state.dynamic and operands[0].name == operands[1].name == "sp":
         return Value("sp", state.depth)  # part of what is dynamic: its note bounds both
+    if left and right and right.kind == "address" and left.kind == "number" and sign > 0:
+        left, right = right, left
     if left and right and right.kind == "number":
-        return _moved(left, sign * right.number)
-    if left and left.kind != "number" and not right:
+        return _moved(left, sign * _signed(right.number))
+    if left and left.kind in ("sp", "dynamic") and not right:
         return Value("dynamic", left.number)
     return None
 
 
-def _mov(operands: Operands, state: State) -> Value | None:
-    return _operand(operands[1], state)
+def _mov(instruction: Instruction, state: State) -> Value | None:
+    operands = instruction.operands()
+    if len(operands) != 2 or operands[0].name[:1] not in ("x", "w", "s"):
+        return None
+    made = _operand(operands[1], state)
+    if operands[0].name.startswith("w"):
+        return Value("number", made.number % (1 << 32)) if made and made.kind == "number" else None
+    return made
 
 
-def _movk(operands: Operands, state: State) -> Value | None:
-    old = _value(operands[0].name, state)
+def _movk(instruction: Instruction, state: State) -> Value | None:
+    operands = instruction.operands()
+    if len(operands) != 2:
+        return None
+    old = value_of(operands[0].name.replace("w", "x"), state)
     part = operands[1]
     if old is None or old.kind != "number":
         return None
     return Value("number", old.number & ~(0xFFFF << part.by) | part.number << part.by)
 
 
-_ARITHMETIC = {"add": _add, "sub": _sub, "mov": _mov, "movz": _mov, "movk": _movk}
+def _address(instruction: Instruction, _: State) -> Value | None:
+    return Value("address", instruction.target)
+
+
+_MAKERS = {
+    "add": _add,
+    "sub": _sub,
+    "mov": _mov,
+    "movz": _mov,
+    "movk": _movk,
+    "adr": _address,
+    "adrp": _address,
+}

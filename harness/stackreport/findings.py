@@ -12,7 +12,7 @@ GUARD = "__stack_chk_fail"
 def disagreements(program: Program) -> Iterator[tuple[str, Note | None]]:
     """(what disagrees, the note that explains it)."""
     image, notes = program.image, program.notes
-    for name in sorted(program.walks):
+    for name in sorted(image.functions):
         unit = image.functions[name].unit
         for text in _differences(program, name):
             note = notes.find("differs", "function", name, unit)
@@ -45,12 +45,11 @@ def _differences(program: Program, name: str) -> Iterator[str]:
 
 def _callees(program: Program, name: str) -> frozenset[str]:
     """As the compiler names them. A function that never returns loses its canary's check."""
-    found = set()
+    found: set[str] = set()
     for call in program.walks[name].calls:
-        function = program.image.at(call.target) if call.target is not None else None
         is_table = call.address in program.walks[name].jumps
-        if function:
-            found.add(function.name)
-        elif call.target is None and not is_table:
+        if call.target is not None:
+            found.update(program.targets(call.target, name))
+        elif not is_table:
             found.add(INDIRECT)
     return frozenset(found)

@@ -1,9 +1,11 @@
 """An AArch64 ELF as the analysis needs it: functions and their code, whose address is taken, and
 what the compiler wrote about itself. Reads; judges nothing.
 
-    functions     FUNC symbols with a size; other symbols at the same address are their aliases
-    taken         functions whose address is taken, from kept relocations (ld --emit-relocs); None
+    functions     FUNC symbols; other symbols at the same address are their aliases
+    labels        other names of places in code
+    taken         functions whose address is taken, from kept relocations (relocations.py); None
                   when none were kept, and then nobody knows
+    memory        what stands where (memory.py)
     compiler      GCC's call graph (.GNU.callgraph: its .ci files, concatenated), by function
     stack_sizes   LLVM's .stack_sizes, by address
 """
@@ -12,42 +14,52 @@ import re
 import struct
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from elftools.common.exceptions import ELFError, ELFParseError
 from elftools.common.utils import struct_parse
+from elftools.construct import ConstructError
 from elftools.dwarf.abbrevtable import AbbrevDecl
 from elftools.elf.elffile import ELFFile
 
-from harness.errors import KernelNotBuilt
+from harness.errors import HarnessError
+from harness.stackreport.memory import Memory, Section
+from harness.stackreport.relocations import (
+    UNDEFINED,
+    Symbol,
+    Taken,
+    opened,
+    slots,
+    symbols,
+    taken,
+)
 from harness.symbols import BUILD_ID
 
 CALLGRAPH = ".GNU.callgraph"
 STACK_SIZES = ".stack_sizes"
 INDIRECT = "__indirect_call"
 
-# Name every function, and call none: what unwinds, and where a check can be patched in.
-UNWINDING = frozenset({".eh_frame", "__patchable_function_entries"})
-# Relocations of branches (ELF for the Arm 64-bit Architecture, 5.7.10): these call, they take no
-# address.
-BRANCHES = frozenset({279, 280, 282, 283})
-
 FUNCTIONS = frozenset({2, 10})  # STT_FUNC, STT_GNU_IFUNC
 LOCAL, GLOBAL = 0, 1  # STB_LOCAL, STB_GLOBAL
-UNDEFINED, ABSOLUTE = 0, 0xFFF1  # SHN_UNDEF, SHN_ABS
+# Written by nobody but the loader, whatever its flags say. Not PT_GNU_RELRO: its end is rounded up
+# to a page, and in a static image nobody makes it read-only.
+LOADERS = frozenset({".got", ".got.plt", ".data.rel.ro", ".init_array", ".fini_array"})
+EM_AARCH64 = 183
+TYPES = {1: "an object file: link it", 4: "a core dump"}
 
 
-class Symbol(NamedTuple):
-    name: str
-    kind: int
-    bind: int
-    section: int
-    value: int
-    size: int
+class UnreadableImage(HarnessError):
+    """`path` is not an image that can be reported on, and `why`."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"{path} {why}",
+            hint="give --elf a linked AArch64 program of 64 bits, little-endian, not stripped",
+        )
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,7 @@ class Function:
     size: int
     unit: str = ""
     aliases: frozenset[str] = frozenset()
+    section: int = 0
 
     @property
     def end(self) -> int:
@@ -78,12 +91,16 @@ class CompilerView:
 class Image:
     path: Path
     functions: Mapping[str, Function]  # by name; a name used twice is NAME@FILE
+    labels: Mapping[int, tuple[str, ...]]  # names of code that are no functions' names
     symbols: Mapping[str, int]
     code: tuple[tuple[int, bytes], ...]  # executable sections
-    taken: frozenset[str] | None
+    memory: Memory
+    kept: Taken | None
+    opened: str  # why other objects have a part in it
     compiler: Mapping[str, CompilerView]
     stack_sizes: Mapping[int, int]
     build_id: str = ""
+    entry: int = 0
     _starts: list[int] = field(default_factory=list)
     _ordered: list[Function] = field(default_factory=list)
 
@@ -91,80 +108,172 @@ class Image:
         self._ordered.extend(sorted(self.functions.values(), key=lambda f: f.start))
         self._starts.extend(f.start for f in self._ordered)
 
-    def at(self, address: int) -> Function | None:
-        """The function that an address lies in."""
-        index = bisect_right(self._starts, address) - 1
-        found = self._ordered[index] if index >= 0 else None
-        return found if found and address < found.end else None
-
-    def named(self, name: str) -> Function | None:
-        """The function of that name or alias."""
-        function = self.functions.get(name) or self.at(self.symbols.get(name, -1))
-        return (
-            function
-            if function and self.symbols.get(name, function.start) == function.start
-            else None
+    @cached_property
+    def taken(self) -> frozenset[str] | None:
+        """Functions whose address a kept relocation takes."""
+        kept = self.kept
+        if kept is None:
+            return None
+        known = self.functions.items()
+        return frozenset(
+            n for n, f in known if f.start in kept.addresses or f.section in kept.sections
         )
 
-    def bytes_of(self, function: Function) -> bytes:
-        for start, data in self.code:
-            if start <= function.start < start + len(data):
-                return data[function.start - start : function.end - start]
-        return b""
+    def at(self, address: int) -> Function | None:
+        """The function that an address lies in; the innermost one."""
+        index = bisect_right(self._starts, address)
+        for found in reversed(self._ordered[max(0, index - NESTED) : index]):
+            if address < found.end:
+                return found
+        return None
+
+    def named(self, name: str) -> list[Function]:
+        """Every function of that name or alias, and every label."""
+        functions = [(n, f) for f in self.functions.values() for n in (f.name, *f.aliases)]
+        labels = [(n, f) for at, ns in self.labels.items() for n in ns for f in self.parts(at)]
+        for known in (functions, labels):
+            exact = [f for n, f in known if n == name]
+            if exact:
+                return exact
+        return [f for n, f in (*functions, *labels) if n.partition("@")[0] == name]
+
+    def parts(self, address: int) -> list[Function]:
+        """Code that begins where no function does: none where there is no code, and one for each
+        of several sections that lie over each other."""
+        texts = self.memory.texts(address) if address % 4 == 0 else []
+        parts = [self._part(address, text.section) for text in texts]
+        if len(parts) == 1:
+            return parts
+        names = (text.section.name for text in texts)
+        return [replace(p, name=f"{p.name}@{n}") for p, n in zip(parts, names, strict=True)]
+
+    def _part(self, address: int, section: Section) -> Function:
+        within = self.at(address)
+        names = self.labels.get(address)
+        inside = f"{within.name}+{address - within.start:#x}" if within else hex(address)
+        end = within.end if within else address
+        unit = within.unit if within else ""
+        name = names[0] if names else inside
+        return Function(name, address, end - address, unit, section=section.number)
+
+
+NESTED = 8  # functions that may begin inside each other, before one that is around them
 
 
 def load(path: Path) -> Image:
-    """Raises KernelNotBuilt when there is no such file, or nothing in it that can be read."""
+    """Raises UnreadableImage when there is no such file, or nothing in it that can be read."""
     try:
         with path.open("rb") as file:
+            _check(path, file.read(64))
             return _read(path, ELFFile(file))
     except OSError as error:
-        raise KernelNotBuilt(path, f"cannot be read: {error.strerror}") from None
-    except ELFError as error:
-        raise KernelNotBuilt(path, f"is not an ELF image: {error}") from None
+        raise UnreadableImage(path, f"cannot be read: {error.strerror}") from None
+    except HarnessError:
+        raise
+    except _DAMAGE as error:
+        raise UnreadableImage(path, f"is damaged or cut short: {error!r}") from None
+
+
+# What pyelftools and struct raise over bytes that lie; no answer is right about such a file.
+_DAMAGE = (
+    ELFError, struct.error, ConstructError, ArithmeticError, AssertionError, AttributeError,
+    LookupError, MemoryError, TypeError, ValueError, StopIteration, RuntimeError,
+)  # fmt: skip
+
+
+def _check(path: Path, head: bytes) -> None:
+    """What kind of file it is, before anything is read by that."""
+    if len(head) < 64 or head[:4] != b"\x7fELF":
+        raise UnreadableImage(path, "is not an ELF image")
+    bits, order = head[4], head[5]
+    kind, machine = struct.unpack("<HH" if order == 1 else ">HH", head[16:20])
+    if machine != EM_AARCH64:
+        raise UnreadableImage(path, f"is for another machine (e_machine {machine}), not AArch64")
+    if bits != 2:
+        raise UnreadableImage(path, "has 32-bit addresses (ILP32)")
+    if order != 1:
+        raise UnreadableImage(path, "is big-endian")
+    if kind not in (2, 3):
+        raise UnreadableImage(path, f"is {TYPES.get(kind, f'of type {kind}')}, no linked image")
 
 
 def _read(path: Path, elf: Any) -> Image:
-    if elf["e_machine"] != "EM_AARCH64" or elf["e_type"] == "ET_REL":
-        raise KernelNotBuilt(path, "is not a linked AArch64 image")
+    size = path.stat().st_size
+    if elf["e_shoff"] + elf["e_shnum"] * elf["e_shentsize"] > size:
+        raise UnreadableImage(path, "is damaged or cut short: its section table is not in it")
     table = elf.get_section_by_name(".symtab")
     if table is None:
-        raise KernelNotBuilt(path, "has no symbol table (was it stripped?)")
-    symbols = list(_symbols(elf, table))
-    functions = _functions(symbols, _units(elf))
-    if not functions:
-        raise KernelNotBuilt(path, "has no function symbols with sizes")
-    starts = {function.start: name for name, function in functions.items()}
+        raise UnreadableImage(path, "has no symbol table (was it stripped?)")
+    listed = list(symbols(elf, table))
+    sections = list(_sections(elf))
+    code = [section for section in sections if section.code]
+    functions = _functions(listed, _units(elf), code)
+    if not functions and not any(_is_label(s, code) for s in listed):
+        raise UnreadableImage(path, "has no symbols of code")
+    names = {function.start: name for name, function in functions.items()}
     return Image(
         path,
         functions,
-        {s.name: s.value for s in symbols if s.name and s.section != UNDEFINED},
-        tuple((s["sh_addr"], s.data()) for s in elf.iter_sections() if _is_code(s)),
-        _taken(elf, symbols, starts),
+        _labels(listed, code, names),
+        {s.name: s.value for s in listed if s.name and s.section != UNDEFINED},
+        tuple((s.start, s.data) for s in code),
+        Memory(sections, frozenset(names), slots(elf, names), moves=elf["e_type"] == "ET_DYN"),
+        taken(elf, listed, code),
+        opened(elf),
         _compiler(elf, functions),
         dict(_stack_sizes(elf)),
         _build_id(elf),
+        elf["e_entry"],
     )
 
 
-def _symbols(elf: Any, table: Any) -> Iterator[Symbol]:
-    """Elf64_Sym, without pyelftools' object a row."""
-    names = elf.get_section(table["sh_link"]).data()
-    for at, info, _, section, value, size in struct.iter_unpack("<IBBHQQ", table.data()):
-        name = names[at : names.index(0, at)].decode("utf-8", "replace")
-        yield Symbol(name, info & 15, info >> 4, section, value, size)
+def _sections(elf: Any) -> Iterator[Section]:
+    for index, section in enumerate(elf.iter_sections()):
+        flags, start = section["sh_flags"], section["sh_addr"]
+        if not flags & 2 or section["sh_type"] == "SHT_NOBITS":
+            continue
+        fixed = not flags & 1 or section.name in LOADERS
+        data = section.data()
+        if len(data) != section["sh_size"]:
+            raise ValueError(f"{section.name} is not all in it")
+        yield Section(section.name, start, data, bool(flags & 4), fixed, index)
 
 
-def _is_code(section: Any) -> bool:
-    flags = section["sh_flags"]
-    return bool(flags & 2 and flags & 4 and section["sh_type"] == "SHT_PROGBITS")
+def _is_label(symbol: Symbol, code: Sequence[Section]) -> bool:
+    """A name for a place in code: untyped, absolute, or of something that is no function."""
+    plain = symbol.name and not symbol.name.startswith("$") and symbol.section != UNDEFINED
+    if not plain or symbol.kind in (3, 4, 6):  # STT_SECTION, STT_FILE, STT_TLS
+        return False
+    return any(s.start <= symbol.value < s.end for s in code)
+
+
+def _labels(
+    listed: Sequence[Symbol], code: Sequence[Section], functions: Mapping[int, str]
+) -> dict[int, tuple[str, ...]]:
+    """A name that is used twice, or is a function's, carries its address."""
+    known = {(s.value, s.name) for s in listed if _is_label(s, code)} - set(functions.items())
+    times = Counter(name for _, name in known) + Counter(functions.values())
+    found: dict[int, tuple[str, ...]] = {}
+    for address, name in sorted(known):
+        if address not in functions:
+            unique = name if times[name] == 1 else f"{name}@{address:#x}"
+            found[address] = (*found.get(address, ()), unique)
+    return found
 
 
 # --- functions ----------------------------------------------------------------------------------
 
 
 def _units(elf: Any) -> list[tuple[int, int, str]]:
-    """(start, end, source file), sorted: .debug_aranges, and one DWARF entry per unit."""
+    """(start, end, source file), sorted; none where the DWARF cannot be read."""
+    try:
+        return _read_units(elf)
+    except _DAMAGE:
+        return []
+
+
+def _read_units(elf: Any) -> list[tuple[int, int, str]]:
+    """From .debug_aranges, and one DWARF entry per unit."""
     if not elf.get_section_by_name(".debug_aranges"):
         return []
     dwarf = elf.get_dwarf_info(relocate_dwarf_sections=False)
@@ -199,63 +308,79 @@ class _Abbreviations:
         raise ELFParseError(f"no abbreviation {wanted} at {self.offset:#x}")
 
 
-def _functions(symbols: list[Symbol], units: list[tuple[int, int, str]]) -> dict[str, Function]:
-    by_address: dict[int, list[Symbol]] = {}
-    for symbol in symbols:
-        is_code = symbol.kind in FUNCTIONS and symbol.size
-        if is_code and symbol.section not in (UNDEFINED, ABSOLUTE):
-            by_address.setdefault(symbol.value, []).append(symbol)
-    plain = [_function(start, group, units) for start, group in sorted(by_address.items())]
-    times = Counter(function.name for function in plain)
-    return {(g := _distinct(f) if times[f.name] > 1 else f).name: g for f in plain}
+def _functions(
+    listed: list[Symbol], units: list[tuple[int, int, str]], code: Sequence[Section]
+) -> dict[str, Function]:
+    """By name. Sections may lie over each other, and each has its own functions then."""
+    by_place: dict[tuple[int, int], list[Symbol]] = {}
+    known = {section.number: section for section in code}
+    for symbol in listed:
+        inside = symbol.section in known and known[symbol.section].holds(symbol.value)
+        if symbol.kind in FUNCTIONS and inside:
+            by_place.setdefault((symbol.section, symbol.value), []).append(symbol)
+    ends = _ends(by_place, known)
+    plain = [
+        _function(place, by_place[place], units, ends[place], known[place[0]].end)
+        for place in sorted(by_place)
+    ]
+    return _distinct(plain, known)
 
 
-def _distinct(function: Function) -> Function:
-    """Of several with one name each carries its file, so that no name depends on link order."""
-    return replace(function, name=f"{function.name}@{function.unit or hex(function.start)}")
+def _ends(
+    places: Iterable[tuple[int, int]], known: Mapping[int, Section]
+) -> dict[tuple[int, int], int]:
+    """Where a function ends that has no size: where the next one begins, or its section ends."""
+    found: dict[tuple[int, int], int] = {}
+    after: tuple[int, int] | None = None
+    for place in sorted(places, reverse=True):
+        same = after is not None and after[0] == place[0]
+        found[place] = after[1] if same and after else known[place[0]].end
+        after = place
+    return found
 
 
-def _function(start: int, group: list[Symbol], units: list[tuple[int, int, str]]) -> Function:
+def _by_unit(function: Function) -> str:
+    return function.unit or hex(function.start)
+
+
+def _by_address(function: Function) -> str:
+    return f"{function.unit}:{function.start:#x}" if function.unit else hex(function.start)
+
+
+def _by_section(known: Mapping[int, Section], function: Function) -> str:
+    return f"{known[function.section].name}:{function.start:#x}"
+
+
+def _distinct(plain: list[Function], known: Mapping[int, Section]) -> dict[str, Function]:
+    """Of several with one name each carries its file, so that no name depends on link order; its
+    address where that is not enough, and its section where even that is not."""
+    for tell in (_by_unit, _by_address, partial(_by_section, known)):
+        times = Counter(function.name for function in plain)
+        plain = [
+            replace(f, name=f"{f.name.partition('@')[0]}@{tell(f)}") if times[f.name] > 1 else f
+            for f in plain
+        ]
+    return {function.name: function for function in plain}
+
+
+def _function(
+    place: tuple[int, int],
+    group: list[Symbol],
+    units: list[tuple[int, int, str]],
+    end: int,
+    last: int,
+) -> Function:
     """The global name wins, then the first one; weak ones (aliases of libraries) come last."""
+    section, start = place
     order = {GLOBAL: 0, LOCAL: 1}
     group.sort(key=lambda s: (order.get(s.bind, 2), s.name))
     names = [symbol.name for symbol in group]
+    size = max(symbol.size for symbol in group) or end - start
+    size = min(size, last - start)  # whatever the symbol says
     index = bisect_right(units, (start, 1 << 64, "")) - 1
     inside = index >= 0 and start < units[index][1]
     unit = units[index][2] if inside else ""
-    return Function(names[0], start, group[0].size, unit, frozenset(names[1:]))
-
-
-# --- whose address is taken ---------------------------------------------------------------------
-
-
-def _taken(elf: Any, symbols: list[Symbol], starts: Mapping[int, str]) -> frozenset[str] | None:
-    """Every function that a relocation of loaded code or data names, other than by a branch."""
-    tables = [s for s in elf.iter_sections() if s["sh_type"] == "SHT_RELA" and _is_loaded(elf, s)]
-    if not tables:
-        return None
-    values = [symbol.value for symbol in symbols]
-    taken = set()
-    for table in tables:
-        for symbol, kind, addend in _relocations(table):
-            if kind not in BRANCHES:
-                taken.add(starts.get(values[symbol] + addend, ""))
-    return frozenset(taken - {""})
-
-
-def _is_loaded(elf: Any, table: Any) -> bool:
-    """A kept relocation table names the section that it changed; a dynamic one (.rela.plt) is
-    itself loaded, and no such table."""
-    if table["sh_flags"] & 2 or not table["sh_info"]:
-        return False
-    changed = elf.get_section(table["sh_info"])
-    return bool(changed["sh_flags"] & 2) and changed.name not in UNWINDING
-
-
-def _relocations(table: Any) -> Iterator[tuple[int, int, int]]:
-    """(symbol, type, addend) of Elf64_Rela, without pyelftools' object a row."""
-    for _, info, addend in struct.iter_unpack("<QQq", table.data()):
-        yield info >> 32, info & 0xFFFFFFFF, addend
+    return Function(names[0], start, size, unit, frozenset(names[1:]), section)
 
 
 # --- what the compiler wrote --------------------------------------------------------------------

