@@ -8,9 +8,10 @@
 A module that holds something else than cases against goldens names their files in GOLDENS.
 
 Options: --golden-exact compares byte for byte under any toolchain (so that `make golden`
-re-records); --golden-accept accepts what this run leaves pending; --golden-orphans FILE lists the
-goldens that no scenario writes, if this was a full, unparallel, unfiltered run. The harness proper
-is imported by the first case that runs, not when pytest starts.
+re-records), --golden-foreign FILE as under another one; --golden-accept accepts what this run
+leaves pending; --golden-orphans FILE lists the goldens that no scenario writes, if this was a full,
+unparallel, unfiltered run. The harness proper is imported by the first case that runs, not when
+pytest starts.
 """
 
 import os
@@ -46,6 +47,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--golden-exact",
         action="store_true",
         help="compare every byte with the goldens, whatever the toolchain",
+    )
+    group.addoption(
+        "--golden-foreign",
+        type=Path,
+        metavar="FILE",
+        help="compare as under another toolchain; list in FILE what differs by that alone",
     )
     group.addoption(
         "--golden-accept",
@@ -108,7 +115,13 @@ def walk(request: pytest.FixtureRequest) -> "Iterator[Walk]":
     option = request.config.getoption
     with KeptGdb() as kept:
         warm = request.getfixturevalue("warm") if option("warm") else None
-        yield Walker(request.config.rootpath, exact=option("golden_exact"), kept=kept, warm=warm)
+        yield Walker(
+            request.config.rootpath,
+            exact=option("golden_exact"),
+            kept=kept,
+            warm=warm,
+            foreign=option("golden_foreign"),
+        )
 
 
 @pytest.fixture(scope="session")

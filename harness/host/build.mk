@@ -13,7 +13,7 @@ HOST_INCLUDES := -Iharness/host -Iharness/host/include -Ikernel
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
-$(BUILD)/starter.so $(BUILD)/limit.so: $(BUILD)/%.so: harness/host/%.c harness/host/build.mk
+$(BUILD)/starter.so $(BUILD)/limit.so $(BUILD)/cover.so: $(BUILD)/%.so: harness/host/%.c harness/host/build.mk
 	@mkdir -p $(@D)
 	@$(HOST_CC) -std=gnu11 -O2 -fPIC -shared -fvisibility=hidden $(HOST_WARNINGS) -o $@.new $<
 	@mv $@.new $@

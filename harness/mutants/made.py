@@ -1,0 +1,88 @@
+"""All mutants of a tree, those that FILES names, and a sample of them. Pure but for reading."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from random import Random
+
+from harness.errors import HarnessError
+from harness.mutants import inassembly, inc, inpython
+from harness.mutants.mutant import Mutant
+
+MAKERS: Mapping[str, Callable[[str, bytes], list[Mutant]]] = {
+    ".c": inc.mutants,
+    ".h": inc.mutants,
+    ".S": inassembly.mutants,
+    ".py": inpython.mutants,
+}
+ROOTS = ("kernel/", "harness/")
+# Tests are what is measured; what runs inside GDB has a Python of its own; the rest judges.
+LEFT_OUT = (
+    "harness/tests/*",
+    "harness/gdb/*",
+    "harness/host/*",
+    "harness/mutants/inpytest.py",
+    "kernel/labs/trace_recorded.h",
+)
+_LEAST = 2  # of each folder
+
+
+def files(names: Sequence[str]) -> list[str]:
+    """Those of a tree's files that mutants are made of."""
+    return [name for name in names if _is_mutated(name)]
+
+
+def mutants(root: Path, names: Sequence[str]) -> dict[str, list[Mutant]]:
+    """By file."""
+    return {
+        name: MAKERS[Path(name).suffix](name, (root / name).read_bytes()) for name in files(names)
+    }
+
+
+def named(wanted: str, names: Sequence[str]) -> list[str]:
+    """FILES: files, folders or patterns; all, if it says nothing."""
+    chosen: list[str] = []
+    for word in wanted.split():
+        found = [n for n in names if _matches(n, word)]
+        if not found:
+            raise HarnessError(
+                f"FILES={word} names no file that mutants are made of",
+                hint="name files, folders or patterns below kernel/ and harness/, such as"
+                " kernel/mem/heap.c, kernel/mem, 'harness/*.py'",
+            )
+        chosen += found
+    return sorted(set(chosen)) if wanted.split() else list(names)
+
+
+def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
+    """So many of each folder as its share is, two at least: the same for the same seed."""
+    if count >= len(mutants):
+        return list(mutants)
+    folders: dict[str, list[Mutant]] = {}
+    for mutant in mutants:
+        folders.setdefault(mutant.folder, []).append(mutant)
+    chosen: list[Mutant] = []
+    for folder, there in sorted(folders.items()):
+        share = max(_LEAST, round(count * len(there) / len(mutants)))
+        random = Random(f"{seed} {folder}")
+        chosen += random.sample(sorted(there, key=lambda m: m.key), min(share, len(there)))
+    Random(seed).shuffle(chosen)
+    return chosen[:count]
+
+
+def _is_mutated(name: str) -> bool:
+    return (
+        name.startswith(ROOTS)
+        and Path(name).suffix in MAKERS
+        and not any(fnmatch(name, pattern) for pattern in LEFT_OUT)
+    )
+
+
+def _matches(name: str, word: str) -> bool:
+    word = word.removeprefix("./").rstrip("/")
+    return name == word or name.startswith(word + "/") or fnmatch(name, word)
+
+
+def flat(found: Mapping[str, list[Mutant]], chosen: Sequence[str]) -> Iterator[Mutant]:
+    for name in chosen:
+        yield from found[name]
