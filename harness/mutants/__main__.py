@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from harness import tools
 from harness.errors import HarnessError, while_read
@@ -48,9 +49,9 @@ def _run(options: argparse.Namespace, root: Path, folder: Path) -> int:
     )
 
     def measured(tree: Tree) -> reach.Reach:
-        known = reach.opened(root, tree, options.jobs, options.tests.split())
-        for path in {mutant.path for mutant in tried}:
-            known.know_functions(path, found[path])
+        kinds = {mutant.is_python for mutant in tried}
+        known = reach.opened(root, tree, options.jobs, options.tests.split(), kinds)
+        known.know_functions(everything)
         return known
 
     pairs = campaign.run(tried, measured)
@@ -75,12 +76,19 @@ def _measured(
 ) -> document.Measured:
     return document.Measured(
         commit=_commit(),
-        seed=options.seed,
+        command=_command(options),
         population=dict(Counter(mutant.folder for mutant in there)),
         pairs=pairs,
         toolchain=tools.toolchain(),
         qemu=tools.qemu_version(),
     )
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What to type for the same."""
+    told = {"FILES": options.files, "TESTS": options.tests, "DOCS": str(options.docs)}
+    words = [f"{name}={quote(value)}" for name, value in told.items() if value]
+    return " ".join(["make mutants", f"COUNT={options.count}", f"SEED={options.seed}", *words])
 
 
 def _commit() -> str:

@@ -21,7 +21,7 @@ class Measured:
     """
 
     commit: str
-    seed: int
+    command: str
     population: dict[str, int]
     pairs: Sequence[Pair]
     toolchain: str
@@ -63,7 +63,7 @@ def _trust(measured: Measured) -> Iterator[str]:
     yield from (
         "# How far the suite can be trusted",
         "",
-        f"Made by `make mutants COUNT={len(pairs)} SEED={measured.seed} DOCS=docs/trust.md` from"
+        f"Made by `{measured.command}` from"
         f" commit {measured.commit} ({measured.toolchain}, QEMU {measured.qemu}); do not edit."
         " docs/harness.md says how mutants are made and judged.",
         "",

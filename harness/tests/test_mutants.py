@@ -2,6 +2,7 @@
 whole chain on one planted mutant that a test must kill, one that must live, one that only a number
 shows."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from harness.errors import GoldenError, HarnessError
 from harness.mutants import accepted, document, inassembly, inc, inpytest, inpython, made
 from harness.mutants.attempt import Attempt
+from harness.mutants.bits import name_of
 from harness.mutants.campaign import Campaign, Pair
 from harness.mutants.mutant import OPERATORS, Mutant
 from harness.mutants.outcome import STATUSES, Outcome, Score
-from harness.mutants.reach import Reach, bits_name, opened
+from harness.mutants.reach import Reach, opened
 from harness.mutants.store import Store
 from harness.mutants.tree import Tree, digest
 
@@ -241,7 +243,7 @@ def test_the_score_leaves_out_what_nothing_can_tell() -> None:
 
 def test_the_page_says_what_was_measured() -> None:
     pairs = list(zip(inc.mutants("kernel/x.c", SMALL), outcomes(), strict=False))
-    measured = document.Measured("abc+", 7, {"kernel": 9}, pairs, "gcc 12", "7.2")
+    measured = document.Measured("abc+", "make mutants", {"kernel": 9}, pairs, "gcc 12", "7.2")
     page = document.trust(measured)
     assert "commit abc+ (gcc 12, QEMU 7.2)" in page
     assert "| kernel | 9 | 3 | 1 | 0 | 1 | 1 | 0 | 0 | 0 | 0 | 33 % | 6–79 |" in page
@@ -293,7 +295,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
         Interrupting.tried = tried
         store = Store(tmp_path / "results", "tree")
         campaign = Campaign(tmp_path, tmp_path, store, {}, 1, lambda _: None)
-        return campaign.run(mutants, lambda _: Reach.__new__(Reach))
+        return campaign.run(mutants, lambda _: Reach({}))
 
     first: list[str] = []
     with pytest.raises(KeyboardInterrupt):
@@ -323,9 +325,9 @@ def test_the_whole_chain(tmp_path: Path) -> None:
     store = Store(tmp_path / "results", digest(ROOT))
 
     def reach(tree: Tree) -> Reach:
-        known = opened(ROOT, tree, 1, [NAMED, NUMBERS])
-        known.know_functions(HEAP, found)
-        assert (tmp_path / next(tmp_path.glob("reach-*")) / "bits" / bits_name(NAMED)).exists()
+        known = opened(ROOT, tree, 1, [NAMED, NUMBERS], [False])
+        known.know_functions(found)
+        assert (tmp_path / next(tmp_path.glob("kernel-*")) / "bits" / name_of(NAMED)).exists()
         return known
 
     campaign = Campaign(ROOT, tmp_path, store, {}, 1, lambda _: None)
@@ -339,3 +341,27 @@ def test_the_whole_chain(tmp_path: Path) -> None:
 
 def pick(found: list[Mutant], function: str, what: str) -> Mutant:
     return next(m for m in found if m.function == function and what in (m.old, m.operator))
+
+
+def test_the_committed_page_adds_up() -> None:
+    text = (ROOT / "docs/trust.md").read_text("utf-8")
+    tables = [
+        part.partition("\n\n")[0].splitlines()[2:] for part in text.split("| of | tried |")[1:]
+    ]
+    assert len(tables) == 2
+    for table in tables:
+        rows = [[number(cell) for cell in cells(line)[2:]] for line in table]
+        assert [sum(column) for column in zip(*rows[:-1], strict=True)][:9] == rows[-1][:9]
+        for tried, *counts, percent, _ in rows:
+            statuses = [s for s, n in zip(STATUSES, counts, strict=True) for _ in range(n)]
+            score = Score.of(statuses)
+            assert tried == len(statuses)
+            assert percent == (round(score.percent) if score.all else 0)
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def number(cell: str) -> int:
+    return int(re.sub(r"\D.*", "", cell) or 0)
