@@ -17,7 +17,7 @@ from harness.mutants import accepted, document, made, reach
 from harness.mutants.campaign import Campaign, Pair
 from harness.mutants.mutant import Mutant
 from harness.mutants.outcome import LIVING
-from harness.mutants.store import Store
+from harness.mutants.store import Store, alone
 from harness.mutants.tree import Tree, digest, sources
 
 FOLDER = "mutants"  # of build/
@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = Path.cwd()
     folder = root / (os.environ.get("BUILD") or "build") / FOLDER
     try:
-        return _run(options, root, folder)
+        with alone(folder):
+            return _run(options, root, folder)
     except HarnessError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -62,12 +62,24 @@ def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
     for mutant in mutants:
         folders.setdefault(mutant.folder, []).append(mutant)
     chosen: list[Mutant] = []
-    for folder, there in sorted(folders.items()):
-        share = max(_LEAST, round(count * len(there) / len(mutants)))
-        random = Random(f"{seed} {folder}")
-        chosen += random.sample(sorted(there, key=lambda m: m.key), min(share, len(there)))
+    for folder, share in _shares({name: len(there) for name, there in folders.items()}, count):
+        there = sorted(folders[folder], key=lambda mutant: mutant.key)
+        chosen += Random(f"{seed} {folder}").sample(there, share)
     Random(seed).shuffle(chosen)
-    return chosen[:count]
+    return chosen
+
+
+def _shares(sizes: Mapping[str, int], count: int) -> list[tuple[str, int]]:
+    """Two of each folder, as far as there are, and the rest in proportion: to the folder that is
+    farthest behind, one after the other.
+    """
+    shares = dict.fromkeys(sorted(sizes), 0)
+    for _ in range(count):
+        open_ = [name for name in shares if shares[name] < sizes[name]]
+        few = [name for name in open_ if shares[name] < _LEAST]
+        behind = min(few or open_, key=lambda name: ((shares[name] + 1) / sizes[name], name))
+        shares[behind] += 1
+    return list(shares.items())
 
 
 def _is_mutated(name: str) -> bool:

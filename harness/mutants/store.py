@@ -4,12 +4,35 @@ An outcome holds for the tree that it was found in: its key is the mutant's and 
 together. So the same command after Ctrl-C, or with a larger COUNT, tries only what is not known.
 """
 
+import fcntl
 import json
+import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from harness.errors import HarnessError
 from harness.mutants.outcome import Outcome
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One campaign at a time in a build folder: two would change each other's trees."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise HarnessError(
+                f"another `make mutants` runs here: process {lock.read().strip()}",
+                hint=f"wait for it, or end it; it has {lock.name}",
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
 
 
 class Store:

@@ -2,6 +2,7 @@
 whole chain on one planted mutant that a test must kill, one that must live, one that only a number
 shows."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from harness.mutants.campaign import Campaign, Pair
 from harness.mutants.mutant import OPERATORS, Mutant
 from harness.mutants.outcome import STATUSES, Outcome, Score
 from harness.mutants.reach import Reach, opened
-from harness.mutants.store import Store
+from harness.mutants.store import Store, alone
 from harness.mutants.tree import Tree, digest
 
 ROOT = Path(__file__).parents[2]
@@ -230,6 +231,17 @@ def test_an_outcome_holds_for_its_tree_only(tmp_path: Path) -> None:
         file.write('{"tree": "tree", "key"')  # a run that was killed while it wrote
     assert Store(tmp_path / "results", "tree").get("k") == outcome
     assert Store(tmp_path / "results", "another").get("k") is None
+
+
+def test_one_campaign_at_a_time(tmp_path: Path) -> None:
+    with (
+        alone(tmp_path),
+        pytest.raises(
+            HarnessError, match=f"another `make mutants` runs here: process {os.getpid()}"
+        ),
+        alone(tmp_path),
+    ):
+        pass
 
 
 def test_the_score_leaves_out_what_nothing_can_tell() -> None:
