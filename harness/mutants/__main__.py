@@ -40,10 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, root: Path, folder: Path) -> int:
     found = made.mutants(root, sources(root))
-    everything = list(made.flat(found, list(found)))
+    everything = [mutant for mutants in found.values() for mutant in mutants]
     entries = accepted.matched(accepted.parse(_text(root / accepted.FILE)), everything)
-    chosen = made.named(options.files, list(found))
-    there = list(made.flat(found, chosen))
+    there = made.named(options.files, found)
     tried = made.sample(there, options.count, options.seed)
     campaign = Campaign(
         root, folder, Store(folder / "results.jsonl", digest(root)), entries, options.jobs, _say
@@ -122,7 +121,9 @@ def _number(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
-    parser.add_argument("--files", default="", help="files, folders, patterns; default: all")
+    parser.add_argument(
+        "--files", default="", help="files, file:line, folders, patterns"
+    )
     parser.add_argument("--tests", default="", help="tests to try them on; default: all")
     parser.add_argument("--count", type=_number, default=50, help="how many; default: 50")
     parser.add_argument("--seed", type=int, default=1, help="which; default: 1")

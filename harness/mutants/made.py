@@ -1,6 +1,6 @@
 """All mutants of a tree, those that FILES names, and a sample of them. Pure but for reading."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from random import Random
@@ -39,19 +39,21 @@ def mutants(root: Path, names: Sequence[str]) -> dict[str, list[Mutant]]:
     }
 
 
-def named(wanted: str, names: Sequence[str]) -> list[str]:
-    """FILES: files, folders or patterns; all, if it says nothing."""
-    chosen: list[str] = []
-    for word in wanted.split():
-        found = [n for n in names if _matches(n, word)]
-        if not found:
+def named(wanted: str, found: Mapping[str, list[Mutant]]) -> list[Mutant]:
+    """FILES: files, lines of them, folders or patterns; all, if it says nothing."""
+    chosen: dict[str, Mutant] = {}
+    for word in wanted.split() or ("kernel", "harness"):
+        pattern, _, line = word.partition(":")
+        files = [name for name in found if _matches(name, pattern)]
+        there = [m for name in files for m in found[name] if line in ("", str(m.line))]
+        if not there and (wanted or not found):
             raise HarnessError(
-                f"FILES={word} names no file that mutants are made of",
+                f"FILES={word} names nothing that mutants are made of",
                 hint="name files, folders or patterns below kernel/ and harness/, such as"
-                " kernel/mem/heap.c, kernel/mem, 'harness/*.py'",
+                " kernel/mem/heap.c, kernel/mem/heap.c:118, kernel/mem, 'harness/*.py'",
             )
-        chosen += found
-    return sorted(set(chosen)) if wanted.split() else list(names)
+        chosen |= {mutant.key: mutant for mutant in there}
+    return list(chosen.values())
 
 
 def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
@@ -93,8 +95,3 @@ def _is_mutated(name: str) -> bool:
 def _matches(name: str, word: str) -> bool:
     word = word.removeprefix("./").rstrip("/")
     return name == word or name.startswith(word + "/") or fnmatch(name, word)
-
-
-def flat(found: Mapping[str, list[Mutant]], chosen: Sequence[str]) -> Iterator[Mutant]:
-    for name in chosen:
-        yield from found[name]

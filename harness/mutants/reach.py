@@ -7,16 +7,17 @@
 A test that is new, or whose file has changed, is run again when a map is opened; one that fails on
 the tree as it is tells nothing about a mutant, and is left out by name.
 
-Which tests? Those that execute a line of the mutant's statement; where it has no instruction of its
-own, or none that anything executes, those that execute its function; else (a table, a macro) its
-file. First come those that execute most of the file for their time.
+Which tests? Those that execute a line of the mutant's statement; of a macro, a line that uses it;
+where there is no instruction, or none that anything executes, those that execute its function; else
+(a table) its file, or (a header) the files that include it. First come those that execute most of
+the file for their time.
 """
 
 import hashlib
 import shlex
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -27,11 +28,14 @@ from harness.mutants.index import take_in
 from harness.mutants.lines import Lines, merge
 from harness.mutants.mutant import Mutant
 from harness.mutants.tree import PYTEST, Tree, sources
+from harness.mutants.uses import Uses
 from harness.symbols import build_id
 from harness.tools import find_qemu
 
 # They try mutants themselves; they hold two boots of one image against each other.
 NOT_ASKED = ("harness/tests/test_mutants.py", "scenarios/test_warm.py")
+_CODE = (".c", ".h", ".S")
+_Place = tuple[str, Iterable[int] | None]  # a file, and lines of it; None: all
 _SECONDS = 0.3  # what a test costs beside itself
 
 
@@ -43,7 +47,7 @@ class Seen(Protocol):
 
 @dataclass(frozen=True)
 class Chosen:
-    """`by`: line, function or file; what it took to find any."""
+    """`by`: line, macro, function, file or includers; what it took to find any."""
 
     by: str
     tests: tuple[str, ...]
@@ -62,18 +66,27 @@ class Reach:
     """The maps of Python (True) and of the kernel (False), as far as they are needed."""
 
     maps: Mapping[bool, Map]
+    uses: Uses
     _spans: dict[tuple[str, str], range] = field(default_factory=dict)
 
     def tests(self, mutant: Mutant) -> Chosen:
         known = self.maps[mutant.is_python]
-        for by, lines in (
-            ("line", range(mutant.first, mutant.last + 1)),
-            ("function", self._spans.get((mutant.path, mutant.function), ())),
-            ("file", None),
-        ):
-            if found := known.seen.executing(mutant.path, lines) & known.seconds.keys():
+        for by, places in self._places(mutant):
+            seen = (known.seen.executing(path, lines) for path, lines in places)
+            if found := set().union(*seen) & known.seconds.keys():
                 return Chosen(by, _ranked(found, known, mutant.path))
         return Chosen("nothing", ())
+
+    def _places(self, mutant: Mutant) -> Iterator[tuple[str, list[_Place]]]:
+        """The nearest first."""
+        path = mutant.path
+        yield "line", [(path, range(mutant.first, mutant.last + 1))]
+        uses = [(at, [line]) for at, line in sorted(self.uses.of_macro(mutant.function))]
+        yield "macro", [*uses]
+        yield "function", [(path, self._spans.get((path, mutant.function), ()))]
+        yield "file", [(path, None)]
+        if path.endswith(".h"):
+            yield "includers", [(other, None) for other in sorted(self.uses.of_header(path))]
 
     def seconds(self, tests: Iterable[str]) -> float:
         every = [known.seconds for known in self.maps.values()]
@@ -98,7 +111,9 @@ def _ranked(tests: Iterable[str], known: Map, path: str) -> tuple[str, ...]:
 def opened(root: Path, tree: Tree, jobs: int, asked: Sequence[str], kinds: Iterable[bool]) -> Reach:
     """The maps of the tree as it is; what they lack is measured first. asked: these tests only."""
     opening = {True: _python, False: _kernel}
-    return Reach({kind: opening[kind](root, tree, jobs, asked) for kind in sorted(set(kinds))})
+    maps = {kind: opening[kind](root, tree, jobs, asked) for kind in sorted(set(kinds))}
+    kernel = [name for name in sources(root) if name.startswith("kernel/") and name[-2:] in _CODE]
+    return Reach(maps, Uses({name: (root / name).read_text("utf-8") for name in kernel}))
 
 
 def _kernel(_root: Path, tree: Tree, jobs: int, asked: Sequence[str]) -> Map:

@@ -19,6 +19,7 @@ from harness.mutants.outcome import STATUSES, Outcome, Score
 from harness.mutants.reach import Reach, opened
 from harness.mutants.store import Store, alone
 from harness.mutants.tree import Tree, digest
+from harness.mutants.uses import Uses
 
 ROOT = Path(__file__).parents[2]
 
@@ -160,7 +161,7 @@ def everything() -> dict[str, list[Mutant]]:
 
 
 def test_the_same_seed_is_the_same_sample(everything: dict[str, list[Mutant]]) -> None:
-    mutants = list(made.flat(everything, list(everything)))
+    mutants = [mutant for found in everything.values() for mutant in found]
     one, again, other = (made.sample(mutants, 200, seed) for seed in (1, 1, 2))
     assert one == again != other
     assert len(one) == 200
@@ -169,11 +170,33 @@ def test_the_same_seed_is_the_same_sample(everything: dict[str, list[Mutant]]) -
 
 def test_files_are_named_or_refused() -> None:
     names = ["harness/log.py", "kernel/core/fdt.c", "kernel/mem/heap.c"]
-    assert made.named("", names) == names
-    assert made.named("kernel/mem kernel/mem/heap.c", names) == names[2:]
-    assert made.named("./kernel/*/*.c", names) == names[1:]
-    with pytest.raises(HarnessError, match=r"FILES=kernel/mme names no file"):
-        made.named("kernel/mme", names)
+    found = {name: inc.mutants(name, SMALL) for name in names}
+
+    def chosen(files: str) -> list[str]:
+        return sorted({mutant.path for mutant in made.named(files, found)})
+
+    assert chosen("") == names
+    assert chosen("kernel/mem kernel/mem/heap.c") == names[2:]
+    assert chosen("./kernel/*/*.c") == names[1:]
+    assert len(made.named("kernel/mem/heap.c:3", found)) == 3
+    for wrong in ("kernel/mme", "kernel/mem/heap.c:2"):
+        with pytest.raises(HarnessError, match=f"FILES={wrong} names nothing"):
+            made.named(wrong, found)
+
+
+USES = Uses(
+    {
+        "kernel/a.h": "#define SIZE 4\n#define TWICE \\\n\t(2 * SIZE)\n",
+        "kernel/b.h": '#include "a.h"\nstruct b { int x[SIZE]; };\n',
+        "kernel/b.c": '#include "b.h"\n\nint f(void) { return TWICE; }\nint OVERSIZE;\n',
+    }
+)
+
+
+def test_a_macro_takes_effect_where_it_is_used() -> None:
+    assert USES.of_macro("SIZE") == {("kernel/b.h", 2), ("kernel/b.c", 3)}
+    assert USES.of_macro("f") == USES.of_macro("") == set()
+    assert USES.of_header("kernel/a.h") == {"kernel/a.h", "kernel/b.h", "kernel/b.c"}
 
 
 # --- accepted ---------------------------------------------------------------------------------
@@ -218,7 +241,7 @@ def test_a_malformed_entry_is_an_error(text: str, problem: str) -> None:
 
 def test_the_committed_entries_find_their_mutants(everything: dict[str, list[Mutant]]) -> None:
     entries = accepted.parse((ROOT / accepted.FILE).read_text("utf-8"))
-    accepted.matched(entries, made.flat(everything, list(everything)))
+    accepted.matched(entries, [mutant for found in everything.values() for mutant in found])
 
 
 # --- kept, and told ---------------------------------------------------------------------------
@@ -307,7 +330,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
         Interrupting.tried = tried
         store = Store(tmp_path / "results", "tree")
         campaign = Campaign(tmp_path, tmp_path, store, {}, 1, lambda _: None)
-        return campaign.run(mutants, lambda _: Reach({}))
+        return campaign.run(mutants, lambda _: Reach({}, Uses({})))
 
     first: list[str] = []
     with pytest.raises(KeyboardInterrupt):
@@ -325,7 +348,7 @@ NUMBERS = "scenarios/test_cost.py::test_cost[alloc]"
 # and neither looks at how many failures there were.
 PLANTED = {
     ("heap_free", "condition"): "killed",
-    ("search", "h->steps = 0;"): "counted",
+    ("next", "boundary"): "counted",
     ("no_room", "h->failures++;"): "survived",
 }
 
