@@ -121,9 +121,7 @@ def _number(text: str) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
-    parser.add_argument(
-        "--files", default="", help="files, file:line, folders, patterns"
-    )
+    parser.add_argument("--files", default="", help="files, file:line, folders, patterns")
     parser.add_argument("--tests", default="", help="tests to try them on; default: all")
     parser.add_argument("--count", type=_number, default=50, help="how many; default: 50")
     parser.add_argument("--seed", type=int, default=1, help="which; default: 1")

@@ -9,11 +9,13 @@ the tree as it is tells nothing about a mutant, and is left out by name.
 
 Which tests? Those that execute a line of the mutant's statement; of a macro, a line that uses it;
 where there is no instruction, or none that anything executes, those that execute its function; else
-(a table) its file, or (a header) the files that include it. First come those that execute most of
+(a table) its file, or (a header) the files that include it. A fuzzer of harness/host that includes
+the file as it stands comes last. First come those that execute most of
 the file for their time.
 """
 
 import hashlib
+import re
 import shlex
 import subprocess
 from collections import defaultdict
@@ -36,6 +38,8 @@ from harness.tools import find_qemu
 NOT_ASKED = ("harness/tests/test_mutants.py", "scenarios/test_warm.py")
 _CODE = (".c", ".h", ".S")
 _Place = tuple[str, Iterable[int] | None]  # a file, and lines of it; None: all
+FUZZ_TEST = "harness/tests/test_host.py::test_the_fuzzer_finds_nothing[{}]"
+FUZZ_SECONDS = 30.0
 _SECONDS = 0.3  # what a test costs beside itself
 
 
@@ -47,7 +51,9 @@ class Seen(Protocol):
 
 @dataclass(frozen=True)
 class Chosen:
-    """`by`: line, macro, function, file or includers; what it took to find any."""
+    """`by`: line, macro, function, file, includers; what it took to find any. host: none but the
+    fuzzer's.
+    """
 
     by: str
     tests: tuple[str, ...]
@@ -67,6 +73,7 @@ class Reach:
 
     maps: Mapping[bool, Map]
     uses: Uses
+    fuzzers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     _spans: dict[tuple[str, str], range] = field(default_factory=dict)
 
     def tests(self, mutant: Mutant) -> Chosen:
@@ -74,8 +81,12 @@ class Reach:
         for by, places in self._places(mutant):
             seen = (known.seen.executing(path, lines) for path, lines in places)
             if found := set().union(*seen) & known.seconds.keys():
-                return Chosen(by, _ranked(found, known, mutant.path))
-        return Chosen("nothing", ())
+                return Chosen(by, _ranked(found, known, mutant.path) + self._fuzzed(mutant))
+        return Chosen("host", self._fuzzed(mutant))
+
+    def _fuzzed(self, mutant: Mutant) -> tuple[str, ...]:
+        """Last, as the fuzzer has to be built."""
+        return tuple(FUZZ_TEST.format(name) for name in self.fuzzers.get(mutant.path, ()))
 
     def _places(self, mutant: Mutant) -> Iterator[tuple[str, list[_Place]]]:
         """The nearest first."""
@@ -89,8 +100,8 @@ class Reach:
             yield "includers", [(other, None) for other in sorted(self.uses.of_header(path))]
 
     def seconds(self, tests: Iterable[str]) -> float:
-        every = [known.seconds for known in self.maps.values()]
-        return sum(max(known.get(test, 0.0) for known in every) for test in tests)
+        known = {test: s for each in self.maps.values() for test, s in each.seconds.items()}
+        return sum(known.get(test, FUZZ_SECONDS) for test in tests)
 
     def know_functions(self, mutants: Iterable[Mutant]) -> None:
         """Where functions stand, as far as their mutants say."""
@@ -113,7 +124,8 @@ def opened(root: Path, tree: Tree, jobs: int, asked: Sequence[str], kinds: Itera
     opening = {True: _python, False: _kernel}
     maps = {kind: opening[kind](root, tree, jobs, asked) for kind in sorted(set(kinds))}
     kernel = [name for name in sources(root) if name.startswith("kernel/") and name[-2:] in _CODE]
-    return Reach(maps, Uses({name: (root / name).read_text("utf-8") for name in kernel}))
+    uses = Uses({name: (root / name).read_text("utf-8") for name in kernel})
+    return Reach(maps, uses, fuzzers(root))
 
 
 def _kernel(_root: Path, tree: Tree, jobs: int, asked: Sequence[str]) -> Map:
@@ -132,6 +144,15 @@ def _python(root: Path, tree: Tree, jobs: int, asked: Sequence[str]) -> Map:
     merge(folder, folder / "lines")
     seconds = take_in(folder)
     return Map(Lines(folder / "lines"), seconds)
+
+
+def fuzzers(root: Path) -> Mapping[str, list[str]]:
+    """Which fuzzers of harness/host include a file of the kernel as it stands."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for source in sorted(root.glob("harness/host/fuzz_*.c")):
+        for name in re.findall(r'^#include "(\S+\.c)"', source.read_text("utf-8"), re.MULTILINE):
+            found[f"kernel/{name}"].append(source.stem.removeprefix("fuzz_"))
+    return found
 
 
 def _folder(tree: Tree, name: str) -> Path:

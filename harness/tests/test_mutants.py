@@ -16,7 +16,7 @@ from harness.mutants.bits import name_of
 from harness.mutants.campaign import Campaign, Pair
 from harness.mutants.mutant import OPERATORS, Mutant
 from harness.mutants.outcome import STATUSES, Outcome, Score
-from harness.mutants.reach import Reach, opened
+from harness.mutants.reach import FUZZ_TEST, Map, Reach, fuzzers, opened
 from harness.mutants.store import Store, alone
 from harness.mutants.tree import Tree, digest
 from harness.mutants.uses import Uses
@@ -197,6 +197,20 @@ def test_a_macro_takes_effect_where_it_is_used() -> None:
     assert USES.of_macro("SIZE") == {("kernel/b.h", 2), ("kernel/b.c", 3)}
     assert USES.of_macro("f") == USES.of_macro("") == set()
     assert USES.of_header("kernel/a.h") == {"kernel/a.h", "kernel/b.h", "kernel/b.c"}
+
+
+def test_what_the_fuzzers_include_is_fuzzed_last() -> None:
+    class Nothing:
+        def executing(self, path: str, lines: object) -> set[str]:
+            return set()
+
+        def weights(self, path: str) -> dict[str, int]:
+            return {}
+
+    (mutant, *_) = inc.mutants("kernel/x.c", SMALL)
+    reach = Reach({False: Map(Nothing(), {})}, USES, {"kernel/x.c": ["heap"]})
+    assert reach.tests(mutant).tests == (FUZZ_TEST.format("heap"),)
+    assert fuzzers(ROOT)[HEAP] == ["heap"]
 
 
 # --- accepted ---------------------------------------------------------------------------------
