@@ -14,6 +14,8 @@
 #   OLD            an older stack-report.json, for stack-report to compare with
 #   DOCS           a document whose tables stack-report or bench rewrites: DOCS=docs/stack-report.md
 #   PART, ROUNDS   what bench measures instead of everything, and how often: PART=scenario ROUNDS=51
+#   FILES, COUNT   mutants: of which files (kernel/mem 'harness/*.py'), and how many (50)
+#   SEED, TESTS    mutants: which of them (1), and the tests to try them on (all)
 #   BUILD          where everything made goes (build)
 #   CROSS_COMPILE  the toolchain's prefix (Arm's own, where it is on PATH)
 
@@ -71,9 +73,9 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains lint format setup clean help
+.PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains mutants lint format setup clean help
 
-build: kernel $(BUILD)/starter.so $(BUILD)/limit.so ## the kernel image, build/kernel.elf (the default)
+build: kernel $(BUILD)/starter.so $(BUILD)/limit.so $(BUILD)/cover.so ## the kernel image, build/kernel.elf (the default)
 
 demo: build ## overflow a stack in QEMU; the log, GDB's view of it, the verdict
 	@$(PYTHON) -m harness.cli demo
@@ -87,6 +89,10 @@ soak: build ## every scenario TIMES times, until one fails [ONLY=… TIMES=50]
 
 fuzz: ## the parsers and allocators on this machine, at length, with ASan and UBSan [FUZZ=… SECONDS=…]
 	@$(PYTHON) -m harness.fuzz "$(FUZZ)" "$(or $(SECONDS),60)"
+
+mutants: build ## small faults put into the code: which live? [FILES=… COUNT=50 SEED=1 TESTS=… DOCS=…]
+	@$(PYTHON) -m harness.mutants --files '$(FILES)' --tests '$(TESTS)' --jobs $(JOBS) \
+		$(if $(COUNT),--count '$(COUNT)') $(if $(SEED),--seed '$(SEED)') $(if $(DOCS),--docs '$(DOCS)')
 
 run: build ## boot once, serial on the terminal: make run LAB='stack.recurse stack=16K'
 	@$(PYTHON) -m harness.cli run "$$LAB"
@@ -224,5 +230,5 @@ help: ## this list
 	@awk -F ':.*## ' 'BEGIN { print "make TARGET:" } \
 		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 } \
 		END { print "variables: LAB, SCENARIO, REVERSE, TUI, CAPSULE, ONLY, TIMES, OLD, DOCS, FUZZ,"; \
-			print "           SECONDS, BUILD, CROSS_COMPILE (see the top of the Makefile)" }' \
+			print "           SECONDS, FILES, COUNT, SEED, TESTS, BUILD, CROSS_COMPILE (see the top of the Makefile)" }' \
 		$(firstword $(MAKEFILE_LIST))

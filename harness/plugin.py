@@ -9,9 +9,10 @@ A module that holds something else than cases against goldens names their files 
 What `pytest -m` selects by is in marks.py.
 
 Options: --golden-exact compares byte for byte under any toolchain (so that `make golden`
-re-records); --golden-accept accepts what this run leaves pending; --golden-orphans FILE lists the
-goldens that no scenario writes, if this was a full, unparallel, unfiltered run. The harness proper
-is imported by the first case that runs, not when pytest starts.
+re-records), --golden-foreign FILE as under another one; --golden-accept accepts what this run
+leaves pending; --golden-orphans FILE lists the goldens that no scenario writes, if this was a full,
+unparallel, unfiltered run. The harness proper is imported by the first case that runs, not when
+pytest starts.
 """
 
 import os
@@ -49,6 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--golden-exact",
         action="store_true",
         help="compare every byte with the goldens, whatever the toolchain",
+    )
+    group.addoption(
+        "--golden-foreign",
+        type=Path,
+        metavar="FILE",
+        help="compare as under another toolchain; list in FILE what differs by that alone",
     )
     group.addoption(
         "--golden-accept",
@@ -129,6 +136,7 @@ def walk(request: pytest.FixtureRequest) -> "Iterator[Walk]":
             kept=kept,
             warm=warm,
             accepting=accepting,
+            foreign=option("golden_foreign"),
         )
 
 

@@ -23,7 +23,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePath
 from shlex import join
 from typing import TYPE_CHECKING
@@ -70,6 +70,8 @@ class Walker:
     """Walks cases of the checkout at `root`; the plugin's `walk` fixture is one of these.
 
     exact: compare every byte whatever the toolchain, so that `make golden` re-records.
+    foreign: compare as if another toolchain had made the image, and list in this file which case
+    differed by that alone (harness/mutants: a fault that only a number shows).
     kept: one GDB for all that is looked at; else each look starts its own.
     warm: living machines, for the cases that can be warm; else each case starts its own.
     accepting: the goldens that this session's cases write anew; a difference from one of these is
@@ -81,6 +83,7 @@ class Walker:
     kept: "KeptGdb | None" = None
     warm: "WarmPool | None" = None
     accepting: frozenset[PurePath] | None = None
+    foreign: Path | None = None
 
     def __call__(self, case: Case) -> None:
         folder = self.root / ARTIFACTS / case.full_id
@@ -88,9 +91,8 @@ class Walker:
         run.clear()
         evidence = run.boot()
         names = ImageSymbols.of(run.kernel) if evidence.looks is not None else None
-        judgement = judge(
-            case, evidence, self.build, self.root / GOLDEN, names=names, exact=self.exact
-        )
+        judging = partial(judge, case, evidence, self.build, self.root / GOLDEN, names=names)
+        judgement = judging(exact=self.exact)
         run.file(evidence, judgement)
         _offer(judgement)
         if not judgement.passed and not self._accepts(judgement):
@@ -98,15 +100,19 @@ class Walker:
             run.freeze()
             failure = Failure(judgement, run.append, evidence.serial, self.root, run.folder)
             raise ScenarioFailed(failure)
+        if self.foreign and (exactly := judging(exact=True).comparison):
+            self._list(case.full_id, exactly)
 
     def hold(self, name: str, boot: str, lines: Sequence[str]) -> None:
         """See scenario.Walk."""
         lab = boot.split()[0].removeprefix("lab=")
         records = tuple(canon.canonical(map(parse_line, lines)))
         seen = golden.Golden(lab, boot, self.build.toolchain, self.build.qemu, records)
-        found = golden.compare(self.root / GOLDEN / name, seen, looked=True, exact=self.exact)
+        comparing = partial(golden.compare, self.root / GOLDEN / name, seen, looked=True)
+        found = comparing(exact=self.exact)
         if found.same:
             golden.pending_path(found.path).unlink(missing_ok=True)
+            self._list(name, comparing(exact=True))
             return
         golden.write_pending(found)
         if self.accepting is None:
@@ -118,7 +124,13 @@ class Walker:
     @cached_property
     def build(self) -> Build:
         kernel = self.root / KERNEL
-        return Build(build_id(kernel), tools.toolchain(), tools.qemu_version())
+        toolchain = "another" if self.foreign else tools.toolchain()
+        return Build(build_id(kernel), toolchain, tools.qemu_version())
+
+    def _list(self, name: str, exactly: golden.Comparison) -> None:
+        if self.foreign and not exactly.same:
+            with self.foreign.open("a", encoding="utf-8") as listing:
+                listing.write(f"{name}: {exactly.reasons()[1]}\n")
 
 
 class GoldenDiffers(AssertionError):

@@ -308,6 +308,11 @@ class WarmPool(Owned):
         finally:
             self._drop(warm)
 
+    def let_go(self) -> None:
+        """Of every machine: the next boot starts one of its own."""
+        for warm in self:
+            self._drop(warm)
+
     def __iter__(self) -> Iterator[Warm]:
         """Those that live, the last used last."""
         return iter(list(self._warm.values()))
@@ -331,8 +336,4 @@ class WarmPool(Owned):
         warm.close()
 
     def _start(self) -> None:
-        self._owned.callback(self._end)
-
-    def _end(self) -> None:
-        for warm in self:
-            self._drop(warm)
+        self._owned.callback(self.let_go)

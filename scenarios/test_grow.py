@@ -136,6 +136,17 @@ SCENARIOS = [
         aborts=1,
         controls=(Control("protect=-grow-sp", "survived"),),
     ),
+    *(
+        Scenario(
+            "grow.mistaken",
+            args=f"by={by}",
+            name=f"mistaken-{by}",
+            verdict=f"caught by={detector}",
+            aborts=1,
+            uncontrolled="no switch takes such a fault for growth: only a bug in is_growth() does",
+        )
+        for by, detector in (("constant", "w^x"), ("null", "null-page"))
+    ),
     # On CPU 1, which has made nothing of it.
     *(
         Scenario(

@@ -18,7 +18,7 @@ include kernel/tools/keep.mk
 $(BUILD)/host.flags: FORCE
 	@$(call keep,'$(HOST_INCLUDES) $(HOST_CFLAGS)' "$$($(HOST_CC) --version)")
 
-$(BUILD)/starter.so $(BUILD)/limit.so: $(BUILD)/%.so: harness/host/%.c harness/host/build.mk $(BUILD)/host.flags
+$(BUILD)/starter.so $(BUILD)/limit.so $(BUILD)/cover.so: $(BUILD)/%.so: harness/host/%.c harness/host/build.mk $(BUILD)/host.flags
 	@mkdir -p $(@D)
 	@$(HOST_CC) -std=gnu11 -O2 -fPIC -shared -fvisibility=hidden $(HOST_WARNINGS) -o $@.new $<
 	@mv $@.new $@

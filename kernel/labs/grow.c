@@ -204,3 +204,26 @@ LAB(grow, stray, "a pointer far below SP touches what the stack could grow into"
 	run_small(GROW_DEMAND, stray_grower, NULL);
 	end("survived");
 }
+
+/* Faults of a thread whose stack grows by faults, none of which is growth. */
+static void mistaken_grower(void *argument)
+{
+	static const uint64_t constant = 1;
+
+	if (*(const bool *)argument)
+		FAULT_SITE(grow_null, "ldr xzr, [%0]", "r"(0UL));
+	else
+		FAULT_SITE(grow_constant, "str xzr, [%0]", "r"(&constant));
+	grower_report(current()->growth);
+}
+
+LAB_WORDS(mistake_word, "constant", "null")
+#define MISTAKEN_PARAMS(P) P(by, 0, 0, 1, "write to a constant, or read null", .name = mistake_word)
+
+LAB(grow, mistaken, "a thread whose stack grows by faults has another fault", MISTAKEN_PARAMS)
+{
+	bool null = a->by;
+
+	run_small(GROW_DEMAND, mistaken_grower, &null);
+	end("survived");
+}
