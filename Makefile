@@ -18,7 +18,11 @@
 #   CROSS_COMPILE  the toolchain's prefix (Arm's own, where it is on PATH)
 
 BUILD ?= build
-PYTHON := .venv/bin/python
+ifneq ($(words $(BUILD)),1)
+$(error BUILD='$(BUILD)' must be one folder, without spaces. Type: make BUILD=build)
+endif
+VENV := .venv/bin
+PYTHON := $(VENV)/python
 JOBS   := $(shell nproc)
 
 ifndef CROSS_COMPILE
@@ -49,8 +53,13 @@ flags := $(filter-out -%,$(firstword $(MAKEFLAGS)))
 # not come with -n or -q: a shell that completes `make <Tab>` runs those, and must not install.
 ifneq ($(filter-out help clean,$(goals)),)
 ifeq ($(findstring n,$(flags))$(findstring q,$(flags)),)
-ifneq ($(shell harness/setup.sh >&2; echo $$?),0)
+# Before GNU make 4.4 a shell function does not see what is exported.
+quoted_prefix := '$(subst ','\'',$(CROSS_COMPILE))'
+ifneq ($(shell CROSS_COMPILE=$(quoted_prefix) harness/setup.sh >&2; echo $$?),0)
 $(error set-up failed, see above)
+endif
+ifneq ($(shell mkdir -p $(BUILD) && test -w $(BUILD); echo $$?),0)
+$(error $(BUILD) cannot be written. Name a folder that can: make BUILD=/tmp/highwater)
 endif
 endif
 include kernel/build.mk
@@ -156,7 +165,7 @@ lint: $(checks) ## formats, likely bugs, types, shell scripts, dependency direct
 
 lint-format:
 	$(call say,LINT,clang-format)
-	@clang-format --dry-run -Werror $(formatted) || { echo 'to repair: make format' >&2; exit 1; }
+	@$(VENV)/clang-format --dry-run -Werror $(formatted) || { echo 'to repair: make format' >&2; exit 1; }
 
 lint-ruff:
 	$(call say,LINT,ruff)
@@ -176,6 +185,9 @@ lint-directions:
 	$(call say,LINT,directions)
 	@$(PYTHON) -m harness.lint
 
+# PyPI's clang-tidy brings no headers of the compiler's own (stddef.h …): the host's clang has them.
+CLANG_HEADERS = $(shell $(HOST_CC) -print-resource-dir)/include
+
 # clang-tidy costs seconds, so a file is looked at again only when it or a header has changed.
 tidied := $(c_files:kernel/%.c=$(BUILD)/lint/%.tidied)
 
@@ -187,22 +199,22 @@ lint-tidy: $(tidied) $(host_tidied)
 $(tidied): $(headers) .clang-tidy $(BUILD)/lint/compile_commands.json
 $(tidied): $(BUILD)/lint/%.tidied: kernel/%.c
 	@mkdir -p $(@D)
-	@clang-tidy --quiet -p $(BUILD)/lint $< 2>$@.stderr || { cat $@.stderr >&2; exit 1; }
+	@$(VENV)/clang-tidy --quiet -p $(BUILD)/lint $< 2>$@.stderr || { cat $@.stderr >&2; exit 1; }
 	@touch $@
 
 $(host_tidied): $(headers) $(host_headers) .clang-tidy
 $(host_tidied): $(BUILD)/lint/host/%.tidied: harness/host/%.c
 	@mkdir -p $(@D)
-	@clang-tidy --quiet $< -- -std=gnu11 -Iharness/host -Iharness/host/include -Ikernel \
+	@$(VENV)/clang-tidy --quiet $< -- -std=gnu11 -isystem $(CLANG_HEADERS) -Iharness/host -Iharness/host/include -Ikernel \
 		2>$@.stderr || { cat $@.stderr >&2; exit 1; }
 	@touch $@
 
 $(BUILD)/lint/compile_commands.json: $(BUILD)/compile_commands.json harness/tidyflags.py
 	@mkdir -p $(@D)
-	@$(PYTHON) -m harness.tidyflags $< $@
+	@$(PYTHON) -m harness.tidyflags $< $@ $(CLANG_HEADERS)
 
 format: ## lay out C and Python the way lint wants it
-	@clang-format -i $(formatted)
+	@$(VENV)/clang-format -i $(formatted)
 	@$(PYTHON) -m ruff check --quiet --fix-only
 	@$(PYTHON) -m ruff format --quiet
 
