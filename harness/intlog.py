@@ -18,7 +18,8 @@ from itertools import zip_longest
 from harness.log import Record
 
 # The exception class says what QEMU's own number does not: it logs a wild PC as a prefetch abort.
-_BY_CLASS = {0x22: "pc_align", 0x26: "sp_align"}
+# A failed authentication is a prefetch abort at the branch; with FEAT_FPAC, an exception before.
+_BY_CLASS = {0x1C: "prefetch", 0x22: "pc_align", 0x26: "sp_align"}
 _BY_NUMBER = {1: "undefined", 3: "prefetch", 4: "data"}
 
 _TAKEN = re.compile(rb"^Taking exception (\d+) \[([^\]\n]*)\] on CPU (\d+)$", re.MULTILINE)
