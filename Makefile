@@ -14,6 +14,7 @@
 #   OLD            an older stack-report.json, for stack-report to compare with
 #   DOCS           a document whose tables stack-report or bench rewrites: DOCS=docs/stack-report.md
 #   PART, ROUNDS   what bench measures instead of everything, and how often: PART=scenario ROUNDS=51
+#   RELEASE        what fresh tries: bookworm, trixie, sid
 #   BUILD          where everything made goes (build)
 #   CROSS_COMPILE  the toolchain's prefix (Arm's own, where it is on PATH)
 
@@ -51,7 +52,7 @@ flags := $(filter-out -%,$(firstword $(MAKEFLAGS)))
 
 # Set-up comes before kernel/build.mk is read, since that may ask the compiler something. It does
 # not come with -n or -q: a shell that completes `make <Tab>` runs those, and must not install.
-ifneq ($(filter-out help clean,$(goals)),)
+ifneq ($(filter-out help clean fresh,$(goals)),)
 ifeq ($(findstring n,$(flags))$(findstring q,$(flags)),)
 # Before GNU make 4.4 a shell function does not see what is exported.
 quoted_prefix := '$(subst ','\'',$(CROSS_COMPILE))'
@@ -71,7 +72,7 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains lint format setup clean help
+.PHONY: fresh bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains lint format setup clean help
 
 build: kernel $(BUILD)/starter.so $(BUILD)/limit.so ## the kernel image, build/kernel.elf (the default)
 
@@ -145,6 +146,10 @@ spawn-chains: build ## docs/spawn-chains.md and its picture, measured on every s
 growth: ## the tables of docs/growing-stacks.md, from goldens
 	@$(PYTHON) -m harness.growth
 
+# Not built first: it is about a machine that has nothing yet.
+fresh: ## the README's commands on a bare Debian, as root: make fresh RELEASE=trixie
+	@harness/fresh.sh '$(RELEASE)'
+
 setup: ## install what is missing (every other target does so by itself)
 
 # --- lint: each line is one check, and all run side by side ---------------------------------------
@@ -155,7 +160,7 @@ headers := $(wildcard kernel/*/*.h)
 host_c_files := $(wildcard harness/host/*.c)
 host_headers := $(wildcard harness/host/*.h harness/host/include/*/*.h)
 formatted := $(c_files) $(filter-out kernel/arch/asm.h,$(headers)) $(host_c_files) $(host_headers)
-scripts := harness/setup.sh .ci/run
+scripts := harness/setup.sh harness/fresh.sh .ci/run
 python_roots := harness conftest.py scenarios
 checks := lint-format lint-tidy lint-ruff lint-types lint-shell lint-directions
 
