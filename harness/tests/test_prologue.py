@@ -103,7 +103,7 @@ def test_kernel_and_gdb_decode_the_same_at_every_instruction(
             assert kernels.prologue_ends_line(word) == ours.ends_line(word), name
 
 
-# --- shapes that the image at hand need not have; made by the assembler ------------------------------
+# --- shapes that the image at hand need not have, made by the assembler
 
 SHAPES = {
     "gcc 12: the record is lowest": ("stp x29, x30, [sp, #-96]!; mov x29, sp", 96, 0),
