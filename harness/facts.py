@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from harness.compare import DATA_KEYS, Difference, differences, split_band
+from harness.compare import DATA_KEYS, Difference, Pair, align, differences, split_band
 from harness.log import Record
 
 ANY = "*"
@@ -30,7 +30,16 @@ _NUMBERED = re.compile(r"#\d+")
 _ON_STACK = re.compile(r"(.*?)([+-])0x[0-9a-f]+")
 _IN_CODE = re.compile(r"([A-Za-z_.$][\w.$:]*)\+0x[0-9a-f]+")
 _NOT_CODE = frozenset({"null", "unmapped", "poison", "rodata", "data", "ram", "device"})
-_STACKS = ("thread:", "user:", "irq:", "emergency:", "boot:", "boot-stack:", "permanent:")
+_STACKS = (
+    "thread:",
+    "user:",
+    "irq:",
+    "emergency:",
+    "boot:",
+    "boot-stack",
+    "permanent:",
+    "stale:",
+)
 
 
 @dataclass(frozen=True)
@@ -44,9 +53,21 @@ class Judged:
 def judge(old: Sequence[Record], new: Sequence[Record]) -> Judged:
     before, after = list(_items(old)), list(_items(new))
     _drop_strangers(before, after)
-    facts = [[_fact(item) for item in side] for side in (before, after)]
-    left_out = sum(_left_out(record) for record in old)
-    return Judged(tuple(differences(*facts, exact=True)), left_out)
+    pairs = align([_flat(item) for item in before], [_flat(item) for item in after])
+    overrun = frozenset(_overrun(old))
+    facts = [_facts(pair, overrun) for pair in pairs]
+    sides = [[record for record in side if record] for side in zip(*facts, strict=True)]
+    found = differences(sides[0], sides[1], exact=True) if facts else []
+    return Judged(tuple(found), sum(_left_out(record) for record in old))
+
+
+def _overrun(records: Sequence[Record]) -> Iterator[str]:
+    """The stacks that their own frames ran out of. Whether the last frame but one reached the guard
+    words there is a matter of its size.
+    """
+    for record in records:
+        if record.area == ("EXC",) and record.words == ("overflow",) and "stack" in record.fields:
+            yield record.fields["stack"]
 
 
 @dataclass
@@ -95,29 +116,47 @@ def _drop_strangers(before: list[_Item], after: list[_Item]) -> None:
             new.functions = ["nothing that the golden has"]
 
 
-def _fact(item: _Item) -> Record:
+def _flat(item: _Item) -> Record:
     if isinstance(item, _Walk):
         return Record(item.area, ("functions",), {"order": "→".join(item.functions)})
-    fields = {key: _value(key, value) for key, value in item.fields.items()}
-    return replace(item, words=tuple(_place("", word) for word in item.words), fields=fields)
+    return replace(item, words=tuple(_place("", word) for word in item.words))
 
 
-def _value(key: str, value: str) -> str:
-    _, band = split_band(value)
-    return ANY if band else _place(key, value)
+def _facts(pair: Pair, overrun: frozenset[str]) -> Pair:
+    """Both lines with what is not compared made the same. Bands are the golden's: a number that
+    somebody has taken the band from is exact.
+    """
+    old, _ = pair
+    banded = {key for key, value in old.fields.items() if split_band(value)[1]} if old else set()
+    if old and old.area == ("stack",) and overrun & set(old.words):
+        banded.add("guard")
+    first, second = (side and replace(side, fields=_values(side, banded)) for side in pair)
+    return first, second
+
+
+def _values(record: Record, banded: set[str]) -> dict[str, str]:
+    return {
+        key: ANY if key in banded else _place(key, split_band(value)[0])
+        for key, value in record.fields.items()
+    }
 
 
 def _place(key: str, value: str) -> str:
+    """elr= is no fact of its own: it is where the walk begins, whose order is compared."""
     match = _ON_STACK.fullmatch(value)
     if match and value.startswith(_STACKS):
         return match[1] + (match[2] if key in DATA_KEYS else "")
     match = _IN_CODE.fullmatch(value)
     if match and match[1] not in _NOT_CODE and key not in DATA_KEYS:
-        return match[1]
+        return ANY if key == "elr" else match[1]
     return value
 
 
 def _left_out(record: Record) -> int:
+    """How many of this line's values are not compared."""
     if _is_step(record):
         return 1
-    return sum(_value(key, value) != value for key, value in record.fields.items())
+    return sum(
+        bool(split_band(value)[1]) or _place(key, value) != value
+        for key, value in record.fields.items()
+    )

@@ -1,9 +1,9 @@
-"""harness.facts: what is compared when another compiler or QEMU made the golden, and what is not."""
+"""harness.facts: what is compared when another compiler or QEMU made the golden, and what not."""
 
 import pytest
 
 from harness.facts import judge
-from harness.log import parse_line
+from harness.log import Record, parse_line
 
 GOLDEN = """\
 [lab] enter name=stack.recurse stack=8192 : overflow a thread's stack by recursion
@@ -22,7 +22,7 @@ GOLDEN = """\
 [end] caught by=guard-page"""
 
 
-def records(text: str) -> list:
+def records(text: str) -> list[Record]:
     return [parse_line(line) for line in text.splitlines()]
 
 
@@ -50,6 +50,8 @@ def reasons(old: str, new: str) -> list[str]:
             "[bt] #87 go_down+0x4 frame=16~25% stack=thread:victim\n[bt] #88 thread",
         ),  # and one that is inlined only there
         ("frames=88~25%", "frames=12~25%"),
+        ("elr=recurse+0x0", "elr=memset+0x8"),  # one function deeper: the walk's order is compared
+        ("guard=bad", "guard=ok"),  # of a stack that was overrun
     ],
 )
 def test_what_a_compiler_decides_is_not_compared(old: str, new: str) -> None:
@@ -67,10 +69,9 @@ def test_what_a_compiler_decides_is_not_compared(old: str, new: str) -> None:
         ("overflow stack=", "stray stack=", "word changed overflow → stray"),
         ("data=1", "data=2", "abort count changed: data 1 → 2"),
         ("guard=below", "guard=above", "guard changed below → above"),
-        ("guard=bad", "guard=ok", "guard changed bad → ok"),
         ("far=thread:victim-0x60", "far=thread:victim+0x60", "far changed"),
         ("far=thread:victim-0x60", "far=thread:other-0x60", "far changed"),
-        ("elr=recurse+0x0", "elr=memset+0x0", "elr changed recurse → memset"),
+        ("elr=recurse+0x0", "elr=null+0x0", "elr changed"),
         ("ec=0x25", "ec=0x24", "ec changed 0x25 → 0x24"),
         ("size=8192 guard", "size=4096 guard", "size shrank 8192 → 4096"),
         ("why=entry", "why=backwards", "why changed entry → backwards"),
@@ -112,3 +113,23 @@ def test_an_offset_into_data_is_the_labs() -> None:
 
 def test_what_is_not_judged_is_counted() -> None:
     assert judge(records(GOLDEN), records(GOLDEN)).unjudged == 14
+
+
+def test_guard_words_are_compared_where_no_frame_ran_over_them() -> None:
+    old = records("[EXC] sentinel : overwritten\n[stack] thread:victim guard=bad\n[end] ok")
+    new = records("[EXC] sentinel : overwritten\n[stack] thread:victim guard=ok\n[end] ok")
+    assert judge(old, new).differences
+
+
+def test_a_number_whose_band_was_taken_away_is_exact() -> None:
+    old = records("[stack] neighbour used=0~25% margin=16384\n[end] ok")
+    same = records("[stack] neighbour used=8~25% margin=16384~25%\n[end] ok")
+    less = records("[stack] neighbour used=8~25% margin=16380~25%\n[end] ok")
+    assert not judge(old, same).differences
+    assert judge(old, less).differences
+
+
+def test_an_offset_into_a_stack_that_was_left_is_the_compilers() -> None:
+    old = records("[EXC] sync far=stale:grower.8-0x7f860 sp=boot-stacks+0x0\n[end] ok")
+    new = records("[EXC] sync far=stale:grower.8-0x7f8c8 sp=boot-stacks-0x50\n[end] ok")
+    assert not judge(old, new).differences
