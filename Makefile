@@ -16,11 +16,16 @@
 #   PART, ROUNDS   what bench measures instead of everything, and how often: PART=scenario ROUNDS=51
 #   FILES, COUNT   mutants: of which files (kernel/mem 'harness/*.py'), and how many (50)
 #   SEED, TESTS    mutants: which of them (1), and the tests to try them on (all)
+#   RELEASE        what fresh tries: bookworm, trixie, sid
 #   BUILD          where everything made goes (build)
 #   CROSS_COMPILE  the toolchain's prefix (Arm's own, where it is on PATH)
 
 BUILD ?= build
-PYTHON := .venv/bin/python
+ifneq ($(words $(BUILD)),1)
+$(error BUILD='$(BUILD)' must be one folder, without spaces. Type: make BUILD=build)
+endif
+VENV := .venv/bin
+PYTHON := $(VENV)/python
 JOBS   := $(shell nproc)
 
 ifndef CROSS_COMPILE
@@ -49,10 +54,15 @@ flags := $(filter-out -%,$(firstword $(MAKEFLAGS)))
 
 # Set-up comes before kernel/build.mk is read, since that may ask the compiler something. It does
 # not come with -n or -q: a shell that completes `make <Tab>` runs those, and must not install.
-ifneq ($(filter-out help clean,$(goals)),)
+ifneq ($(filter-out help clean fresh,$(goals)),)
 ifeq ($(findstring n,$(flags))$(findstring q,$(flags)),)
-ifneq ($(shell harness/setup.sh >&2; echo $$?),0)
+# Before GNU make 4.4 a shell function does not see what is exported.
+quoted_prefix := '$(subst ','\'',$(CROSS_COMPILE))'
+ifneq ($(shell CROSS_COMPILE=$(quoted_prefix) harness/setup.sh >&2; echo $$?),0)
 $(error set-up failed, see above)
+endif
+ifneq ($(shell mkdir -p $(BUILD) && test -w $(BUILD); echo $$?),0)
+$(error $(BUILD) cannot be written. Name a folder that can: make BUILD=/tmp/highwater)
 endif
 endif
 # ONLY is looked at before anything is built; soak and golden have the scenarios alone.
@@ -73,7 +83,7 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains mutants lint format setup clean help
+.PHONY: fresh bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains mutants lint format setup clean help
 
 build: kernel $(BUILD)/starter.so $(BUILD)/limit.so $(BUILD)/cover.so ## the kernel image, build/kernel.elf (the default)
 
@@ -151,6 +161,10 @@ spawn-chains: build ## docs/spawn-chains.md and its picture, measured on every s
 growth: ## the tables of docs/growing-stacks.md, from goldens
 	@$(PYTHON) -m harness.growth
 
+# Not built first: it is about a machine that has nothing yet.
+fresh: ## the README's commands on a bare Debian, as root: make fresh RELEASE=trixie
+	@harness/fresh.sh '$(RELEASE)'
+
 setup: ## install what is missing (every other target does so by itself)
 
 # --- lint: each line is one check, and all run side by side ---------------------------------------
@@ -161,7 +175,7 @@ headers := $(wildcard kernel/*/*.h)
 host_c_files := $(wildcard harness/host/*.c)
 host_headers := $(wildcard harness/host/*.h harness/host/include/*/*.h)
 formatted := $(c_files) $(filter-out kernel/arch/asm.h,$(headers)) $(host_c_files) $(host_headers)
-scripts := harness/setup.sh .ci/run
+scripts := harness/setup.sh harness/fresh.sh .ci/run
 python_roots := harness conftest.py scenarios
 checks := lint-format lint-tidy lint-ruff lint-types lint-shell lint-directions
 
@@ -171,7 +185,7 @@ lint: $(checks) ## formats, likely bugs, types, shell scripts, dependency direct
 
 lint-format:
 	$(call say,LINT,clang-format)
-	@clang-format --dry-run -Werror $(formatted) || { echo 'to repair: make format' >&2; exit 1; }
+	@$(VENV)/clang-format --dry-run -Werror $(formatted) || { echo 'to repair: make format' >&2; exit 1; }
 
 lint-ruff:
 	$(call say,LINT,ruff)
@@ -191,6 +205,9 @@ lint-directions:
 	$(call say,LINT,directions)
 	@$(PYTHON) -m harness.lint
 
+# PyPI's clang-tidy brings no headers of the compiler's own (stddef.h …): the host's clang has them.
+CLANG_HEADERS = $(shell $(HOST_CC) -print-resource-dir)/include
+
 # clang-tidy costs seconds, so a file is looked at again only when it or a header has changed.
 tidied := $(c_files:kernel/%.c=$(BUILD)/lint/%.tidied)
 
@@ -202,22 +219,22 @@ lint-tidy: $(tidied) $(host_tidied)
 $(tidied): $(headers) .clang-tidy $(BUILD)/lint/compile_commands.json
 $(tidied): $(BUILD)/lint/%.tidied: kernel/%.c
 	@mkdir -p $(@D)
-	@clang-tidy --quiet -p $(BUILD)/lint $< 2>$@.stderr || { cat $@.stderr >&2; exit 1; }
+	@$(VENV)/clang-tidy --quiet -p $(BUILD)/lint $< 2>$@.stderr || { cat $@.stderr >&2; exit 1; }
 	@touch $@
 
 $(host_tidied): $(headers) $(host_headers) .clang-tidy
 $(host_tidied): $(BUILD)/lint/host/%.tidied: harness/host/%.c
 	@mkdir -p $(@D)
-	@clang-tidy --quiet $< -- -std=gnu11 -Iharness/host -Iharness/host/include -Ikernel \
+	@$(VENV)/clang-tidy --quiet $< -- -std=gnu11 -isystem $(CLANG_HEADERS) -Iharness/host -Iharness/host/include -Ikernel \
 		2>$@.stderr || { cat $@.stderr >&2; exit 1; }
 	@touch $@
 
 $(BUILD)/lint/compile_commands.json: $(BUILD)/compile_commands.json harness/tidyflags.py
 	@mkdir -p $(@D)
-	@$(PYTHON) -m harness.tidyflags $< $@
+	@$(PYTHON) -m harness.tidyflags $< $@ $(CLANG_HEADERS)
 
 format: ## lay out C and Python the way lint wants it
-	@clang-format -i $(formatted)
+	@$(VENV)/clang-format -i $(formatted)
 	@$(PYTHON) -m ruff check --quiet --fix-only
 	@$(PYTHON) -m ruff format --quiet
 

@@ -23,8 +23,8 @@ becomes the golden only by
 plugin.py's --golden-accept.
 Exactly one case of a scenario writes its `.new` (scenario.Case.records), so workers never race
 for it; every write is a temporary file, fsync, rename. The [gdb] records are compared only by a
-case that looked through GDB. How two lists of records compare is compare.py; this module imports
-no process, socket or thread.
+case that looked through GDB. How two lists of records compare is compare.py, and under another
+compiler or QEMU facts.py; this module imports no process, socket or thread.
 """
 
 import argparse
@@ -38,6 +38,7 @@ from pathlib import Path
 
 from harness.compare import Difference, carry_bands, differences
 from harness.errors import GoldenError, LogError, while_read
+from harness.facts import Judged, judge
 from harness.log import Record, parse_line
 
 MAGIC = "# highwater golden 1"
@@ -55,6 +56,11 @@ class Golden:
     qemu: str
     records: tuple[Record, ...]
 
+    @property
+    def maker(self) -> tuple[str, str]:
+        """What made it: under another compiler or QEMU only facts are compared (facts.py)."""
+        return self.toolchain, self.qemu
+
     def text(self) -> str:
         header = [f"# {key}: {getattr(self, key)}" for key in HEADER]
         return "\n".join([MAGIC, *header, *map(str, self.records)]) + "\n"
@@ -69,6 +75,7 @@ class Comparison:
     missing: bool
     exact: bool
     differences: tuple[Difference, ...]
+    unjudged: int = 0  # values that another compiler or QEMU may change, and that were not compared
 
     @property
     def same(self) -> bool:
@@ -83,7 +90,7 @@ class Comparison:
         if self.same:
             return []
         count = len(self.differences)
-        how = "" if self.exact else ", within bands: it was recorded with another toolchain"
+        how = "" if self.exact else " in what neither compiler nor QEMU decides: others made it"
         heading = f"{count} difference{'s' if count > 1 else ''}{how}"
         return [heading, *(line for difference in self.differences for line in difference.lines())]
 
@@ -93,13 +100,18 @@ def compare(path: Path, seen: Golden, *, looked: bool, exact: bool = False) -> C
     golden = load(path)
     if golden is None:
         return Comparison(path, seen, missing=True, exact=True, differences=())
-    exact = exact or golden.toolchain == seen.toolchain
+    exact = exact or golden.maker == seen.maker
     expected = [r for r in golden.records if looked or r.area != ("gdb",)]
-    found = [*_header_differences(golden, seen), *differences(expected, seen.records, exact=exact)]
+    judged = _exactly(expected, seen.records) if exact else judge(expected, seen.records)
+    found = [*_header_differences(golden, seen), *judged.differences]
     candidate = Golden(
         seen.lab, seen.boot, seen.toolchain, seen.qemu, tuple(carry_bands(expected, seen.records))
     )
-    return Comparison(path, candidate, missing=False, exact=exact, differences=tuple(found))
+    return Comparison(path, candidate, False, exact, tuple(found), judged.unjudged)
+
+
+def _exactly(old: Sequence[Record], new: Sequence[Record]) -> Judged:
+    return Judged(tuple(differences(old, new, exact=True)), 0)
 
 
 def parse(text: str, path: Path) -> Golden:

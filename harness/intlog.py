@@ -24,7 +24,8 @@ from harness.errors import IntLogError
 from harness.log import Record
 
 # The exception class says what QEMU's own number does not: it logs a wild PC as a prefetch abort.
-_BY_CLASS = {0x22: "pc_align", 0x26: "sp_align"}
+# A failed authentication is a prefetch abort at the branch; with FEAT_FPAC, an exception before.
+_BY_CLASS = {0x1C: "prefetch", 0x22: "pc_align", 0x26: "sp_align"}
 _BY_NUMBER = {1: "undefined", 3: "prefetch", 4: "data"}
 
 # What `-d int,trace:qemu_system_shutdown_request` adds when a guest asks to be switched off.

@@ -32,6 +32,7 @@ from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from _pytest._io import TerminalWriter
+    from _pytest.mark.structures import ParameterSet
 
     from harness.scenario import Case, Scenario, Walk
     from harness.session import Open
@@ -111,7 +112,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if CASE in metafunc.fixturenames and hasattr(metafunc.module, "SCENARIOS"):
         cases = _cases(metafunc.module.SCENARIOS)
-        metafunc.parametrize(CASE, cases, ids=[case.id for case in cases])
+        metafunc.parametrize(CASE, [_parameter(case) for case in cases], ids=[c.id for c in cases])
 
 
 @pytest.fixture
@@ -349,6 +350,18 @@ def _case_of(item: pytest.Item) -> "Case | None":
     callspec = getattr(item, "callspec", None)
     case = callspec.params.get(CASE) if callspec else None
     return case if isinstance(case, Case) else None
+
+
+def _parameter(case: "Case") -> "Case | ParameterSet":
+    """A case that is about another QEMU or compiler is skipped, and says so."""
+    from harness.scenario import is_elsewhere
+    from harness.tools import gcc_version, qemu_version
+
+    only = case.scenario.only
+    if not is_elsewhere(only, {"qemu": qemu_version, "gcc": gcc_version}):
+        return case
+    here = f"QEMU {qemu_version()}, GCC {gcc_version()}"
+    return pytest.param(case, marks=pytest.mark.skip(reason=f"only {only}: this is {here}"))
 
 
 def _headline(error: BaseException | None) -> str:

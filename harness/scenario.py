@@ -26,7 +26,7 @@ golden, because only its log is whole; the others are compared without the [gdb]
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Literal, Protocol, get_args
@@ -49,6 +49,7 @@ UNHURRIED_MS = 600_000
 
 _LAB = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 _NAME = re.compile(r"[a-z][\w.-]*")
+_ONLY = re.compile(r"(qemu|gcc)(<|>=)(\d+(?:\.\d+)*)")
 _SUFFIX = {"K": 1 << 10, "M": 1 << 20}
 
 
@@ -57,8 +58,9 @@ class Control:
     """The same boot without the protection under test, and the verdict that must appear instead.
 
     golden      the whole log is compared, too; a must where the verdict could come of anything
-    at          the function that the report says was interrupted: a must for a hang, whose golden
-                would hold the very instruction, which is chance
+    at          the function that the report says was interrupted, or the few that it may be, with |
+                between them: a must for a hang, whose golden would hold the instruction, which is
+                chance
     """
 
     args: str
@@ -97,6 +99,8 @@ class Scenario:
     budget      wall-clock backstop in seconds; a verdict is normally known as soon as QEMU exits
     mte         the machine keeps memory tags (-M virt,mte=on), which wants cpu="max"
     icount      None only with several CPUs that must spin
+    only        what the row is about, where that is not every machine: qemu<9, gcc>=12.4. Elsewhere
+                it is skipped, and says so
     """
 
     lab: str
@@ -115,6 +119,7 @@ class Scenario:
     memory_mib: int = 128
     cpus: int = 1
     icount: str | None = DETERMINISTIC
+    only: str = ""
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -269,6 +274,15 @@ class Case:
             yield f"{struct}.{key}", number(value)
 
 
+def is_elsewhere(only: str, versions: Mapping[str, Callable[[], str]]) -> bool:
+    """Is a row with this only= about another machine than one with these tools?"""
+    if not only:
+        return False
+    tool, relation, bound = _ONLY.fullmatch(only).groups()  # type: ignore[union-attr] # _problems
+    here, there = (tuple(map(int, v.split("."))) for v in (versions[tool](), bound))
+    return (here < there) != (relation == "<")
+
+
 class Walk(Protocol):
     """The fixture: runs a case, judges it, and fails the test with everything one needs to act."""
 
@@ -309,6 +323,8 @@ def _problems(scenario: Scenario) -> Iterator[str]:
         yield f"triggers are one or more of {', '.join(get_args(Trigger))}"
     if not scenario.icount and "watchdog" not in scenario.parameters:
         yield f"without icount a busy host decides: give it args='watchdog={UNHURRIED_MS}'"
+    if scenario.only and not _ONLY.fullmatch(scenario.only):
+        yield f"only={scenario.only!r} is no tool and version: qemu<9, gcc>=12.4"
     yield from _control_problems(scenario)
     yield from _parameter_problems(scenario)
 

@@ -7,6 +7,7 @@
 # other. Where there is no apt-get it installs nothing and names what to install.
 #
 #   CROSS_COMPILE   the toolchain's prefix, when it is neither of the two that are known here
+#   OS_RELEASE      where this system says what it is (/etc/os-release)
 
 set -euo pipefail
 
@@ -14,17 +15,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 requirements=requirements.txt
 venv=.venv
 stamp=$venv/.highwater-stamp
+tools_stamp=$venv/.highwater-tools
 
-# any of these commands, or files by pattern : the Debian package that brings the last of them
+# any of these commands, or a part of clang's runtime : the Debian package that brings the last of them.
+# Only names that every supported release of Debian and Ubuntu has: one unknown name, and apt installs
+# nothing. What lint needs comes from PyPI (requirements.in), so that it says the same everywhere.
 needs=(
 	"aarch64-none-elf-gcc aarch64-linux-gnu-gcc : gcc-aarch64-linux-gnu"
 	"qemu-system-aarch64 : qemu-system-arm"
 	"aarch64-none-elf-gdb gdb-multiarch : gdb-multiarch"
-	"clang-format : clang-format"
-	"clang-tidy : clang-tidy"
-	"clang-14 : clang-14"
+	"clang : clang"
 	"llvm-readelf : llvm"
-	"/usr/lib/llvm-14/lib/clang/14*/lib/linux/libclang_rt.fuzzer-*.a : libclang-rt-14-dev"
+	"libclang_rt.fuzzer : libclang-rt-dev"
 	"shellcheck : shellcheck"
 	"tmux : tmux"
 	"make : make"
@@ -36,6 +38,17 @@ case ${CROSS_COMPILE:-} in
 *) needs[0]="${CROSS_COMPILE}gcc : -" ;;
 esac
 
+# The row of needs that brings it : the oldest version : what an older one lacks
+oldest=(
+	"0 : 12 : -fsanitize=shadow-call-stack"
+	"1 : 7.2 : what the scenarios were recorded with, and plugins in Debian's build"
+	"2 : 12 : DWARF 5 of the kernel image"
+	"3 : 14 : the fuzzers' options"
+)
+
+# The oldest release of a distribution whose packages are new enough.
+declare -A oldest_release=([debian]=12 [ubuntu]=24.04)
+
 say() { printf 'setup: %s\n' "$*"; }
 
 die() {
@@ -43,12 +56,25 @@ die() {
 	exit 1
 }
 
-have() { [[ $1 == /* && -f $1 ]] || command -v "$1" >/dev/null 2>&1; }
+# A part of the runtime of that very clang which is on PATH, whatever its version.
+have_runtime() {
+	local clang files
+	clang=$(readlink -f "$(command -v clang)") || return 1
+	files=("${clang%/bin/*}"/lib/clang/*/lib/*/"$1"*.a)
+	[[ -f ${files[0]} ]]
+}
 
-have_any() {
-	local command
-	for command; do
-		if have "$command"; then return 0; fi
+have() {
+	case $1 in
+	libclang_rt.*) have_runtime "$1" ;;
+	*) command -v "$1" >/dev/null 2>&1 ;;
+	esac
+}
+
+# Sets found to the first of these commands that is there.
+find_any() {
+	for found; do
+		if have "$found"; then return 0; fi
 	done
 	return 1
 }
@@ -59,9 +85,56 @@ find_missing() {
 	missing=()
 	for row in "${needs[@]}"; do
 		# shellcheck disable=SC2086 # the commands of a row are words, and its files patterns
-		have_any ${row%% :*} || missing+=("$row")
+		find_any ${row%% :*} || missing+=("$row")
 	done
 }
+
+# Is version $1 at least $2?
+at_least() { printf '%s\n' "$2" "$1" | sort -VC; }
+
+# The first line of --version is a sentence; the version is the first number after its brackets.
+version_of() {
+	local line
+	read -r line < <("$1" --version 2>/dev/null) || true
+	line=${line/(*)/}
+	[[ $line =~ [0-9]+(\.[0-9]+)+ ]] && printf '%s\n' "${BASH_REMATCH[0]}"
+}
+
+# One line, before anything is installed: a tool that is there and too old would win over apt's.
+refuse_old_tools() {
+	local row index least lacks version
+	for row in "${oldest[@]}"; do
+		IFS=: read -r index least lacks <<<"${row// : /:}"
+		# shellcheck disable=SC2086 # the commands of a row are words
+		find_any ${needs[index]%% :*} || continue
+		version=$(version_of "$found") || continue
+		at_least "$version" "$least" || die "$found is $version; Highwater needs $least or newer ($lacks)" \
+			'Debian 12, Debian 13 and Ubuntu 24.04 have that; CROSS_COMPILE= names another compiler'
+	done
+}
+
+refuse_old_release() {
+	local name least
+	[[ -r ${OS_RELEASE:-/etc/os-release} ]] || return 0
+	# shellcheck disable=SC1090 # a file of the system's
+	name=$(. "${OS_RELEASE:-/etc/os-release}" && printf '%s %s' "${ID:-}" "${VERSION_ID:-}")
+	least=${oldest_release[${name% *}]:-}
+	[[ -z $least || -z ${name#* } ]] || at_least "${name#* }" "$least" ||
+		die "${name% *} ${name#* } has tools that are too old (GCC 12, QEMU 7.2, GDB 12, Python 3.11 are the least)" \
+			"${name% *} $least is the oldest that works; nothing was installed"
+}
+
+# The tools whose versions were looked at; another file under the same name is looked at again.
+tools_seen() {
+	local row tools=()
+	for row in "${oldest[@]}"; do
+		# shellcheck disable=SC2086 # the commands of a row are words
+		find_any ${needs[${row%% *}]%% :*} && tools+=("$(command -v "$found")")
+	done
+	stat -Lc '%n %s %Y' "${tools[@]}"
+}
+
+tools_ready() { [[ -f $tools_stamp && $(<"$tools_stamp") == "$(tools_seen)" ]]; }
 
 # Sets python to a Python 3.11 or newer that can make a venv (Debian packs that part apart).
 find_python() {
@@ -109,6 +182,15 @@ as_root() {
 	fi
 }
 
+# sudo that wants a password asks on the terminal, where there is one.
+may_become_root() {
+	((EUID != 0)) || return 0
+	have sudo || die "not root, and there is no sudo; as root: apt-get install $1"
+	sudo -n true 2>/dev/null || (: </dev/tty) 2>/dev/null ||
+		die 'not root, and sudo wants a password that it has no terminal to ask for' \
+			"as root: apt-get install $1; then run make again"
+}
+
 apt() {
 	# 9<&-: whatever apt leaves running must not keep the lock.
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 \
@@ -122,8 +204,8 @@ install_packages() {
 		[[ ${row##*: } != - ]] || name_missing 'CROSS_COMPILE names a compiler that is not on PATH:'
 		packages+=("${row##*: }")
 	done
-	((EUID == 0)) || have sudo ||
-		die "not root, and there is no sudo; as root: apt-get install ${packages[*]}"
+	refuse_old_release
+	may_become_root "${packages[*]}"
 	say "installing with apt: ${packages[*]}"
 	apt update || die 'apt-get update failed (see above)'
 	apt install -y --no-install-recommends "${packages[@]}" ||
@@ -132,6 +214,8 @@ install_packages() {
 }
 
 make_venv() {
+	[[ -w . ]] || die "$PWD cannot be written, and $venv belongs there" \
+		'copy the checkout to a folder of your own, and run make there'
 	# The stamp goes first: a removal that is cut short must not leave it behind.
 	rm -f "$stamp"
 	rm -rf "$venv"
@@ -150,6 +234,7 @@ pathlib.Path(sysconfig.get_path("purelib"), "highwater.pth").write_text(
 
 install_all() {
 	# Looked at again under the lock: another make may have done it all meanwhile.
+	refuse_old_tools
 	find_missing
 	if ! venv_ready && ! find_python; then
 		missing+=("python3 (3.11 or newer, with venv) : python3-venv")
@@ -162,10 +247,13 @@ install_all() {
 			'install one as python3.11 (or newer) with its venv module, then run make again'
 		make_venv
 	fi
+	refuse_old_tools
+	tools_seen >"$tools_stamp.new"
+	mv "$tools_stamp.new" "$tools_stamp"
 }
 
 find_missing
-if ((${#missing[@]} == 0)) && venv_ready; then exit 0; fi
+if ((${#missing[@]} == 0)) && venv_ready && tools_ready; then exit 0; fi
 if have flock; then
 	exec 9<harness/setup.sh
 	flock 9

@@ -1,8 +1,9 @@
 """The compiler's command lines as clang-tidy can read them.
 
 The kernel is built by GCC, with options that clang does not know and takes for errors. `make lint`
-calls this as `python -m harness.tidyflags FROM TO`, both compile_commands.json files; the copy has
-clang's target and none of the options below. Warnings are dropped too: GCC gave its own.
+calls this as `python -m harness.tidyflags FROM TO HEADERS`: both are compile_commands.json, and the
+folder of stddef.h and its like. The copy has clang's target and none of the options below. Warnings
+are dropped too: GCC gave its own.
 """
 
 import json
@@ -35,9 +36,9 @@ WITH_VALUE = frozenset({"--param", "-MF", "-MT", "-MQ"})
 CLANG = ("clang", "--target=aarch64-none-elf")
 
 
-def translate(arguments: list[str]) -> list[str]:
-    """GCC's command line without what DROPPED names, run by clang."""
-    kept = list(CLANG)
+def translate(arguments: list[str], headers: str) -> list[str]:
+    """GCC's command line without what DROPPED names, run by clang with these headers of its own."""
+    kept = [*CLANG, "-isystem", headers]
     words = iter(arguments[1:])
     for word in words:
         if any(word.startswith(prefix) for prefix in DROPPED):
@@ -48,19 +49,20 @@ def translate(arguments: list[str]) -> list[str]:
     return kept
 
 
-def translate_entry(entry: dict[str, object]) -> dict[str, object]:
+def translate_entry(entry: dict[str, object], headers: str) -> dict[str, object]:
     given = entry.get("arguments")
     arguments = given if isinstance(given, list) else shlex.split(str(entry["command"]))
     return {
         "directory": entry["directory"],
         "file": entry["file"],
-        "arguments": translate([str(word) for word in arguments]),
+        "arguments": translate([str(word) for word in arguments], headers),
     }
 
 
 def main() -> int:
-    source, target = map(Path, sys.argv[1:3])
-    entries = [translate_entry(entry) for entry in json.loads(source.read_text(encoding="utf-8"))]
+    source, target, headers = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    given = json.loads(source.read_text(encoding="utf-8"))
+    entries = [translate_entry(entry, headers) for entry in given]
     text = json.dumps(entries, indent=1)
     # An unchanged file keeps its date: else every file would be looked at again after any build.
     if not target.exists() or target.read_text(encoding="utf-8") != text:

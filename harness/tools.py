@@ -61,6 +61,18 @@ def toolchain() -> str:
     return f"{Path(compiler).name} {_output(Path(compiler), '-dumpfullversion').strip()}"
 
 
+def gcc_version() -> str:
+    """Of the compiler that the image is built with: "12.2.0"."""
+    return toolchain().rpartition(" ")[2]
+
+
+def signing_cpu() -> str:
+    """A CPU with FEAT_PAuth, without FEAT_FPAC, so that a wrong signature shows at the branch, as
+    the goldens have it: QEMU's max had no FPAC before 8.2, which brought it and neoverse-v1.
+    """
+    return "max,pauth-impdef=on" if _qemu_numbers(find_qemu()) < (8, 2) else "neoverse-v1"
+
+
 def _find(tool: str, install: str, variable: str = "", others: Sequence[str] = ()) -> Path:
     given = os.environ.get(variable) if variable else None
     names = [given] if given else [tool, *others]

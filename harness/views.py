@@ -12,7 +12,7 @@ against the golden. Pure: frames come in as addresses, names through a function.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from typing import Protocol
 
 from harness.log import Log, Record
@@ -132,10 +132,10 @@ def _frame_problems(kernel: Sequence[str], gdb: Sequence[str], where: str) -> li
 
 
 def _folded(names: Sequence[str], walk: Walk | None) -> list[tuple[str, int]]:
-    """As the kernel folded where both agree, else frame by frame."""
+    """As the kernel folded where both agree, else equal neighbours."""
     if walk is not None and walk.names == list(names):
         return list(walk.steps)
-    return [(name, 1) for name in names]
+    return [(name, len(list(group))) for name, group in groupby(names)]
 
 
 def _records(steps: Sequence[tuple[str, int]]) -> Iterator[Record]:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from harness.log import Log, seen_verdict
-from harness.scenario import Walk
+from harness.scenario import Walk, is_elsewhere
 from harness.session import Open, Session, soon
+from harness.tools import gcc_version
 from harness.warm import Snapshot
 
 SWEEP = "flips/watermark.log"
@@ -28,6 +29,14 @@ CANARY = "&((struct thread *) $TPIDR_EL1)->canary"
 GUEST_MS = 20  # a flip that makes a lab run on ends it then
 
 PAGE_VALID = 0x703  # a page, inner shareable, accessed; EL1 may read and write
+
+
+# Which word of a frame lies where is the compiler's doing: GCC since 12.4 puts the record
+# above the array, and finds the caller's locals by SP alone.
+RECORD_IS_LOWEST = pytest.mark.skipif(
+    is_elsewhere("gcc<12.4", {"gcc": gcc_version}),
+    reason="only gcc<12.4: the words of a frame lie in another order",
+)
 
 
 def in_leaf(gdb: Open) -> Session:
@@ -62,6 +71,7 @@ def test_saved_lr(gdb: Open, bit: int, verdict: str, why: str) -> None:
     assert (log.verdict, classes(log)[-1]) == (verdict, why)
 
 
+@RECORD_IS_LOWEST
 @pytest.mark.parametrize(
     ("bit", "verdict"), [(4, "caught by=canary"), (20, "caught by=mmu"), (60, "caught by=mmu")]
 )
@@ -78,8 +88,9 @@ def test_frame_record(gdb: Open, bit: int, verdict: str) -> None:
 def test_frame_record_under_an_overflow(gdb: Open, bit: int, why: str) -> None:
     """The overflow is caught all the same, and the backtrace says where its chain is broken."""
     session = gdb("stack.recurse")
-    session.run_to("recurse", hit=5)
-    session.step_until(lambda registers: registers["x29"] == registers["sp"])
+    session.run_to("*recurse", hit=5)
+    callers = session.number("$x29")
+    session.step_until(lambda registers: registers["x29"] != callers)
     session.flip("$x29", bit)
     log = session.finish()
     assert log.verdict == "caught by=guard-page"
@@ -152,6 +163,7 @@ def guard_entry(session: Session) -> str:
     return f"{linear + int(table, 0) + int(index) * 8:#x}"
 
 
+@RECORD_IS_LOWEST
 @pytest.mark.parametrize("bit", [2, 40, 63])
 def test_canary_in_the_frame(gdb: Open, bit: int) -> None:
     session = in_leaf(gdb)
@@ -206,6 +218,7 @@ FRAME = {
 NEAR = "x30-near"
 
 
+@RECORD_IS_LOWEST
 def test_sweep(gdb: Open, walk: Walk) -> None:
     """GDB says where the frame is; the flips then need no GDB, only the same moment again."""
     session = in_leaf(gdb)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from harness.boot import boot
 from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
+from harness.tools import signing_cpu
 from harness.walk import KERNEL
 
 ROOT = Path(__file__).parent.parent
@@ -13,8 +14,7 @@ NO_CANARY = Control("protect=-canary", "survived")
 NO_PAC = Control("protect=-pac", "survived")
 PC_IS_BROKEN = "the pc is a broken pointer, and GDB has nothing to unwind from"
 
-# One signing key's worth of cipher: QEMU's own is several times faster than the real one.
-SIGNING = "max,pauth-impdef=on"
+SIGNING = signing_cpu()
 
 
 def by_sentinel(lab: str) -> list[Scenario]:
@@ -33,9 +33,9 @@ def by_sentinel_word(lab: str, word: int) -> Scenario:
     )
 
 
-def by_signature(lab: str) -> list[Scenario]:
+def by_signature(lab: str, **fields: str) -> list[Scenario]:
     return halted_and_killed(
-        lab, "pac", aborts=1, cpu=SIGNING, gdb_view=PC_IS_BROKEN, controls=(NO_PAC,)
+        lab, "pac", aborts=1, cpu=SIGNING, gdb_view=PC_IS_BROKEN, controls=(NO_PAC,), **fields
     )
 
 
@@ -56,8 +56,31 @@ SCENARIOS = [
         controls=(Control("protect=-erase", "survived"),),
     ),
     *by_signature("stack.return_address"),
+    # FEAT_FPAC: the authentication itself faults, in the function that would have returned.
+    Scenario(
+        "stack.return_address",
+        name="return_address-fpac",
+        verdict="caught by=pac",
+        aborts=1,
+        controls=(NO_PAC,),
+        cpu="max,pauth-impdef=on",
+        only="qemu>=8.2",
+    ),
     # The canary, which is on in the control too, does not notice: CVE-2023-4039.
-    *by_signature("stack.vla_smash"),
+    *by_signature("stack.vla_smash", only="gcc<12.4"),
+    # It lies above the record since, so the array meets it first.
+    Scenario(
+        "stack.vla_smash",
+        name="vla_smash-canary",
+        verdict="caught by=canary",
+        gdb_view=False,
+        controls=(
+            Control("protect=-canary", "caught by=pac"),
+            Control("protect=-canary,-pac", "survived"),
+        ),
+        cpu=SIGNING,
+        only="gcc>=12.4",
+    ),
     *halted_and_killed(
         "stack.shadow",
         "shadow-stack",

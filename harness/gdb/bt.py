@@ -1,10 +1,10 @@
 """hw bt [THREAD|cpuN]: the kernel's own kind of backtrace, of anybody, at any stop.
 
-The same walk as core/backtrace.c, in the same words: a frame's size is the distance from its
-frame record to the next; a record is believed only inside a registered stack and only upwards;
-from one stack to another only through the record of an exception frame, and where one context was
-entered from another: EL0 from its thread's kernel stack (via=kernel), a server from the thread that
-it serves (via=ipc).
+The same walk as core/backtrace.c, in the same words: a frame ends where the next one begins, as
+far below its frame record as its function's code says (prologue.py); a record is believed only
+inside a registered stack and only upwards; from one stack to another only through the record of an
+exception frame, and where one context was entered from another: EL0 from its thread's kernel stack
+(via=kernel), a server from the thread that it serves (via=ipc).
 """
 
 from dataclasses import dataclass, replace
@@ -27,11 +27,10 @@ from .kernel import (
     unsigned,
 )
 from .names import Names
+from .prologue import Prologue, prologue_until
 from .table import table
 
 HEAD = ("#", "FUNCTION", "FRAME", "STACK", "NOTE")
-# add x29, sp, #n, which mov x29, sp is a case of
-SETS_FP, SETS_FP_MASK = 0x910003FD, 0xFF8003FF
 
 
 @command
@@ -164,10 +163,10 @@ class Walker:
         if fp in self.by_record:
             self._visit(Row(pc, stack=stack.name if stack else "none"))
             return fp
-        if self._record_made(pc):
+        if self._prologue(pc).made:
             return self._records(Row(pc), fp) if fp else self._end("entry", Row(pc))
-        taken = fp - sp if stack and stack.contains(fp) and fp > sp else 0
-        self._visit(Row(pc, taken, stack.name if stack else "none"))
+        ends = self._bottom(Row(lr, is_return=True), fp) if stack and stack.contains(fp) else 0
+        self._visit(Row(pc, max(ends - sp, 0), stack.name if stack else "none"))
         if not fp and not lr:
             return self._end("entry")
         if not self.names.is_code(lr):
@@ -184,9 +183,13 @@ class Walker:
             pc = unsigned_return(pc)
             exception = onward in self.by_record
             why = self._refuse(onward, fp) if onward and not exception else ""
-            end = onward if stack.contains(onward) else self._oldest_ends(stack, fp)
-            self._visit(replace(row, frame=0 if why else end - fp, stack=stack.name))
-            row, fp = Row(pc, is_return=True), onward
+            caller = Row(pc, is_return=True)
+            ends = self._oldest_ends(stack, fp)
+            if stack.contains(onward):
+                ends = self._bottom(caller, onward)
+            frame = 0 if why else ends - self._bottom(row, fp)
+            self._visit(replace(row, frame=frame, stack=stack.name))
+            row, fp = caller, onward
             if not self.names.is_code(pc):
                 return self._end("return-address-not-code")
             if not onward:
@@ -224,13 +227,16 @@ class Walker:
             return "record-at-itself"
         return "backwards" if before and fp < before else ""
 
-    def _record_made(self, pc):
-        """Has the function at pc already made its frame record?"""
+    def _prologue(self, pc):
+        """What the function at pc has made of its frame by then."""
         found = self.names.function(pc)
         if not found or pc == found[0]:
-            return False
-        code = self.names.instructions(found[0], pc)
-        return any(word & SETS_FP_MASK == SETS_FP for word in code)
+            return Prologue()
+        return prologue_until(self.names.instructions(found[0], pc))
+
+    def _bottom(self, row, fp):
+        """The lowest byte of the frame whose record lies at fp and whose function is at row.pc."""
+        return fp - self._prologue(row.pc - 4 if row.is_return else row.pc).below
 
     def _folded(self):
         """Table rows; equal neighbours are one, with times=N."""

@@ -3,7 +3,7 @@
 # And what is loaded into QEMU (harness/starter.py, harness/machine.py), which `make build` makes.
 
 BUILD ?= build
-HOST_CC ?= clang-14
+HOST_CC ?= clang
 HOST := $(BUILD)/host
 HOST_WARNINGS := -Wall -Wextra -Werror -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wshadow
 HOST_CFLAGS := -std=gnu11 -O1 -g $(HOST_WARNINGS) -fno-omit-frame-pointer \

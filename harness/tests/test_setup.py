@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 SETUP = Path(__file__).parents[1] / "setup.sh"
-BASE = "bash cat chmod dirname env flock id mkdir mv readlink rm sha256sum sleep touch".split()
+BASE = (
+    "bash cat chmod dirname env flock id mkdir mv readlink rm sha256sum sleep sort stat touch"
+).split()
 TOOLS = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "qemu-system-aarch64": "qemu-system-arm",
     "gdb-multiarch": "gdb-multiarch",
-    "clang-format": "clang-format",
-    "clang-tidy": "clang-tidy",
-    "clang-14": "clang-14",
+    "clang": "clang",
     "llvm-readelf": "llvm",
     "shellcheck": "shellcheck",
     "tmux": "tmux",
@@ -49,6 +49,18 @@ done
 """
 
 
+FAKE_SUDO = """#!/usr/bin/env bash
+[[ -z ${SUDO_ASKS:-} ]] || { echo "sudo: a password is required" >&2; exit 1; }
+[[ $1 != -n ]] || shift
+exec "$@"
+"""
+
+
+def says(version: str) -> str:
+    """A tool whose --version is one line, as GCC, QEMU, GDB and clang have it."""
+    return f'#!/usr/bin/env bash\necho "{version}"\n'
+
+
 class Tree:
     """A checkout with nothing but the script and a requirements file, and a PATH for it."""
 
@@ -62,7 +74,10 @@ class Tree:
         for tool in BASE:
             (self.bin / tool).symlink_to(shutil.which(tool) or tool)
         self.fake("python3", FAKE_PYTHON)
-        self.fake("sudo", '#!/usr/bin/env bash\nexec "$@"\n')
+        self.fake("sudo", FAKE_SUDO)
+        self.runtime = root / "lib/clang/99/lib/linux/libclang_rt.fuzzer-x86_64.a"
+        self.runtime.parent.mkdir(parents=True)
+        self.runtime.touch()
         for tool in TOOLS:
             self.fake(tool)
         self.environment = {
@@ -119,10 +134,12 @@ def test_first_run_says_what_it_installs_and_the_second_says_nothing(tree: Tree)
 
 def test_nothing_to_do_starts_next_to_nothing(tree: Tree) -> None:
     """What it may start is all that is left; no tool is run to see whether it is there."""
+    logs = '#!/usr/bin/env bash\necho "$0" >>"$LOG"\n'
+    for tool in TOOLS:
+        tree.fake(tool, logs)
     tree.setup()
-    tree.without(*set(BASE) - {"bash", "dirname", "env", "readlink", "sha256sum"})
-    for tool in (*TOOLS, "python3"):
-        tree.fake(tool, f'#!/usr/bin/env bash\necho "{tool}" >>"$LOG"\n')
+    tree.fake("python3", logs)
+    tree.without(*set(BASE) - {"bash", "dirname", "env", "readlink", "sha256sum", "stat"})
     before = tree.logged()
     assert tree.setup() == (0, "")
     assert tree.logged() == before
@@ -159,6 +176,92 @@ def test_an_apt_that_installs_nothing_is_noticed(tree: Tree) -> None:
     assert "apt installed its packages, and yet there is no:\n    git" in output
 
 
+def test_the_fuzzers_runtime_is_that_of_the_clang_on_path(tree: Tree) -> None:
+    tree.runtime.unlink()
+    status, output = tree.setup()
+    assert status == 1
+    assert "libclang_rt.fuzzer " in output
+    assert "(Debian: libclang-rt-dev)" in output
+
+
+@pytest.mark.parametrize(
+    ("tool", "version", "least"),
+    [
+        ("aarch64-linux-gnu-gcc", "aarch64-linux-gnu-gcc (Ubuntu 11.4.0-1ubuntu1) 11.4.0", "12"),
+        ("qemu-system-aarch64", "QEMU emulator version 6.2.0 (Debian 1:6.2+dfsg-2)", "7.2"),
+        ("gdb-multiarch", "GNU gdb (GDB) 11.2", "12"),
+        ("clang", "Ubuntu clang version 13.0.1-2", "14"),
+    ],
+)
+def test_a_tool_that_is_too_old_is_told_before_anything_is_installed(
+    tree: Tree, tool: str, version: str, least: str
+) -> None:
+    tree.fake("apt-get", FAKE_APT)
+    tree.fake(tool, says(version))
+    tree.without("tmux")
+    status, output = tree.setup()
+    assert status == 1
+    first, hint = output.splitlines()
+    assert first.startswith(f"setup: {tool} is ")
+    assert f"Highwater needs {least} or newer" in first
+    assert "Ubuntu 24.04" in hint
+    assert tree.logged() == []
+
+
+@pytest.mark.parametrize(
+    "version",
+    [
+        "aarch64-none-elf-gcc (Arm GNU Toolchain 12.2.Rel1 (Build arm-12.24)) 12.2.1 20221205",
+        "aarch64-linux-gnu-gcc (Debian 12.2.0-14) 12.2.0",
+        "aarch64-linux-gnu-gcc (Debian 16.2.0-1) 16.2.0",
+    ],
+)
+def test_a_compiler_that_is_new_enough_passes(tree: Tree, version: str) -> None:
+    tree.fake("aarch64-linux-gnu-gcc", says(version))
+    assert tree.setup()[0] == 0
+    assert tree.setup() == (0, "")
+
+
+def test_a_tool_that_is_replaced_is_looked_at_again(tree: Tree) -> None:
+    assert tree.setup()[0] == 0
+    tree.fake("qemu-system-aarch64", says("QEMU emulator version 6.2.0"))
+    assert "qemu-system-aarch64 is 6.2.0" in tree.setup()[1]
+
+
+@pytest.mark.parametrize(
+    ("release", "installs"),
+    [
+        ("ID=ubuntu\nVERSION_ID='22.04'\n", False),
+        ("ID=debian\nVERSION_ID=11\n", False),
+        ("ID=ubuntu\nVERSION_ID='24.04'\n", True),
+        ("ID=debian\nVERSION_ID=13\n", True),
+        ("ID=debian\n", True),  # unstable has no number
+        ("ID=other\nVERSION_ID=1\n", True),
+    ],
+)
+def test_a_release_that_is_too_old_installs_nothing(
+    tree: Tree, release: str, installs: bool
+) -> None:
+    tree.fake("apt-get", FAKE_APT)
+    tree.without("tmux")
+    (tree.root / "os-release").write_text(release, encoding="utf-8")
+    status, output = tree.setup(OS_RELEASE=str(tree.root / "os-release"))
+    assert (status == 0) == installs, output
+    assert bool(tree.logged()) == installs
+    assert installs or "is the oldest that works; nothing was installed" in output
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root needs no sudo")
+def test_a_sudo_that_cannot_ask_is_told_as_that(tree: Tree) -> None:
+    tree.fake("apt-get", FAKE_APT)
+    tree.without("tmux")
+    status, output = tree.setup(SUDO_ASKS="yes")
+    assert status == 1
+    assert "sudo wants a password that it has no terminal to ask for" in output
+    assert "as root: apt-get install tmux; then run make again" in output
+    assert tree.logged() == []
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root needs no sudo")
 def test_without_root_and_sudo_it_says_what_to_type(tree: Tree) -> None:
     tree.fake("apt-get", FAKE_APT)
@@ -184,7 +287,7 @@ def test_on_another_system_it_names_what_to_install_and_fails(tree: Tree) -> Non
     assert "qemu-system-aarch64 " in output
     assert "aarch64-none-elf-gcc or aarch64-linux-gnu-gcc" in output
     assert "(Debian: gcc-aarch64-linux-gnu)" in output
-    assert "clang-format" not in output
+    assert "clang" not in output
 
 
 def test_a_compiler_of_the_users_own_that_is_missing_is_not_aptd(tree: Tree) -> None:

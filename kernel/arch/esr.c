@@ -10,6 +10,7 @@ static const char *const class_names[64] = {
 	[0x01] = "(WFX) trapped WFI or WFE",
 	[0x07] = "(FP) trapped FP or SIMD",
 	[0x0e] = "(ILL) illegal execution state",
+	[EC_PAC] = "(PAC) a pointer authentication failed",
 	[EC_SVC64] = "(SVC) supervisor call",
 	[0x18] = "(MSR) trapped system register",
 	[EC_IABT_LOWER] = "(IABT) instruction abort, lower EL",

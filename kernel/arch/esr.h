@@ -10,6 +10,7 @@
 enum exception_class {
 	EC_UNKNOWN = 0x00,
 	EC_SVC64 = 0x15,
+	EC_PAC = 0x1c, /* FEAT_FPAC: an authentication failed */
 	EC_IABT_LOWER = 0x20,
 	EC_IABT_SAME = 0x21,
 	EC_PC_ALIGN = 0x22,

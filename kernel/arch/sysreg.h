@@ -18,6 +18,18 @@
 #define sysreg_write(reg, value)                                                                   \
 	__asm__ volatile("msr " SYSREG_NAME(reg) ", %0" ::"r"((uint64_t)(value)))
 
+/*
+ * SP here and now. __builtin_frame_address(0) is where the frame record lies, which is at a frame's bottom only
+ * with some compilers (core/prologue.h). always_inline: a callee's SP would be lower still.
+ */
+static inline __attribute__((always_inline, no_instrument_function)) uintptr_t stack_pointer(void)
+{
+	uintptr_t sp;
+
+	__asm__ volatile("mov %0, sp" : "=r"(sp));
+	return sp;
+}
+
 static inline void isb(void)
 {
 	__asm__ volatile("isb" ::: "memory");

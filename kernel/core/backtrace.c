@@ -1,7 +1,7 @@
 /*
- * The walk. A frame record {x29, x30} lies at the bottom of each function's frame, so the distance
- * from one record to the next is a frame's size. A record is believed only inside a registered stack,
- * only upwards; between stacks the walk moves only through the record of an exception frame, and where one
+ * The walk. x29 leads from one frame record {x29, x30} to the next. A frame ends where the next one begins, and
+ * begins as far below its record as its function's own code says (prologue.h). A record is believed only inside
+ * a registered stack, only upwards; between stacks the walk moves only through the record of an exception frame, and where one
  * context was entered from another: a handler from the thread it interrupted, a system call from EL0, EL0
  * from the kernel stack of its thread (via=kernel), a server from the thread that it serves (via=ipc).
  *
@@ -11,6 +11,7 @@
 
 #include "arch/user.h"
 #include "arch/virt.h"
+#include "core/prologue.h"
 #include "core/protect.h"
 #include "core/report.h"
 #include "core/stack.h"
@@ -83,25 +84,56 @@ static void visit(struct walk *w, struct row row)
 	w->depth += row.frame;
 }
 
-/*
- * Has the function at pc already made its frame record? Until `mov x29, sp` or `add x29, sp, #n` has run,
- * x29 is still the caller's and the caller's own pc is in x30. Assembly without a record looks the same.
- */
-static bool frame_record_made(uintptr_t pc)
+static const uint32_t *instruction_at(bool user, uintptr_t at)
 {
+	return user ? user_view(at) : (const uint32_t *)at;
+}
+
+/*
+ * Between its last branch and pc, has the function restored its caller's x29? A compiler may put that before
+ * the last stores, where a fault can still come.
+ */
+static bool is_undone(bool user, uintptr_t start, uintptr_t pc)
+{
+	for (uintptr_t at = pc - 4; at >= start && at < pc; at -= 4) {
+		const uint32_t *i = instruction_at(user, at);
+
+		if (!i || prologue_ends_line(*i))
+			return false;
+		if (prologue_is_undone_by(*i))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What the function at pc has made of its frame by then. Until `add x29, sp, #n` has run, x29 is still the
+ * caller's and the caller's own pc is in x30. Assembly without a record looks the same.
+ */
+static struct prologue prologue_until(uintptr_t pc)
+{
+	struct prologue p = PROLOGUE_BEGIN;
 	struct symbol symbol;
 	const char *program;
 	bool user = user_symbol(pc, &symbol, &program);
 
 	if (!user && !symbol_find(pc, &symbol))
-		return false;
-	for (uintptr_t at = symbol.address; at < pc; at += 4) {
-		const uint32_t *i = user ? user_view(at) : (const uint32_t *)at;
+		return p;
+	for (uintptr_t at = symbol.address; at < pc && !p.over; at += 4) {
+		const uint32_t *i = instruction_at(user, at);
 
-		if (i && (*i & 0xff8003ff) == 0x910003fd)
-			return true;
+		if (i)
+			prologue_step(&p, *i);
 	}
-	return false;
+	p.made = p.made && !is_undone(user, symbol.address, pc);
+	return p;
+}
+
+uintptr_t frame_bottom(uintptr_t record, uintptr_t pc, bool is_return)
+{
+	struct prologue p = prologue_until(is_return ? pc - 4 : pc);
+
+	return record - prologue_below(&p);
 }
 
 static bool is_code(uintptr_t pc)
@@ -150,18 +182,19 @@ static uintptr_t strip_signature(uintptr_t pc)
 }
 
 /*
- * The distance to the next record. A stack's oldest frame, called by assembly that made none, ends at its
- * top; a system call's oldest where EL0 was entered from.
+ * Bytes from this frame's bottom to its caller's. A stack's oldest frame, called by assembly that made none,
+ * ends at the stack's top; a system call's oldest where EL0 was entered from.
  */
-static size_t frame_size(const struct walk *w, const struct stack *s, uintptr_t fp, uintptr_t next)
+static size_t frame_size(const struct walk *w, const struct stack *s, const struct row *r,
+			 uintptr_t fp, const struct row *caller, uintptr_t next)
 {
 	const struct thread *t = w->thread;
-	uintptr_t end;
+	uintptr_t end =
+		w->context == IN_THREAD && t->user && s == &t->stack ? t->user_root : stack_top(s);
 
-	if (!s)
-		return 0;
-	end = w->context == IN_THREAD && t->user && s == &t->stack ? t->user_root : stack_top(s);
-	return stack_contains(s, next) ? next - fp : end - fp;
+	if (stack_contains(s, next))
+		end = frame_bottom(next, caller->pc, caller->is_return);
+	return end - frame_bottom(fp, r->pc, r->is_return);
 }
 
 /* Walk the records of one context from *fp; where it ended is *fp again, the reason is returned. */
@@ -173,16 +206,15 @@ static const char *walk_records(struct walk *w, struct row row, uintptr_t *fp)
 		const struct stack *s = stack_find(*fp);
 		const uintptr_t *record = s ? stack_word(s, *fp) : (const uintptr_t *)*fp;
 		uintptr_t next = record[0];
+		struct row caller = { strip_signature(record[1]), true, NULL, 0, "none" };
 		const struct frame *outer = entered_from(w, next);
 
 		if (next && !outer)
 			why = refuse(w, next, *fp);
 		row.stack = s ? s->name : "none";
-		row.frame = why ? 0 : frame_size(w, s, *fp, next);
+		row.frame = why || !s ? 0 : frame_size(w, s, &row, *fp, &caller, next);
 		visit(w, row);
-		row = (struct row){ .pc = strip_signature(record[1]),
-				    .is_return = true,
-				    .stack = "none" };
+		row = caller;
 		if (!is_code(row.pc))
 			return "return-address-not-code";
 		*fp = next;
@@ -203,7 +235,7 @@ static const char *walk_context(struct walk *w, const struct frame *f, uintptr_t
 	uintptr_t pc = f->elr;
 	/* The kernel in a program's code: what that does to x29, it did not do here. */
 	bool strayed = !frame_is_user(f) && pc < KVA_BASE;
-	bool in_prologue = strayed || !frame_record_made(pc);
+	bool in_prologue = strayed || !prologue_until(pc).made;
 	const char *via = in_prologue ? "lr" : NULL;
 
 	*fp = f->x[29];
@@ -212,8 +244,10 @@ static const char *walk_context(struct walk *w, const struct frame *f, uintptr_t
 		return at_exception;
 	}
 	if (in_prologue) {
-		/* What it has taken of the stack so far lies between SP and the caller's record. */
-		size_t taken = s && stack_contains(s, *fp) && *fp > f->sp ? *fp - f->sp : 0;
+		/* What it has taken of the stack by now lies between SP and the caller's frame. */
+		bool inside = s && stack_contains(s, *fp);
+		uintptr_t end = inside ? frame_bottom(*fp, f->x[30], true) : 0;
+		size_t taken = end > f->sp ? end - f->sp : 0;
 
 		visit(w, (struct row){ pc, false, NULL, taken, s ? s->name : "none" });
 		if (!*fp && !f->x[30])

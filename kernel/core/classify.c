@@ -224,6 +224,8 @@ static enum fault_class classify_sync(struct finding *n)
 		return esr_far_valid(esr) ? classify_access(n, esr, n->frame->far) : CLASS_UNKNOWN;
 	case EC_UNKNOWN:
 		return CLASS_UNDEFINED;
+	case EC_PAC:
+		return CLASS_BAD_SIGNATURE;
 	case EC_SP_ALIGN:
 		return CLASS_MISALIGNED_SP;
 	case EC_PC_ALIGN:

@@ -105,7 +105,8 @@ __attribute__((noinline)) static void walk(void)
 
 	f.elr = record[1];
 	f.spsr = current()->frame.spsr;
-	f.sp = f.x[29] = record[0];
+	f.x[29] = record[0];
+	f.sp = frame_bottom(record[0], record[1], true);
 	walked = cost_of(COSTED(backtrace), &f, 0);
 }
 

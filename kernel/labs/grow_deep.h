@@ -63,14 +63,6 @@ bool deep_right(void);
 /* Locals lie so close to SP, or they are those of another place. */
 #define DEEP_FRAME_MOST 512
 
-static inline __attribute__((always_inline, no_instrument_function)) uintptr_t stack_pointer(void)
-{
-	uintptr_t sp;
-
-	__asm__ volatile("mov %0, sp" : "=r"(sp));
-	return sp;
-}
-
 #define GROW_DEEP(variant) GROW_DEEP_INTO(variant, deep_check, (void)0)
 #define GROW_DEEP_TWO(variant)                                                                     \
 	GROW_DEEP_INTO(variant, deep_checks[cpu_index() % DEEP_CPUS], deep_wait())
@@ -95,7 +87,7 @@ static inline __attribute__((always_inline, no_instrument_function)) uintptr_t s
 		if (left) {                                                                        \
 			grow_deep_##variant(left - 1, self);                                       \
 		} else {                                                                           \
-			(check).lowest = (uintptr_t)__builtin_frame_address(0);                    \
+			(check).lowest = stack_pointer();                                          \
 			bottom;                                                                    \
 		}                                                                                  \
 		(check).frames++;                                                                  \

@@ -1,4 +1,5 @@
 /* Grow labs: one frame of 9 KiB on a stack that grows page by page: it leaves a hole, or jumps the guard. */
+#include "arch/sysreg.h"
 #include "core/lab.h"
 #include "core/report.h"
 #include "labs/big_frame.h"
@@ -61,7 +62,7 @@ static void make_neighbour(void)
 __attribute__((noinline)) static uint64_t stand_at_end(const struct big_frames *f)
 {
 	uintptr_t low = current()->growth->lowest + ROOM_BYTES;
-	volatile uint8_t *honest = __builtin_alloca((uintptr_t)__builtin_frame_address(0) - low);
+	volatile uint8_t *honest = __builtin_alloca(stack_pointer() - low);
 
 	honest[0] = 1;
 	return f->fixed(0) + honest[0];

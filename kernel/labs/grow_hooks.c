@@ -2,6 +2,7 @@
  * What -finstrument-functions calls: the same check as proc/grow_check.S, but behind the prologue, when the
  * frame is already taken, and with calls of their own before and behind the function's body.
  */
+#include "arch/sysreg.h"
 #include "core/thread.h"
 #include "proc/grow.h"
 
@@ -11,7 +12,7 @@ void __cyg_profile_func_exit(void *function, void *caller);
 void __cyg_profile_func_enter(__attribute__((unused)) void *function,
 			      __attribute__((unused)) void *caller)
 {
-	if ((uintptr_t)__builtin_frame_address(0) < current()->guard0)
+	if (stack_pointer() < current()->guard0)
 		grow_ask(0);
 }
 

@@ -1,13 +1,15 @@
 /* See recurse.h. Every array is volatile: or the compiler would keep one for all calls, or none. */
 #include "labs/recurse.h"
 
+#include "arch/sysreg.h"
+
 #define FRAME_WORDS 8
 #define PAGE_WORDS (PAGE_SIZE / 8)
 
 __attribute__((noinline)) uint64_t recurse(uintptr_t floor)
 {
 	volatile uint64_t fill[FRAME_WORDS];
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t here = stack_pointer();
 
 	for (int i = 0; i < FRAME_WORDS; i++)
 		fill[i] = here;
@@ -17,7 +19,7 @@ __attribute__((noinline)) uint64_t recurse(uintptr_t floor)
 __attribute__((noinline)) uint64_t recurse_pages(uintptr_t floor)
 {
 	volatile uint64_t fill[PAGE_WORDS];
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t here = stack_pointer();
 
 	for (unsigned int i = 0; i < PAGE_WORDS; i++)
 		fill[i] = here;
@@ -29,7 +31,7 @@ static uint64_t (*volatile through)(uintptr_t) = recurse_through_pointer;
 __attribute__((noinline)) uint64_t recurse_through_pointer(uintptr_t floor)
 {
 	volatile uint64_t fill[FRAME_WORDS];
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t here = stack_pointer();
 
 	for (int i = 0; i < FRAME_WORDS; i++)
 		fill[i] = here;

@@ -5,6 +5,7 @@
  */
 #include "arch/mmu.h"
 #include "arch/cycles.h"
+#include "core/backtrace.h"
 #include "core/lab.h"
 #include "core/report.h"
 #include "core/symbol.h"
@@ -13,7 +14,7 @@
 #include "labs/system.h"
 #include "proc/spawn.h"
 
-#define MAX_FRAMES 8
+#define MAX_FRAMES 16
 #define ROUNDS 2
 #define EXIT_CODE 42
 
@@ -45,12 +46,14 @@ static struct {
 	unsigned int frames;
 	struct {
 		uintptr_t pc;
-		size_t bytes;
+		uintptr_t record;
 	} frame[MAX_FRAMES];
-	size_t depth; /* bytes from the stack's top to the lowest of these frames */
 } found;
 
-/* noinline: its own record's successor is that of the chain's last function. */
+/*
+ * noinline: its own record's successor is that of the chain's last function. It only notes where the records
+ * lie: what it would call to learn more would deepen the stack that is measured.
+ */
 __attribute__((noinline)) static void probe_chain(void)
 {
 	const uintptr_t *record = __builtin_frame_address(0);
@@ -58,17 +61,18 @@ __attribute__((noinline)) static void probe_chain(void)
 
 	found.init = current();
 	found.frames = 0;
-	found.depth = stack_top(s) - record[0];
 	while (found.frames < MAX_FRAMES && stack_contains(s, record[0])) {
-		uintptr_t here = record[0];
-		uintptr_t next = *(const uintptr_t *)here;
-
-		if (!next)
-			next = stack_top(s);
 		found.frame[found.frames].pc = record[1];
-		found.frame[found.frames++].bytes = next - here;
-		record = (const uintptr_t *)here;
+		found.frame[found.frames++].record = record[0];
+		record = (const uintptr_t *)record[0];
 	}
+}
+
+/* Where frame i begins; behind the last one, where its stack ends. */
+static uintptr_t bottom(unsigned int i)
+{
+	return i < found.frames ? frame_bottom(found.frame[i].record, found.frame[i].pc, true)
+				: stack_top(&found.init->stack);
 }
 
 static void report_frames(void)
@@ -77,7 +81,8 @@ static void report_frames(void)
 		struct symbol symbol = { .name = "?" };
 
 		symbol_find(found.frame[i].pc - 1, &symbol);
-		report("[spawn] frame function=%s frame=%lu", symbol.name, found.frame[i].bytes);
+		report("[spawn] frame function=%s frame=%lu", symbol.name,
+		       bottom(i + 1) - bottom(i));
 	}
 }
 
@@ -99,7 +104,7 @@ LAB(spawn, chain, "init starts a program through four functions with large frame
 {
 	const struct variant *v = &variants[a->variant];
 	struct system_count before;
-	size_t used;
+	size_t used, depth;
 
 	cycles_start();
 	system_start_chain(v->block, a->stack, v->init);
@@ -117,14 +122,15 @@ LAB(spawn, chain, "init starts a program through four functions with large frame
 	}
 	report_frames();
 	used = thread_stack_high_watermark_bytes(found.init);
+	depth = stack_top(&found.init->stack) - bottom(0);
 	report("[spawn] chain variant=%s depth=%lu used=%lu margin=%lu", variant_names[a->variant],
-	       found.depth, used, a->stack - used);
+	       depth, used, a->stack - used);
 	if (a->cost)
 		report("[spawn] cost instructions=%lu", spawn_instructions);
 	report_memory(a->stack, process_block_bytes());
 	if (a->quarter)
 		system_report_stacks();
 	/* protect=-guard: its frames lie below its stack, and what they did not write is not missed. */
-	if (found.depth > a->stack)
+	if (depth > a->stack)
 		end("survived");
 }

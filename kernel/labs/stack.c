@@ -2,6 +2,7 @@
  * Stack labs: who overflows. A thread, the idle thread, the boot context, an interrupt handler, the
  * fault report itself. How, with what SP, and what notices is in stack_*.c.
  */
+#include "arch/sysreg.h"
 #include "arch/timer.h"
 #include "core/cpu.h"
 #include "core/fault.h"
@@ -118,7 +119,7 @@ LAB(stack, pointers, "overflow by recursion through a function pointer", RECURSE
 __attribute__((noinline)) static uint64_t recurse_printing(uintptr_t floor)
 {
 	volatile uint64_t fill[2];
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t here = stack_pointer();
 
 	fill[0] = here;
 	fill[1] = here;

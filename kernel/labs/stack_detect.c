@@ -183,7 +183,7 @@ static unsigned int secret_left;
 
 static void erase_victim(__attribute__((unused)) void *unused)
 {
-	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t sp = stack_pointer();
 
 	use_secret();
 	report("[stack-lab] secret words=%u before=yes", SECRET_WORDS);

@@ -2,6 +2,7 @@
  * Stack labs: watermarks that tell the truth, and the two that cannot. Beside the painted mark stands the
  * true lowest SP, taken from the frames themselves.
  */
+#include "arch/sysreg.h"
 #include "core/lab.h"
 #include "core/report.h"
 #include "core/thread.h"
@@ -28,7 +29,7 @@ static struct {
 								      uintptr_t caller)            \
 	{                                                                                          \
 		volatile uint64_t fill[FRAME_WORDS];                                               \
-		uintptr_t here = (uintptr_t)__builtin_frame_address(0);                            \
+		uintptr_t here = stack_pointer();                                                  \
                                                                                                    \
 		for (int i = 0; i < FRAME_WORDS; i++)                                              \
 			fill[i] = here;                                                            \
@@ -56,7 +57,7 @@ static void measure(void *argument)
 	struct job *job = argument;
 	size_t used, lowest;
 
-	job->down(job->asked, (uintptr_t)__builtin_frame_address(0));
+	job->down(job->asked, stack_pointer());
 	used = thread_stack_high_watermark_bytes(current());
 	lowest = stack_top(&current()->stack) - descent.lowest;
 	report("[stack-lab] %s asked=%lu frame=%lu used=%lu lowest_sp=%lu gap=%lu budget=%lu",
@@ -124,7 +125,7 @@ static uint64_t touch_reserved;
 __attribute__((noinline, no_stack_protector)) static uint64_t promise(uint64_t bytes,
 								      uintptr_t caller)
 {
-	uintptr_t before = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t before = stack_pointer();
 	uintptr_t lowest;
 
 	__asm__ volatile("sub	sp, sp, %1\n\t"

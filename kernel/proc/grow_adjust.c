@@ -8,6 +8,7 @@
 #include "proc/grow_adjust.h"
 
 #include "arch/virt.h"
+#include "core/backtrace.h"
 
 #define FP 29
 
@@ -44,8 +45,8 @@ static void adjust_registers(struct growth *g, struct frame *f, const struct cop
 }
 
 /*
- * A signed return address (FEAT_PAuth) was signed with the SP at its function's entry: its caller's SP, which
- * is its caller's x29, the one in this very record, as long as no call passes arguments on the stack. In hint
+ * A signed return address (FEAT_PAuth) was signed with the SP at its function's entry: its caller's SP, which is
+ * the bottom of its caller's frame, as long as that function has no alloca. In hint
  * space (autia1716, pacia1716): on a CPU that does not sign they do nothing.
  */
 static uintptr_t authenticate(uintptr_t address, uintptr_t modifier)
@@ -66,12 +67,15 @@ static uintptr_t sign(uintptr_t address, uintptr_t modifier)
 	return x17;
 }
 
-static uintptr_t resign(struct growth *g, const struct copied *old, uintptr_t address, uintptr_t sp)
+/* `address` is what the record has, and `caller` where its caller's record lies. */
+static uintptr_t resign(struct growth *g, const struct copied *old, uintptr_t address,
+			uintptr_t caller)
 {
-	uintptr_t bare = address | KVA_BASE;
+	uintptr_t bare = address | KVA_BASE, sp;
 
 	if (address == bare || !g->spec.resign)
 		return address;
+	sp = frame_bottom(caller, bare, true);
 	if (authenticate(address, sp) != bare) {
 		g->foreign++;
 		return address;

@@ -5,6 +5,7 @@
  */
 #include "arch/esr.h"
 #include "arch/mmu.h"
+#include "arch/sysreg.h"
 #include "core/protect.h"
 #include "core/upcall.h"
 #include "mem/growspace.h"
@@ -87,7 +88,7 @@ struct frame *grow_fault(struct frame *f)
 bool grow_prefault(size_t bytes)
 {
 	struct growth *g = current()->growth;
-	uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t sp = stack_pointer();
 	uint64_t flags;
 
 	if (!g || sp - g->lowest < bytes)
