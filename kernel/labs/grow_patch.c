@@ -122,7 +122,7 @@ static const char *patch_rounds(uint64_t rounds)
 }
 
 #define RUNNING_PARAMS(P)                                                                          \
-	P(rounds, 2000, 2, 20000, "times that it is patched, in and out by turns")                \
+	P(rounds, 2000, 2, 20000, "times that it is patched, in and out by turns")                 \
 	P(prepared, 1, 0, 1, "once before, while no other CPU runs", .name = patch_yes_word)
 
 LAB(grow, patch_running, "a check is patched in and out while another CPU calls the function",

@@ -84,10 +84,10 @@ extern const struct pool_mode pool_tagged; /* neighbours have different tags (FE
 
 struct mem_pool {
 	const char *name;
-	uintptr_t base;	    /* the first block */
-	uint64_t inverse;   /* of stride's odd part, modulo 2^64; */
-	unsigned int shift; /* and how often 2 is in it */
-	size_t capacity;    /* blocks */
+	uintptr_t base;		   /* the first block */
+	uint64_t inverse;	   /* of stride's odd part, modulo 2^64; */
+	unsigned int shift;	   /* and how often 2 is in it */
+	size_t capacity;	   /* blocks */
 	struct pool_block *blocks; /* NULL: the pool was not made */
 	size_t stride,
 		span; /* bytes from block to block; and from the first to the end of the last */
