@@ -34,7 +34,7 @@ POWER_OFF = b"qemu_system_shutdown_request "
 _TAKEN = re.compile(rb"Taking exception (\d+) \[[^\]]*\] on CPU (\d+)")
 _ESR = re.compile(rb"\.\.\.with ESR 0x([0-9a-f]+)/0x[0-9a-f]+")
 _LAST = re.compile(rb"\.\.\.(?:to EL\d PC 0x[0-9a-f]+ PSTATE 0x[0-9a-f]+|handled as .* call)")
-_MORE = re.compile(rb"\.\.\.(?:from EL\d to EL\d|with (?:FAR|ELR|SPSR) 0x[0-9a-f]+)")
+_MORE = re.compile(rb"\.\.\.(?:from EL\d to EL\d|with [A-Z]+ 0x[0-9a-f]+)")
 _BETWEEN = re.compile(rb"Exception return from AArch64 EL\d to AArch64 EL\d PC 0x[0-9a-f]+")
 
 

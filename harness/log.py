@@ -30,6 +30,7 @@ _DETECTOR = re.compile(r"[a-z][a-z0-9^-]*")
 
 # What a boot prints once, in this order; a second one is a second boot's.
 _BEGINNING = (("boot", "highwater"), ("boot", "args"), ("lab", "enter"))
+_BESIDE_BY = frozenset(("lost",))  # leak-check: what was not given back
 _OF_A_LAB = frozenset(("survived", "contained"))
 _NAMED_BYTES = {0x00: "NUL", 0x09: "TAB", 0x0D: "CR", 0x1B: "ESC", 0x7F: "DEL"}
 
@@ -276,7 +277,7 @@ def _bare(verdict: str, fields: Mapping[str, str]) -> Iterator[str]:
 
 
 def _by(verdict: str, fields: Mapping[str, str]) -> Iterator[str]:
-    if list(fields) != ["by"]:
+    if next(iter(fields), "") != "by" or fields.keys() - {"by"} - _BESIDE_BY:
         yield f"{verdict} has the field by= and no other, but here {_listed(fields) or 'none'}"
     elif not _DETECTOR.fullmatch(fields["by"]):
         yield f"{fields['by']!r} is no name of a detector: the line was cut, or written over"

@@ -152,6 +152,7 @@ def test_two_boots_are_no_log_of_one(lines: list[bytes], problem: str) -> None:
         ("caught", "caught has the field by= and no other, but here none"),
         ("caught why=x", "but here why"),
         ("caught by=guard-page at=x", "but here by, at"),
+        ("caught lost=x by=leak-check", "but here lost, by"),
         ("contained by=guard-pa~", "'guard-pa~' is no name of a detector"),
         ("hang by=7", "'7' is no name of a detector"),
         ("double-fault", "double-fault has the field by="),
@@ -185,7 +186,14 @@ def test_an_end_of_another_area_is_no_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "end", ["ok : with prose", "bad-args why=x key=y : prose", "caught by=w^x", "panic why=x at=y"]
+    "end",
+    [
+        "ok : with prose",
+        "bad-args why=x key=y : prose",
+        "caught by=w^x",
+        "panic why=x at=y",
+        "caught by=a lost=b",
+    ],
 )
 def test_prose_and_reasons_may_follow(end: str) -> None:
     assert parse(_without(b"[end]") + f"[end] {end}\n".encode()).verdict.split()[0] in end
