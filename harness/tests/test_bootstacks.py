@@ -9,7 +9,7 @@ import pytest
 from harness import bootstacks, suite, tools
 from harness.errors import HarnessError
 from harness.golden import load
-from harness.stackreport import notes, report
+from harness.stackreport import beside, notes, report
 from harness.stackreport.image import load as load_image
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,8 @@ def gated() -> dict[str, int]:
 def walked() -> dict[str, int]:
     """What the stack report reads from the machine code."""
     noted = notes.parse((ROOT / "kernel/stack-notes.toml").read_text("utf-8"))
-    made = report.make(load_image(ROOT / "build/kernel.elf"), noted)
+    image = load_image(ROOT / "build/kernel.elf")
+    made = report.make(image, beside.read(image, noted))
     (stack,) = (s for s in made.stacks if s.name == "boot-stack:cpu*")
     assert stack.size == BUDGET
     assert all(entry.bound.proven for entry in stack.entries)

@@ -2,9 +2,13 @@
 #include "core/lab.h"
 #include "core/light.h"
 #include "core/protect.h"
+#include "core/stack_note.h"
 #include "labs/boot_crew.h"
 #include "labs/illegal.h"
 #include "proc/thread.h"
+
+STACK_ENTRY("boot-stack:cpu*", "light_enter", "stay_light", 1 * KiB, "likewise: boot.light")
+STACK_CALLS("kernel/arch/light.S:light_enter", "stay_light", "light_entry.main")
 
 enum act { ACT_NONE, ACT_NULL, ACT_UNDEFINED, ACT_OVERFLOW, ACT_HANG };
 

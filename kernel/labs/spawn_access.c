@@ -5,8 +5,12 @@
 #include "arch/user.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/system.h"
 #include "proc/syscall.h"
+
+STACK_CALLS("kernel/proc/syscall.c:sys_dive", "follow_pointer",
+	    "syscall_dive_hook: spawn.user_pointer sets it")
 
 #define CRASH_DIVE 6 /* user/crasher.c */
 
