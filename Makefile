@@ -5,7 +5,8 @@
 # steps, and the variables that a user sets:
 #
 #   LAB            what run and debug boot, as on the boot line: LAB='stack.recurse stack=16K'
-#   SCENARIO       what debug opens instead, by pytest's name: SCENARIO=recurse-gdb
+#   SCENARIO       what they boot instead, by pytest's name: SCENARIO=recurse-gdb
+#   SMP, CPU, MEM, MTE   run, debug: the machine, where it is to be another: SMP=2 CPU=max MEM=256M MTE=1
 #   REVERSE, TUI   debug: record first, so that GDB can go back; GDB's own text interface
 #   CAPSULE        the folder of a failed scenario, for replay
 #   ONLY           a pytest -k expression, for test, golden, soak: ONLY='recurse and not gdb'
@@ -26,7 +27,7 @@ CROSS_COMPILE := $(if $(shell command -v aarch64-none-elf-gcc),aarch64-none-elf-
 endif
 
 # For harness/: through the environment, so that no shell ever splits or expands them.
-export BUILD CROSS_COMPILE LAB ONLY SCENARIO CAPSULE TIMES
+export BUILD CROSS_COMPILE LAB ONLY SCENARIO CAPSULE TIMES SMP CPU MEM MTE
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -79,14 +80,18 @@ soak: build ## every scenario TIMES times, until one fails [ONLY=… TIMES=50]
 fuzz: ## the parsers and allocators on this machine, at length, with ASan and UBSan [FUZZ=… SECONDS=…]
 	@$(PYTHON) -m harness.fuzz "$(FUZZ)" "$(or $(SECONDS),60)"
 
-run: build ## boot once, serial on the terminal: make run LAB='stack.recurse stack=16K'
-	@$(PYTHON) -m harness.cli run "$$LAB"
+run: build ## boot once, serial on the terminal: make run LAB='stack.recurse stack=16K' | SCENARIO=… [SMP=2 CPU=max MEM=256M MTE=1]
+	@$(PYTHON) -m harness.cli run $(machine) $(if $(SCENARIO),--scenario "$$SCENARIO",-- "$$LAB")
+
+# Whether a value is one, harness/wanted.py says.
+machine = $(foreach name,SMP CPU MEM MTE,$(if $($(name)),--$(call lower,$(name))="$$$(name)"))
+lower = $(subst SMP,smp,$(subst CPU,cpu,$(subst MEM,mem,$(subst MTE,mte,$(1)))))
 
 list: build ## the labs, their parameters and the protections, as the kernel tells them
 	@$(PYTHON) -m harness.cli list
 
-debug: build ## the same in GDB, stopped: make debug LAB=… | SCENARIO=… [REVERSE=1] [TUI=1]
-	@$(PYTHON) -m harness.cli debug $(debug_options) $(if $(SCENARIO),--scenario "$$SCENARIO","$$LAB")
+debug: build ## the same in GDB, stopped: make debug LAB=… | SCENARIO=… [SMP=… CPU=… MEM=… MTE=1] [REVERSE=1] [TUI=1]
+	@$(PYTHON) -m harness.cli debug $(debug_options) $(machine) $(if $(SCENARIO),--scenario "$$SCENARIO",-- "$$LAB")
 
 debug_options = $(if $(REVERSE),--reverse) $(if $(TUI),--tui)
 
@@ -214,6 +219,6 @@ clean: ## remove what was made (not .venv)
 help: ## this list
 	@awk -F ':.*## ' 'BEGIN { print "make TARGET:" } \
 		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 } \
-		END { print "variables: LAB, SCENARIO, REVERSE, TUI, CAPSULE, ONLY, TIMES, OLD, DOCS, FUZZ,"; \
+		END { print "variables: LAB, SCENARIO, SMP, CPU, MEM, MTE, REVERSE, TUI, CAPSULE, ONLY, TIMES, OLD, DOCS, FUZZ,"; \
 			print "           SECONDS, BUILD, CROSS_COMPILE (see the top of the Makefile)" }' \
 		$(firstword $(MAKEFILE_LIST))

@@ -67,6 +67,7 @@ PYTHON = {
     "harness.mi": Row(1, pure=True),
     "harness.owned": Row(1, pure=True),
     "harness.pane": Row(1),
+    "harness.similar": Row(1, pure=True),
     "harness.stackreport": Row(1, pure=True),
     "harness.qcow2": Row(1),
     "harness.starter": Row(1),
@@ -99,7 +100,11 @@ PYTHON = {
     "harness.warm": Row(7),
     "harness.boot": Row(8),
     "harness.walk": Row(8),
-    "harness.debug": Row(9),
+    "harness.debug": Row(10),
+    "harness.refused": Row(9),
+    "harness.run": Row(10),
+    "harness.waiting": Row(1),
+    "harness.wanted": Row(6),
     "harness.tables": Row(9),
     "harness.session": Row(7),
     "harness.plugin": Row(9),
@@ -128,10 +133,11 @@ PYTHON = {
     "harness.bench.inpytest": Row(10),
     "harness.bench.__main__": Row(12),
     "conftest": Row(10),
-    "harness.cli": Row(10),
+    "harness.cli": Row(11),
     "harness.costs": Row(10),
     "harness.growth": Row(9),
     "harness.memorydocs": Row(10),
+    "harness.pages": Row(11),
     "harness.soak": Row(9),
     "harness.suite": Row(9),
     "harness.traces": Row(9),
@@ -141,7 +147,7 @@ PYTHON = {
 # Folders whose every file has the same row. Nobody imports from them but their own files.
 PYTHON_FOLDERS = {
     "scenarios": Row(10),  # one file a family
-    "harness/tests": Row(11),  # tests may look at everything
+    "harness/tests": Row(12),  # tests may look at everything
     "harness/gdb": Row(1),  # sourced inside GDB: sees errors at most
     "kernel/tools": Row(0),  # run by the build, before there is a harness
 }
