@@ -63,7 +63,7 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains lint format setup clean help
+.PHONY: bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks pages traces memory-docs costs spawn-chains lint format setup clean help
 
 build: kernel $(BUILD)/starter.so $(BUILD)/limit.so ## the kernel image, build/kernel.elf (the default)
 
@@ -112,13 +112,17 @@ stack-report: build ## how deep each stack can get: text, build/stack-report.{js
 		--marks golden --json $(BUILD)/stack-report.json --html $(BUILD)/stack-report.html \
 		$(if $(OLD),--diff '$(OLD)') $(if $(DOCS),--docs '$(DOCS)')
 
-golden: build ## accept what the scenarios print now as golden, and show the diff [ONLY=…]
+golden: build ## accept what the scenarios print now as golden, show the diff, write the pages [ONLY=…]
 	@$(PYTHON) -m pytest scenarios -q --no-header --tb=no --golden-exact --golden-accept $(accepting) || { \
 		status=$$?; [ $$status -ne 5 ] || echo "ONLY='$$ONLY' selects no scenario; see pytest --co -q" >&2; \
 		exit $$status; }
+	@$(PYTHON) -m harness.pages || :
 
 # Orphans are known, and removed, only after a run of everything in one process.
 accepting = $(if $(ONLY),-n $(JOBS) -k "$$ONLY",--golden-orphans=$(BUILD)/golden-orphans)
+
+pages: build ## the pages of docs/ that are written from rows, goldens and the image (golden does it, too)
+	@$(PYTHON) -m harness.pages
 
 suite: build ## docs/stack-suite.md, from rows, catalogue and goldens
 	@$(PYTHON) -m harness.suite > $(BUILD)/stack-suite.md && mv $(BUILD)/stack-suite.md docs/stack-suite.md

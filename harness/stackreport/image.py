@@ -207,11 +207,14 @@ def _functions(symbols: list[Symbol], units: list[tuple[int, int, str]]) -> dict
             by_address.setdefault(symbol.value, []).append(symbol)
     plain = [_function(start, group, units) for start, group in sorted(by_address.items())]
     times = Counter(function.name for function in plain)
-    return {(g := _distinct(f) if times[f.name] > 1 else f).name: g for f in plain}
+    return {(g := _distinct(f, by_address) if times[f.name] > 1 else f).name: g for f in plain}
 
 
-def _distinct(function: Function) -> Function:
-    """Of several with one name each carries its file, so that no name depends on link order."""
+def _distinct(function: Function, symbols: Mapping[int, list[Symbol]]) -> Function:
+    """Of several with one name each static one carries its file, so that no name depends on link
+    order; the global one is the only one that others can mean."""
+    if any((s.name, s.bind) == (function.name, GLOBAL) for s in symbols[function.start]):
+        return function
     return replace(function, name=f"{function.name}@{function.unit or hex(function.start)}")
 
 

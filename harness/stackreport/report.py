@@ -230,7 +230,11 @@ def _mark_problems(
             if exempt:
                 notes.use(exempt)
             else:
-                yield f"{where}: more than the bound, {bound}"
+                advice = f'STACK_MARK("{mark.log}", "{mark.stack}", "why")'
+                yield (
+                    f"{where}: more than the bound, {bound}; if it was no call that came there, but"
+                    f" a pointer, write beside it {advice}"
+                )
 
 
 # --- notes --------------------------------------------------------------------------------------

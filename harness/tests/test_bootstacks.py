@@ -9,6 +9,7 @@ import pytest
 from harness import bootstacks, suite, tools
 from harness.errors import HarnessError
 from harness.golden import load
+from harness.pages import COMMAND
 from harness.stackreport import beside, notes, report
 from harness.stackreport.image import load as load_image
 
@@ -24,9 +25,7 @@ def test_the_committed_document_is_what_the_generator_prints() -> None:
     diff = list(difflib.unified_diff(before, now, "committed", "as it is", lineterm="", n=0))
     if diff:
         listed = "\n".join(diff[:20])
-        pytest.fail(
-            f"docs/boot-stacks.md is stale; run: {bootstacks.COMMAND}\n{listed}", pytrace=False
-        )
+        pytest.fail(f"docs/boot-stacks.md is stale; run: {COMMAND}\n{listed}", pytrace=False)
 
 
 def gated() -> dict[str, int]:

@@ -28,8 +28,6 @@ STACK_IGNORE("kernel/core/fault.c:report_finding", "overflow_in_report", "irq:cp
 STACK_MARK("stack/boot.log", "boot:cpu0", "stack.boot overflows that stack on purpose")
 STACK_MARK("stack/irq.log", "irq:cpu0", "stack.irq overflows that stack on purpose")
 STACK_MARK("stack/idle.log", "thread:idle", "stack.idle overflows that stack on purpose")
-STACK_MARK("stack/guard_touch[.-]*", "thread:victim",
-	   "touch_below writes the byte above the guard words through a pointer, far below SP")
 STACK_TAKEN("kernel/labs/recurse.c:recurse",
 	    "go_down() is given it on paths that are ignored above; elsewhere it is called by name")
 

@@ -16,8 +16,6 @@ STACK_DYNAMIC("kernel/labs/*probed.c:big_*", 12304, "bytes=, at most 12 KiB, in 
 STACK_SWITCHES("kernel/labs/asm.S:lab_svc_at",
 	       "an exception with SP where the lab wants it; calls nothing there")
 STACK_SWITCHES("kernel/labs/asm.S:lab_spin_at", "the same for an interrupt")
-STACK_MARK("stack/below_sp*", "thread:victim",
-	   "lab_fill_below_sp writes below SP, down to the guard")
 STACK_MARK("stack/entry-control-no-entry.log", "thread:victim",
 	   "lab_svc_at loads SP with the end of its stack, and protect=-entry pushes there")
 
