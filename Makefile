@@ -5,7 +5,8 @@
 # steps, and the variables that a user sets:
 #
 #   LAB            what run and debug boot, as on the boot line: LAB='stack.recurse stack=16K'
-#   SCENARIO       what debug opens instead, by pytest's name: SCENARIO=recurse-gdb
+#   SCENARIO       what they boot instead, by pytest's name: SCENARIO=recurse-gdb
+#   SMP, CPU, MEM, MTE   run, debug: the machine, where it is to be another: SMP=2 CPU=max MEM=256M MTE=1
 #   REVERSE, TUI   debug: record first, so that GDB can go back; GDB's own text interface
 #   CAPSULE        the folder of a failed scenario, for replay
 #   ONLY           a pytest -k expression, for test, golden, soak: ONLY='recurse and not gdb'
@@ -33,7 +34,7 @@ CROSS_COMPILE := $(if $(shell command -v aarch64-none-elf-gcc),aarch64-none-elf-
 endif
 
 # For harness/: through the environment, so that no shell ever splits or expands them.
-export BUILD CROSS_COMPILE LAB ONLY SCENARIO CAPSULE TIMES
+export BUILD CROSS_COMPILE LAB ONLY SCENARIO CAPSULE TIMES SMP CPU MEM MTE
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -83,7 +84,7 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: fresh bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks traces memory-docs costs spawn-chains mutants lint format setup clean help
+.PHONY: fresh bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks pages traces memory-docs costs spawn-chains mutants lint format setup clean help
 
 build: kernel $(BUILD)/starter.so $(BUILD)/limit.so $(BUILD)/cover.so ## the kernel image, build/kernel.elf (the default)
 
@@ -104,14 +105,18 @@ mutants: build ## small faults put into the code: which live? [FILES=… COUNT=5
 	@$(PYTHON) -m harness.mutants --files '$(FILES)' --tests '$(TESTS)' --jobs $(JOBS) \
 		$(if $(COUNT),--count '$(COUNT)') $(if $(SEED),--seed '$(SEED)') $(if $(DOCS),--docs '$(DOCS)')
 
-run: build ## boot once, serial on the terminal: make run LAB='stack.recurse stack=16K'
-	@$(PYTHON) -m harness.cli run "$$LAB"
+run: build ## boot once, serial on the terminal: make run LAB='stack.recurse stack=16K' | SCENARIO=… [SMP=2 CPU=max MEM=256M MTE=1]
+	@$(PYTHON) -m harness.cli run $(machine) $(if $(SCENARIO),--scenario "$$SCENARIO",-- "$$LAB")
+
+# Whether a value is one, harness/wanted.py says.
+machine = $(foreach name,SMP CPU MEM MTE,$(if $($(name)),--$(call lower,$(name))="$$$(name)"))
+lower = $(subst SMP,smp,$(subst CPU,cpu,$(subst MEM,mem,$(subst MTE,mte,$(1)))))
 
 list: build ## the labs, their parameters and the protections, as the kernel tells them
 	@$(PYTHON) -m harness.cli list
 
-debug: build ## the same in GDB, stopped: make debug LAB=… | SCENARIO=… [REVERSE=1] [TUI=1]
-	@$(PYTHON) -m harness.cli debug $(debug_options) $(if $(SCENARIO),--scenario "$$SCENARIO","$$LAB")
+debug: build ## the same in GDB, stopped: make debug LAB=… | SCENARIO=… [SMP=… CPU=… MEM=… MTE=1] [REVERSE=1] [TUI=1]
+	@$(PYTHON) -m harness.cli debug $(debug_options) $(machine) $(if $(SCENARIO),--scenario "$$SCENARIO",-- "$$LAB")
 
 debug_options = $(if $(REVERSE),--reverse) $(if $(TUI),--tui)
 
@@ -132,13 +137,17 @@ stack-report: build ## how deep each stack can get: text, build/stack-report.{js
 		--marks golden --json $(BUILD)/stack-report.json --html $(BUILD)/stack-report.html \
 		$(if $(OLD),--diff '$(OLD)') $(if $(DOCS),--docs '$(DOCS)')
 
-golden: build ## accept what the scenarios print now as golden, and show the diff [ONLY=…]
+golden: build ## accept what the scenarios print now as golden, show the diff, write the pages [ONLY=…]
 	@$(PYTHON) -m pytest scenarios -q --no-header --tb=no --golden-exact --golden-accept $(accepting) || { \
 		status=$$?; [ $$status -ne 5 ] || echo "ONLY='$$ONLY' selects no scenario; see pytest --co -q" >&2; \
 		exit $$status; }
+	@$(PYTHON) -m harness.pages || :
 
 # Orphans are known, and removed, only after a run of everything in one process.
 accepting = $(if $(ONLY),-n $(JOBS) -k "$$ONLY",--golden-orphans=$(BUILD)/golden-orphans)
+
+pages: build ## the pages of docs/ that are written from rows, goldens and the image (golden does it, too)
+	@$(PYTHON) -m harness.pages
 
 suite: build ## docs/stack-suite.md, from rows, catalogue and goldens
 	@$(PYTHON) -m harness.suite > $(BUILD)/stack-suite.md && mv $(BUILD)/stack-suite.md docs/stack-suite.md
@@ -246,6 +255,6 @@ clean: ## remove what was made (not .venv)
 help: ## this list
 	@awk -F ':.*## ' 'BEGIN { print "make TARGET:" } \
 		/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 } \
-		END { print "variables: LAB, SCENARIO, REVERSE, TUI, CAPSULE, ONLY, TIMES, OLD, DOCS, FUZZ,"; \
+		END { print "variables: LAB, SCENARIO, SMP, CPU, MEM, MTE, REVERSE, TUI, CAPSULE, ONLY, TIMES, OLD, DOCS, FUZZ,"; \
 			print "           SECONDS, FILES, COUNT, SEED, TESTS, BUILD, CROSS_COMPILE (see the top of the Makefile)" }' \
 		$(firstword $(MAKEFILE_LIST))

@@ -4,9 +4,10 @@ Nothing is held against goldens here: that is pytest's side. Called by the Makef
 `python -m harness.cli run|list|debug|replay|demo …`, and by an editor's GDB as `stub LAB`; the
 kernel is $BUILD/kernel.elf.
 
-The exit status: 0 when the machine ended by itself with an [end] line (demo: with the verdict that
-it promises), or its reader has seen enough (`make list | head`); 1 when not, 2 for what stands in
-the way (HarnessError), 130 after Ctrl-C.
+The exit status: 0 for what a lab may come to (run.py; demo: for the verdict that it promises), or
+when the reader has seen enough (`make list | head`); 1 for a kernel that hung, panicked or ended
+without a word; 2 for a boot line that the kernel refused, and whatever else stands in the way
+(HarnessError); 130 after Ctrl-C. make says 2 for each of them.
 """
 
 import argparse
@@ -15,29 +16,29 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
-from pexpect import EOF
 from rich.console import Console as Terminal
 from rich.text import Text
 
-from harness import debug
+from harness import debug, wanted
 from harness.capsule import SNAPSHOT, Capsule
 from harness.catalogue import whole
 from harness.deadline import Deadline
-from harness.debug import SERIAL_LIMIT, gdb_command, show_serial
+from harness.debug import SERIAL_LIMIT, gdb_command
 from harness.errors import HarnessError, while_read
-from harness.log import NO_END, Record, parse_line, seen_verdict
+from harness.log import Record, parse_line, seen_verdict
 from harness.machine import Machine, MachineSpec, check_kernel
-from harness.screen import Printed, Screen
+from harness.refused import is_refusal, refusal
+from harness.run import QUICK, run
 from harness.stub import become_machine
 
 BUILD = Path(os.environ.get("BUILD") or "build")
 KERNEL = BUILD / "kernel.elf"
-QUICK = 30.0  # seconds for what ends within one
 INTERRUPTED = 128 + signal.SIGINT
 
 DEMO_LAB = "stack.recurse"
@@ -85,24 +86,26 @@ def machine(line: str, name: str, *, gdb: bool = False) -> Machine:
 # --- run --------------------------------------------------------------------------------------
 
 
-def run(lab: str) -> int:
-    with machine(boot_line(lab), "run") as guest:
-        threading.Thread(target=type_lines, args=(guest,), daemon=True).start()
-        show_serial(guest, Screen(sys.stdout.buffer, Printed(guest)))
-        ending = guest.wait_end(Deadline(QUICK))
-    if seen_verdict(ending.serial) == NO_END:
-        print("run: the machine powered off without an [end] line", file=sys.stderr)
-        return 1
-    return 0
+def run_command(arguments: list[str]) -> int:
+    """`run [--smp N …] (--scenario ID | LAB…)`."""
+    options = _parser("run").parse_args(arguments)
+    asked, lab = wanted.given(options), " ".join(options.lab)
+    if options.scenario:
+        capsule = debug.boot_of(debug.find_case(options.scenario), KERNEL)
+        spec, go = capsule.spec(KERNEL, gdb=False), capsule.go
+        typed = f"make run SCENARIO={quote(options.scenario)}"
+    else:
+        spec, go = MachineSpec(KERNEL, append=boot_line(lab)), ""
+        typed = f"make run LAB={quote(lab)}"
+    return run(wanted.apply(spec, asked), BUILD / "run", typed + wanted.words(asked), go)
 
 
-def type_lines(guest: Machine) -> None:
-    """Send our input to the serial port, by lines: the terminal stays as it is, Ctrl-C included."""
-    for line in sys.stdin.buffer:
-        try:
-            guest.console.send(line)
-        except EOF:
-            return
+def _parser(name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=name)
+    parser.add_argument("--scenario", help="what pytest calls a case")
+    wanted.add_options(parser)
+    parser.add_argument("lab", nargs="*", help="LAB as on the boot line")
+    return parser
 
 
 # --- list -------------------------------------------------------------------------------------
@@ -156,25 +159,33 @@ LIST_LINE: dict[str, Callable[[Record], Text]] = {
 
 
 def debug_command(arguments: list[str]) -> int:
-    """`debug [--reverse] [--tui] (--scenario ID | LAB…)`."""
+    """`debug [--reverse] [--tui] [--smp N …] (--scenario ID | LAB…)`."""
     options = _debug_parser().parse_args(arguments)
+    asked = wanted.given(options)
     if options.scenario:
         subject = debug.of_case(debug.find_case(options.scenario), KERNEL)
+        subject = replace(subject, spec=wanted.apply(subject.spec, asked))
     else:
-        line = boot_line(" ".join(options.lab))
-        subject = debug.of_lab(
-            MachineSpec(KERNEL, append=line, gdb=True, stopped=True), entry(line)
-        )
+        subject = _of_lab(" ".join(options.lab), asked)
     with debug.recorded(subject) if options.reverse else nullcontext(subject) as opened:
         return debug.open_in_gdb(opened, KERNEL, BUILD / "debug", tui=options.tui)
 
 
+def _of_lab(lab: str, asked: Mapping[str, str]) -> debug.Subject:
+    """Refused before GDB is there, when the kernel would refuse it: GDB would lose the machine."""
+    line = boot_line(lab)
+    spec = wanted.apply(MachineSpec(KERNEL, append=line), asked)
+    end = debug.tried(spec, BUILD / "debug")
+    if is_refusal(end):
+        command = f"make debug LAB={quote(lab)}{wanted.words(asked)}"
+        raise refusal(end, KERNEL, BUILD / "debug/list", line, command)
+    return debug.of_lab(replace(spec, gdb=True, stopped=True), entry(line))
+
+
 def _debug_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="debug")
+    parser = _parser("debug")
     parser.add_argument("--reverse", action="store_true", help="record first; GDB can go back")
     parser.add_argument("--tui", action="store_true", help="GDB's own text interface")
-    parser.add_argument("--scenario", help="what pytest calls a case")
-    parser.add_argument("lab", nargs="*", help="LAB as on the boot line")
     return parser
 
 
@@ -267,7 +278,7 @@ def heading(text: str) -> None:
 
 def main(arguments: list[str]) -> int:
     commands: dict[str, Callable[[], int]] = {
-        "run": lambda: run(" ".join(arguments[1:])),
+        "run": lambda: run_command(arguments[1:]),
         "list": catalogue,
         "debug": lambda: debug_command(arguments[1:]),
         "replay": lambda: replay(" ".join(arguments[1:])),

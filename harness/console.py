@@ -58,15 +58,17 @@ class Console(_Spawn):
         self._log(chunk, "read")
         return chunk
 
-    def follow(self) -> Iterator[bytes]:
-        """All that comes, as it comes, until QEMU has ended: for a person, who may take long."""
-        while chunk := self._next_chunk():
+    def follow(self, every: float | None = None) -> Iterator[bytes]:
+        """All that comes, as it comes, until QEMU has ended: for a person, who may take long. With
+        `every`, nothing is given after so many seconds of silence.
+        """
+        while True:
+            arrived = self._channel.wait_beyond(self._taken, Deadline(every) if every else None)
+            chunk = self._channel.after(self._taken)
+            if arrived and not chunk:
+                return
             self._taken += len(chunk)
             yield chunk
-
-    def _next_chunk(self) -> bytes:
-        self._channel.wait_beyond(self._taken, None)
-        return self._channel.after(self._taken)
 
     def send(self, data: bytes, timeout: float = -1) -> int:
         """Type data. TIMEOUT when the guest does not read it, EOF when there is no guest."""

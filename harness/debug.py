@@ -25,13 +25,16 @@ from harness import scratch
 from harness.capsule import Capsule
 from harness.channel import MIB
 from harness.deadline import Deadline
-from harness.errors import HarnessError
+from harness.errors import HarnessError, MachineError
 from harness.gdb import PATIENCE
+from harness.log import Record
 from harness.machine import Machine, MachineSpec
 from harness.pane import in_tmux, serial_pane
+from harness.refused import end_of
 from harness.rewind import POWER_OFF, frozen, record
 from harness.scenario import Case
 from harness.screen import Printed, Screen
+from harness.similar import similar
 from harness.symbols import build_id
 from harness.tools import find_gdb
 from harness.walk import FAULT_HOOK
@@ -40,6 +43,8 @@ COMMANDS = Path("harness/gdb/hw.py")
 SERIAL_LIMIT = 256 * MIB  # a person is watching, and can stop it
 RECORD_SECONDS = 60.0
 HOLDING = b"[lab] holding "
+STOPS = (f"break {FAULT_HOOK}", f"break {POWER_OFF}")
+TRIED_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -56,17 +61,40 @@ class Subject:
     again: bool = False
 
 
+def tried(spec: MachineSpec, folder: Path) -> Record | None:
+    """What the kernel says of a boot line: its [end] if it refuses it, else None, and the lab has
+    not run. A kernel that says nothing in time is none that refuses: it is what GDB is for.
+    """
+    line = spec.append if "hold=" in spec.append else f"{spec.append} hold=serial"
+    try:
+        with Machine(replace(spec, append=line), folder / "tried") as guest:
+            guest.expect([rb"\n\[lab\] ", rb"\n\[end\] [^\n]*\n"], Deadline(TRIED_SECONDS))
+            return end_of(guest.serial)
+    except MachineError:
+        return None
+
+
 def of_lab(spec: MachineSpec, entry: str) -> Subject:
-    """A boot line: GDB waits for a `continue`, which runs to the lab."""
-    title = f"{spec.append}: stopped before the first instruction; `continue` runs to {entry}"
-    return Subject(title, spec, (f"break {entry}",))
+    """A boot line: GDB waits for a `continue`, which runs to the lab; the next to its fault."""
+    title = (
+        f"{spec.append}: stopped before the first instruction; `continue` runs to {entry}, then to"
+        " its fault, then to the power-off"
+    )
+    return Subject(title, spec, (f"break {entry}", *STOPS))
+
+
+def boot_of(case: Case, kernel: Path) -> Capsule:
+    """What the test ran, for nobody but the serial port: what GDB would poke stands in its line."""
+    nonce = secrets.token_hex(4)
+    append = f"{case.boot_line} nonce={nonce}" if case.trigger == "gdb" else case.append(nonce)
+    return Capsule.of_case(case, append, build_id(kernel))
 
 
 def of_case(case: Case, kernel: Path) -> Subject:
     """What the test ran, at its lab's entry, with what the test poked there."""
     capsule = Capsule.of_case(case, case.append(secrets.token_hex(4)), build_id(kernel))
     title = f"{capsule.title}: {capsule.append}: at {capsule.entry}"
-    commands = (f"tbreak {capsule.entry}", "continue", *_pokes(capsule))
+    commands = (*STOPS, f"tbreak {capsule.entry}", "continue", *_pokes(capsule))
     return Subject(title, capsule.spec(kernel, gdb=True), commands, capsule.go)
 
 
@@ -77,9 +105,8 @@ def of_capsule(capsule: Capsule, kernel: Path, snapshot: Path | None = None) -> 
     """
     capsule.check(kernel)
     to_entry = (f"tbreak {capsule.entry}", "continue", *_pokes(capsule)) if capsule.pokes else ()
-    stops = (f"break {FAULT_HOOK}", f"break {POWER_OFF}")
     title = f"{capsule.title}: {capsule.append}: to its fault"
-    commands = (*to_entry, *stops, "continue", "backtrace")
+    commands = (*to_entry, *STOPS, "continue", "backtrace")
     spec = capsule.spec(kernel, gdb=True)
     if snapshot:
         title = f"{title}, from its snapshot"
@@ -102,12 +129,11 @@ def recorded(subject: Subject) -> Iterator[Subject]:
     with scratch.folder() as folder:
         go = None if not subject.go else lambda machine, limit: type_go(machine, subject.go, limit)
         done = record(subject.spec, folder, Deadline(RECORD_SECONDS), go)
-        stops = (f"break {FAULT_HOOK}", f"break {POWER_OFF}")
         title = (
             f"{subject.title}\nrecorded, {done.instructions} instructions: reverse-continue,"
             " reverse-stepi and `hw blame` work; the last stop is the power-off"
         )
-        commands = (*stops, *subject.commands)
+        commands = (*STOPS, *(each for each in subject.commands if each not in STOPS))
         yield replace(subject, title=title, spec=done.replay, commands=commands, go="", again=True)
 
 
@@ -194,8 +220,8 @@ def find_case(wanted: str) -> Case:
     if found:
         names = ", ".join(case.full_id for case in found)
         raise HarnessError(f"{wanted!r} is the name of several: {names}")
-    near = sorted({case.full_id for _, case in known if wanted in case.full_id})
-    hint = f"similar: {', '.join(near[:8])}" if near else "pytest scenarios --collect-only -q"
+    all_names = [name for _, case in known for name in (case.full_id, case.id)]
+    hint = similar(wanted, all_names) or "pytest scenarios --collect-only -q"
     raise HarnessError(f"no scenario's case is called {wanted!r}", hint=hint)
 
 

@@ -67,6 +67,7 @@ PYTHON = {
     "harness.mi": Row(1, pure=True),
     "harness.owned": Row(1, pure=True),
     "harness.pane": Row(1),
+    "harness.similar": Row(1, pure=True),
     "harness.stackreport": Row(1, pure=True),
     "harness.qcow2": Row(1),
     "harness.scratch": Row(1),
@@ -104,7 +105,11 @@ PYTHON = {
     "harness.warm": Row(7),
     "harness.boot": Row(8),
     "harness.walk": Row(8),
-    "harness.debug": Row(9),
+    "harness.debug": Row(10),
+    "harness.refused": Row(9),
+    "harness.run": Row(10),
+    "harness.waiting": Row(1),
+    "harness.wanted": Row(6),
     "harness.tables": Row(9),
     "harness.session": Row(7),
     "harness.plugin": Row(9),
@@ -118,9 +123,11 @@ PYTHON = {
     "harness.stackreport.relocations": Row(3, pure=True),
     "harness.stackreport.image": Row(4, pure=True),
     "harness.stackreport.origin": Row(4, pure=True),
+    "harness.stackreport.beside": Row(5, pure=True),
     "harness.stackreport.bounds": Row(5, pure=True),
     "harness.stackreport.findings": Row(6, pure=True),
     "harness.stackreport.rows": Row(6, pure=True),
+    "harness.stackreport.advice": Row(6, pure=True),
     "harness.stackreport.asjson": Row(7, pure=True),
     "harness.stackreport.report": Row(7, pure=True),
     "harness.stackreport.text": Row(7, pure=True),
@@ -156,10 +163,11 @@ PYTHON = {
     "harness.mutants.campaign": Row(10),
     "harness.mutants.__main__": Row(12),
     "conftest": Row(10),
-    "harness.cli": Row(10),
+    "harness.cli": Row(11),
     "harness.costs": Row(10),
     "harness.growth": Row(9),
     "harness.memorydocs": Row(10),
+    "harness.pages": Row(11),
     "harness.soak": Row(9),
     "harness.suite": Row(9),
     "harness.traces": Row(9),
@@ -169,7 +177,7 @@ PYTHON = {
 # Folders whose every file has the same row. Nobody imports from them but their own files.
 PYTHON_FOLDERS = {
     "scenarios": Row(10),  # one file a family
-    "harness/tests": Row(11),  # tests may look at everything
+    "harness/tests": Row(12),  # tests may look at everything
     "harness/gdb": Row(1),  # sourced inside GDB: sees errors at most
     "kernel/tools": Row(0),  # run by the build, before there is a harness
 }

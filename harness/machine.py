@@ -178,6 +178,10 @@ class Machine(Owned):
             raise problem
         return Ending(0, self.serial, self._drain.wall_seconds)
 
+    def stop(self) -> None:
+        """End it now, from any thread; leaving the context still waits until it is gone."""
+        self._drain.kill()
+
     def expect(self, pattern: bytes | list[bytes], deadline: Deadline) -> int:
         """Console.expect, but silence and an early end are told as what they are."""
         patterns = pattern if isinstance(pattern, list) else [pattern]

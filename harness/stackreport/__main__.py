@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from harness.errors import HarnessError, while_read
-from harness.stackreport import asjson, diff, image, marks, notes, picture, report, text
+from harness.stackreport import asjson, beside, diff, image, marks, notes, picture, report, text
 from harness.stackreport.rows import Report
 
 BEGIN, END = "<!-- report: begin -->\n", "<!-- report: end -->\n"
@@ -45,7 +45,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def _make(options: argparse.Namespace) -> Report:
     noted = notes.parse(options.notes.read_text("utf-8") if options.notes else "")
     measured = marks.read(options.marks) if options.marks else []
-    return report.make(image.load(options.elf), noted, measured, options.entry)
+    loaded = image.load(options.elf)
+    return report.make(loaded, beside.read(loaded, noted), measured, options.entry)
 
 
 def _write(options: argparse.Namespace, made: Report) -> None:

@@ -323,7 +323,18 @@ def _functions(
         _function(place, by_place[place], units, ends[place], known[place[0]].end)
         for place in sorted(by_place)
     ]
-    return _distinct(plain, known)
+    return _distinct(plain, known, _global_places(by_place))
+
+
+def _global_places(by_place: Mapping[tuple[int, int], list[Symbol]]) -> frozenset[tuple[int, int]]:
+    """Where a function keeps its plain name although static ones share it: other files can only mean
+    the global one. Several global ones (overlays) are told apart like all others."""
+    places: dict[str, list[tuple[int, int]]] = {}
+    for place, symbols in by_place.items():
+        for symbol in symbols:
+            if symbol.bind == GLOBAL:
+                places.setdefault(symbol.name, []).append(place)
+    return frozenset(found[0] for found in places.values() if len(found) == 1)
 
 
 def _ends(
@@ -351,13 +362,17 @@ def _by_section(known: Mapping[int, Section], function: Function) -> str:
     return f"{known[function.section].name}:{function.start:#x}"
 
 
-def _distinct(plain: list[Function], known: Mapping[int, Section]) -> dict[str, Function]:
-    """Of several with one name each carries its file, so that no name depends on link order; its
-    address where that is not enough, and its section where even that is not."""
+def _distinct(
+    plain: list[Function], known: Mapping[int, Section], keep: frozenset[tuple[int, int]]
+) -> dict[str, Function]:
+    """Of several with one name each static one carries its file, so that no name depends on link
+    order; its address where that is not enough, and its section where even that is not."""
     for tell in (_by_unit, _by_address, partial(_by_section, known)):
         times = Counter(function.name for function in plain)
         plain = [
-            replace(f, name=f"{f.name.partition('@')[0]}@{tell(f)}") if times[f.name] > 1 else f
+            replace(f, name=f"{f.name.partition('@')[0]}@{tell(f)}")
+            if times[f.name] > 1 and (f.section, f.start) not in keep
+            else f
             for f in plain
         ]
     return {function.name: function for function in plain}

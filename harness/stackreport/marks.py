@@ -3,7 +3,8 @@ given.
 
 A mark knows its log and, where a backtrace stands beside it, in which function its thread began:
 the last frame before thread_start. So the many victims of the labs, which share one name, are each
-held against their own chain.
+held against their own chain. Where the kernel found that a pointer, not SP, left the stack, the
+paint below is no depth: only SP counts.
 """
 
 import re
@@ -12,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _STACK = re.compile(r"^\[stack\] (\S+) used=(\d+)\S* size=(\d+)(?:.* lowest_sp=(\d+))?")
+_STRAY = re.compile(r"^\[EXC\] stray stack=(\S+) .*by=pointer")
 _BACKTRACE = re.compile(r"^\[bt\] #\d+ ([^+ ]+)\+\S+ .*stack=(\S+)")
 
 
 @dataclass(frozen=True)
 class Mark:
     """`used` by paint, `lowest` by SP where it was known (else 0); `start` of the thread or
-    empty."""
+    empty; `stray`: a pointer wrote there."""
 
     log: str
     stack: str
@@ -26,10 +28,11 @@ class Mark:
     size: int
     lowest: int = 0
     start: str = ""
+    stray: bool = False
 
     @property
     def deepest(self) -> int:
-        return max(self.used, self.lowest)
+        return self.lowest if self.stray else max(self.used, self.lowest)
 
 
 def read(folder: Path) -> list[Mark]:
@@ -42,15 +45,18 @@ def read(folder: Path) -> list[Mark]:
 
 def parse(text: str, log: str, root: str = "thread_start") -> Iterator[Mark]:
     walked: list[tuple[str, str]] = []
+    strayed: set[str] = set()
     for line in text.splitlines():
         if frame := _BACKTRACE.match(line):
             if line.startswith("[bt] #0 "):
                 walked = []
             walked.append((frame[1], frame[2]))
+        elif stray := _STRAY.match(line):
+            strayed.add(stray[1])
         elif record := _STACK.match(line):
             name, used, size, lowest = record.groups()
-            start = _start(walked, name, root)
-            yield Mark(log, name, int(used), int(size), int(lowest or 0), start)
+            start, stray_too = _start(walked, name, root), bool(lowest) and name in strayed
+            yield Mark(log, name, int(used), int(size), int(lowest or 0), start, stray_too)
             walked = []
 
 

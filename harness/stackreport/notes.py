@@ -1,5 +1,5 @@
 """What no tool can read from an image, written down by people, each with its reason:
-stack-notes.toml.
+stack-notes.toml, and the notes beside the code (beside.py).
 
     [[stack]]      name, size, entry; starts: what entry calls indirectly there; unbounded: the
                    reason why it may be; budget: what entry may take, budget_without: not counting
@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 from harness.errors import HarnessError
 
@@ -36,10 +36,25 @@ class NotesError(HarnessError):
 
 @dataclass(frozen=True)
 class Note:
-    """One entry. `label` names it in a message: `indirect in=idle`."""
+    """One entry. `label` names it in a message: `indirect in=idle`. unit: the file that it stands
+    in, when that is not the file of notes; automatic: nobody wrote it, a macro did.
+    """
 
     kind: str
     values: Mapping[str, Any]
+    unit: str = ""
+    automatic: bool = False
+
+    @classmethod
+    def checked(cls, kind: str, values: Mapping[str, Any], unit: str = "") -> Self:
+        """NotesError unless it is what the grammar says."""
+        where = f" in {unit}" if unit else ""
+        if kind not in KINDS:
+            allowed = ", ".join(f"[[{name}]]" for name in KINDS)
+            raise NotesError(f"stack notes have no {kind!r}{where}; there are {allowed}")
+        if problem := next(_problems(KINDS[kind], values), None):
+            raise NotesError(f"stack note [[{kind}]]{where}: {problem}")
+        return cls(kind, values, unit)
 
     @property
     def label(self) -> str:
@@ -79,6 +94,8 @@ def _size(value: Any) -> bool:
     """A number, or two symbols: "boot_stack_top - boot_stack_base"."""
     return _bytes(value) or (type(value) is str and len(value.split(" - ")) == 2)
 
+
+LISTS = frozenset({"starts", "budget_without", "on", "targets", "jumps"})
 
 _TEXT = _a(str)
 _FLAG = _a(bool)
@@ -140,23 +157,31 @@ class Notes:
 _WILD = re.compile(r"[*?[]")
 
 
+def bare(name: str) -> str:
+    """Of several functions with one name each is NAME@FILE; the name."""
+    return name.partition("@")[0]
+
+
 @cache
 def matches(pattern: str, name: str, unit: str = "") -> bool:
     """`idle`, `lab_*`, `kernel/labs/*:*`."""
-    whole = f"{unit}:{name}" if ":" in pattern and unit else name
+    whole = f"{unit}:{bare(name)}" if ":" in pattern and unit else name
     return fnmatchcase(whole, pattern) if _WILD.search(pattern) else whole == pattern
 
 
 def parse(text: str) -> Notes:
+    return Notes(_notes(tables(text)))
+
+
+def tables(text: str) -> Mapping[str, Any]:
     try:
-        tables = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise NotesError(f"stack notes are not TOML: {error}") from None
-    return Notes(_notes(tables))
 
 
-def _notes(tables: Mapping[str, Any]) -> Iterator[Note]:
-    for kind, entries in tables.items():
+def _notes(found: Mapping[str, Any]) -> Iterator[Note]:
+    for kind, entries in found.items():
         if kind not in KINDS or not isinstance(entries, list):
             allowed = ", ".join(f"[[{name}]]" for name in KINDS)
             raise NotesError(f"stack notes have no {kind!r}; there are {allowed}")

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from harness.stackreport.advice import for_bound, for_taken
 from harness.stackreport.bounds import Bound, Graph, Program, deepest, stacked
 from harness.stackreport.code import Code
 from harness.stackreport.findings import disagreements
 from harness.stackreport.image import Image
 from harness.stackreport.marks import Mark
-from harness.stackreport.notes import Note, Notes, NotesError, matches
+from harness.stackreport.notes import Note, Notes, NotesError, bare, matches
 from harness.stackreport.rows import Entry, FunctionRow, Report, StackRow
 
 
@@ -38,7 +39,7 @@ def make(
     findings = list(disagreements(program))
     problems = [
         *(f"no note explains: {text}" for text, note in findings if not note),
-        *(text for stack in stacks for text in _stack_problems(stack)),
+        *(text for stack in stacks for text in _stack_problems(program, stack)),
         *_mark_problems(stacks, notes, marks),
         *_uncovered(program),
         *_note_problems(program),
@@ -125,9 +126,14 @@ def _carried(program: Program, stack: str) -> Iterator[Entry]:
 def _budget_bound(program: Program, note: Note) -> Bound | None:
     if "budget" not in note.values:
         return None
-    entry, without = note["entry"], note.get("budget_without", [])
+    entry, without = note["entry"], _named(program.image, note.get("budget_without", []))
     starts = {entry: note["starts"]} if "starts" in note.values else {}
     return Graph(program, note["name"], starts, without).bound(entry)
+
+
+def _named(image: Image, patterns: Sequence[str]) -> list[str]:
+    functions = image.functions.values()
+    return [f.name for f in functions if any(matches(p, f.name, f.unit) for p in patterns)]
 
 
 def _asked(program: Program, name: str) -> StackRow:
@@ -153,19 +159,21 @@ def _size(image: Image, note: Note) -> int:
     return image.symbols[high] - image.symbols[low]
 
 
-def _stack_problems(stack: StackRow) -> Iterator[str]:
-    bound = stack.bound
+def _stack_problems(program: Program, stack: StackRow) -> Iterator[str]:
+    bound, size = stack.bound, stack.least_size
     for entry in stack.entries:
         if entry.bound.status == "≥":  # notes are missing, even where there need be no bound
-            yield f"stack {stack.name}, entry {entry.name}: {entry.bound}"
+            advice = for_bound(program, entry.bound)
+            yield f"stack {stack.name}, entry {entry.name}: {entry.bound}{advice}"
     if stack.unbounded:
-        if bound.proven and bound.bytes <= stack.size:
+        if bound.proven and bound.bytes <= size:
             yield f"stack {stack.name}: noted as unbounded, but it is {bound}"
         return
     if not bound.proven:
-        yield f"stack {stack.name}: {bound}"
-    elif bound.bytes > stack.size:
-        yield f"stack {stack.name}: {bound} does not fit {stack.size}"
+        advice = for_bound(program, bound) or f'; or write STACK_UNBOUNDED("{stack.name}", …)'
+        yield f"stack {stack.name}: {bound}{advice}"
+    elif size and bound.bytes > size:
+        yield f"stack {stack.name}: {bound} does not fit {size}"
     budget = stack.budget_bound
     if budget and (not budget.proven or budget.bytes > (stack.budget or 0)):
         yield f"stack {stack.name}: {budget} is over its budget of {stack.budget}"
@@ -188,10 +196,12 @@ def _measured(stack: StackRow, notes: Notes, marks: Sequence[Mark]) -> StackRow:
 
 def held_against(stack: StackRow, mark: Mark) -> Bound | None:
     """The bound of what ran there: of the thread's own start where the log tells it, else of the
-    stack. None when the notes know no such start."""
+    stack. None when the notes know no such start. A log has names, so of two with one name it is
+    the worse."""
     if not mark.start or mark.start in stack.direct:
         return stack.bound
-    return next((e.total for e in stack.entries if e.name == mark.start), None)
+    mine = [entry.total for entry in stack.entries if bare(entry.name) == mark.start]
+    return deepest(mine) if mine else None
 
 
 def _mark_problems(
@@ -201,19 +211,30 @@ def _mark_problems(
         where = f"{mark.log}: {mark.stack} used={mark.used} lowest_sp={mark.lowest}"
         stack = next((s for s in stacks if matches(s.name, mark.stack)), None)
         if stack is None:
-            yield f"{where}: no [[stack]] note has that name"
+            yield (
+                f"{where}: no thread_create() and no [[stack]] note has that name; beside the code"
+                f' it is STACK_SIZE("{mark.stack}", {mark.size}, "why") (core/stack_note.h)'
+            )
             continue
-        if mark.size != stack.size and not (stack.unbounded or _exempt(notes, mark)):
+        same = mark.size == (stack.size or mark.size)
+        if not (same or stack.unbounded or _exempt(notes, mark)):
             yield f"{where}: measured on {mark.size} bytes, noted are {stack.size}"
         bound = held_against(stack, mark)
         if bound is None:
-            yield f"{where}: {mark.start} is not among the starts of [[stack]] {stack.name}"
+            yield (
+                f"{where}: {mark.start} is not among the starts of [[stack]] {stack.name}; write"
+                f' STACK_STARTS("{stack.name}", "{mark.start}", {mark.size}, "why") beside it'
+            )
         elif bound.proven and mark.deepest > bound.bytes:
             exempt = _exempt(notes, mark)
             if exempt:
                 notes.use(exempt)
             else:
-                yield f"{where}: more than the bound, {bound}"
+                advice = f'STACK_MARK("{mark.log}", "{mark.stack}", "why")'
+                yield (
+                    f"{where}: more than the bound, {bound}; if it was no call that came there, but"
+                    f" a pointer, write beside it {advice}"
+                )
 
 
 # --- notes --------------------------------------------------------------------------------------
@@ -247,7 +268,8 @@ def _uncovered(program: Program) -> Iterator[str]:
         unit = program.functions[name].unit
         found = [note for note, pattern in patterns if matches(pattern, name, unit)]
         if not found:
-            yield f"{name}: its address is taken, and no note says who calls it"
+            advice = for_taken(image, name)
+            yield f"{name}: its address is taken, and no note says who calls it{advice}"
         if len(found) == 1 and found[0].kind == "taken":
             notes.use(found[0])
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from harness.stackreport.bounds import Bound, Step, stacked
 from harness.stackreport.marks import Mark
+from harness.stackreport.notes import bare
 
 FRAME = "exception frame"
 
@@ -55,9 +56,14 @@ class StackRow:
     def mark(self) -> Mark | None:
         return max(self.marks, key=lambda m: m.deepest, default=None)
 
+    @property
+    def least_size(self) -> int:
+        """Where no call says it, the smallest that was measured; 0: nobody knows."""
+        return self.size or min((mark.size for mark in self.marks), default=0)
+
     def mark_of(self, entry: Entry) -> Mark | None:
         """The deepest measurement of one of its entries, where a log tells which it was."""
-        mine = (mark for mark in self.marks if mark.start == entry.name)
+        mine = (mark for mark in self.marks if mark.start == bare(entry.name))
         return max(mine, key=lambda m: m.deepest, default=None)
 
     @property

@@ -9,7 +9,8 @@ import pytest
 from harness import bootstacks, suite, tools
 from harness.errors import HarnessError
 from harness.golden import load
-from harness.stackreport import notes, report
+from harness.pages import COMMAND
+from harness.stackreport import beside, notes, report
 from harness.stackreport.image import load as load_image
 
 ROOT = Path(__file__).parents[2]
@@ -24,9 +25,7 @@ def test_the_committed_document_is_what_the_generator_prints() -> None:
     diff = list(difflib.unified_diff(before, now, "committed", "as it is", lineterm="", n=0))
     if diff:
         listed = "\n".join(diff[:20])
-        pytest.fail(
-            f"docs/boot-stacks.md is stale; run: {bootstacks.COMMAND}\n{listed}", pytrace=False
-        )
+        pytest.fail(f"docs/boot-stacks.md is stale; run: {COMMAND}\n{listed}", pytrace=False)
 
 
 def gated() -> dict[str, int]:
@@ -38,7 +37,8 @@ def gated() -> dict[str, int]:
 def walked() -> dict[str, int]:
     """What the stack report reads from the machine code."""
     noted = notes.parse((ROOT / "kernel/stack-notes.toml").read_text("utf-8"))
-    made = report.make(load_image(ROOT / "build/kernel.elf"), noted)
+    image = load_image(ROOT / "build/kernel.elf")
+    made = report.make(image, beside.read(image, noted))
     (stack,) = (s for s in made.stacks if s.name == "boot-stack:cpu*")
     assert stack.size == BUDGET
     assert all(entry.bound.proven for entry in stack.entries)

@@ -9,6 +9,7 @@ import pytest
 from harness import suite
 from harness.errors import HarnessError
 from harness.log import parse_line
+from harness.pages import COMMAND
 from harness.scenario import Control, Scenario
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def test_the_committed_document_is_what_the_generator_prints() -> None:
     diff = list(difflib.unified_diff(before, now, "committed", "as it is", lineterm="", n=0))
     if diff:
         listed = "\n".join(diff[:20])
-        pytest.fail(f"docs/stack-suite.md is stale; run: {suite.COMMAND}\n{listed}", pytrace=False)
+        pytest.fail(f"docs/stack-suite.md is stale; run: {COMMAND}\n{listed}", pytrace=False)
 
 
 def test_no_cell_of_it_is_empty() -> None:

@@ -7,7 +7,9 @@ The blocks of the document, in their order:
     ```text                                all that the commands above print; … stands for anything
 
 All of it happens once, in a copy of the tree, where set-up is left out and `.venv/bin` leads to the
-Python that runs this. The table of what a forgotten step says is held against the same tree.
+Python that runs this. Then labs of other kinds are added as the document says (newcomer/kinds.c),
+and all of `make test` that a new lab can turn red is run there: AFFECTED. The table of what a
+forgotten step says is held against the same tree.
 """
 
 import fcntl
@@ -27,11 +29,59 @@ from harness import tools
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/adding-a-scenario.md").read_text("utf-8")
-PARTS = ("Makefile", "kernel", "harness", "scenarios", "golden", "conftest.py", "pytest.ini")
+PARTS = (
+    *("Makefile", "kernel", "harness", "scenarios", "golden", "docs", "README.md"),
+    *("conftest.py", "pytest.ini", ".clang-format", ".clang-tidy", ".ruff.toml", ".mypy.ini"),
+)
 ROW, GOLDEN = Path("scenarios/test_demo.py"), Path("golden/demo/off_by_one.log")
 CATALOGUE = Path("scenarios/test_catalogue.py")
-SECONDS = 120.0
+SECONDS = 300.0
 
+# Labs of other kinds, by somebody who knows the tutorial: threads of their own, a recursion, a
+# table of functions, a choice of victims, a frame of variable size, static names that the kernel
+# has, too.
+NEWCOMER = Path(__file__).parent / "newcomer/kinds.c"
+KINDS = """\
+\"\"\"Labs of a newcomer: harness/tests/newcomer/kinds.c.\"\"\"
+
+from harness.scenario import Case, Scenario, Walk
+
+WHY = "nothing is broken: what is shown is that all of make test stays green"
+SCENARIOS = [
+    Scenario("kinds.courier", verdict="ok", uncontrolled=WHY),
+    Scenario("kinds.sum", verdict="ok", uncontrolled=WHY),
+    Scenario("kinds.steps", verdict="ok", uncontrolled=WHY),
+    Scenario("kinds.choice", verdict="survived", uncontrolled=WHY),
+]
+
+
+def test_kinds(case: Case, walk: Walk) -> None:
+    walk(case)
+"""
+# What looks at labs, rows, goldens, pages, the stack report, or the layout of sources. Left out is
+# what tests the tools themselves, on inputs of their own or by mutations: no lab reaches that.
+AFFECTED = (
+    *("scenarios/test_demo.py", "scenarios/test_kinds.py", "scenarios/test_catalogue.py"),
+    *("scenarios/test_readme.py", "harness/tests/stackreport/test_kernel.py"),
+    *("harness/tests/test_suite.py", "harness/tests/test_bootstacks.py"),
+    *("harness/tests/test_growth.py", "harness/tests/test_memorydocs.py"),
+    *("harness/tests/test_costs.py", "harness/tests/test_chains.py"),
+    *("-k", "not wrong_note and not a_tool_that and not is_quick"),
+)
+NEW = ("demo", "kinds")
+MORE = {
+    "make golden": ("make", "golden", "ONLY=test_kinds"),
+    "make lint: layout, directions": ("make", "lint-format", "lint-directions"),
+    "make lint: likely bugs": ("make", *(f"build/lint/labs/{name}.tidied" for name in NEW)),
+    "make lint: rows": (".venv/bin/python", "-m", "ruff", "check", "-q", "scenarios"),
+    "make lint: types": (
+        *(".venv/bin/python", "-m", "mypy", "--no-error-summary"),
+        *(f"scenarios/test_{name}.py" for name in NEW),
+    ),
+    "make test": (".venv/bin/python", "-m", "pytest", "-q", *AFFECTED),
+}
+
+TYPES = "build/mypy_cache"
 _BLOCK = re.compile(r"^```(?P<kind>\w+) ?(?P<info>[^\n]*)\n(?P<text>.*?)^```$", re.M | re.S)
 _FORGOTTEN = re.compile(r"^\| (?P<what>[^|]+) \| `(?P<says>[^|]+)` \|$", re.M)
 
@@ -68,15 +118,20 @@ def steps(document: str) -> list[Write | Run]:
 
 STEPS = steps(DOCUMENT)
 RUNS = [step for step in STEPS if isinstance(step, Run)]
-SAYS = {row["what"]: row["says"] for row in _FORGOTTEN.finditer(DOCUMENT)}
+FORGETTING = DOCUMENT.partition("## What a forgotten step says")[2]
+SAYS = {row["what"]: row["says"] for row in _FORGOTTEN.finditer(FORGETTING)}
 
 
 @dataclass(frozen=True)
 class Done:
-    """The tree after the last step, and what each Run came to: status and output."""
+    """The tree after the last step, and what each Run came to: status and output; then MORE."""
 
     tree: Path
     results: list[tuple[int, str]]
+
+    @property
+    def more(self) -> dict[str, tuple[int, str]]:
+        return dict(zip(MORE, self.results[len(RUNS) :], strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +162,12 @@ def do_all(tree: Path) -> Iterator[tuple[int, str]]:
             (tree / step.path).write_text(step.text, "utf-8")
         else:
             yield run(tree, "bash", "-e", "-o", "pipefail", "-c", step.commands)
+    shutil.copy(NEWCOMER, tree / "kernel/labs")
+    (tree / "scenarios/test_kinds.py").write_text(KINDS)
+    if (ROOT / TYPES).is_dir():
+        shutil.copytree(ROOT / TYPES, tree / TYPES)  # or mypy reads all of the harness again
+    for words in MORE.values():
+        yield run(tree, *words)
 
 
 def copy(source: Path, target: Path) -> None:
@@ -122,7 +183,7 @@ def copy(source: Path, target: Path) -> None:
 
 def run(tree: Path, *command: str) -> tuple[int, str]:
     """As a user's shell would: nothing of the make and the pytest that run this test."""
-    ours = ("PYTEST", "MAKE", "MFLAGS", "BUILD", "LAB", "ONLY")
+    ours = ("PYTEST", "MAKE", "MFLAGS", "BUILD", "LAB", "ONLY", "SMP", "CPU", "MEM", "MTE")
     ran = subprocess.run(
         command,
         cwd=tree,
@@ -159,6 +220,13 @@ def test_a_command_does_what_the_document_says(number: int, done: Done) -> None:
             f"{expected.prints}\nbut it prints\n\n{output}",
             pytrace=False,
         )
+
+
+@pytest.mark.parametrize("what", MORE)
+def test_all_that_a_new_lab_can_touch_is_green(what: str, done: Done) -> None:
+    """One function, one row, one golden; whatever the lab is."""
+    status, output = done.more[what]
+    assert status == 0, output
 
 
 # --- what a forgotten step says -----------------------------------------------------------------

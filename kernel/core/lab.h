@@ -19,6 +19,7 @@
 #define CORE_LAB_H
 
 #include "arch/types.h"
+#include "core/stack_note.h"
 
 /*
  * With a sixth word in its row, P(op, 0, 0, 63, "…", .name = op_name), a parameter's values have names:
@@ -47,6 +48,9 @@ struct lab {
 extern const struct lab *const __labs_start[];
 extern const struct lab *const __labs_end[];
 
+/* For the stack report: a function that gives names to a parameter's values. LAB_WORDS says it itself. */
+#define LAB_NAMES(function) STACK_CALLS("kernel/core/param.c:*", #function, "struct param: name")
+
 /* Names for 0, 1 and so on: LAB_WORDS(adjust_word, "none", "frames") makes what .name wants. */
 #define LAB_WORDS(function, ...)                                                                   \
 	static const char *function(uint64_t value)                                                \
@@ -54,7 +58,8 @@ extern const struct lab *const __labs_end[];
 		static const char *const words[] = { __VA_ARGS__ };                                \
                                                                                                    \
 		return value < ARRAY_SIZE(words) ? words[value] : NULL;                            \
-	}
+	}                                                                                          \
+	LAB_NAMES(function)
 
 #define NO_PARAMS(P)
 #define LAB_MEMBER(key, ...) uint64_t key;
@@ -69,12 +74,18 @@ extern const struct lab *const __labs_end[];
 
 #define LAB(family, label, sentence_, PARAMS) LAB_IN(family, label, sentence_, PARAMS, false, false)
 
+#define LAB_NOT_ITS_THREADS(family, label)                                                         \
+	STACK_IGNORE("kernel/core/lab.c:lab_main", "lab_" #family "_" #label, "thread:lab",        \
+		     "it runs on the boot stack")
+
 /* The same on the boot stack, before the scheduler runs. */
 #define LAB_ON_BOOT_STACK(family, label, sentence_, PARAMS)                                        \
+	LAB_NOT_ITS_THREADS(family, label)                                                         \
 	LAB_IN(family, label, sentence_, PARAMS, true, false)
 
 /* The same before RAM is mapped and the scheduler is made: it brings its own memory (core/light.h). */
 #define LAB_LIGHT(family, label, sentence_, PARAMS)                                                \
+	LAB_NOT_ITS_THREADS(family, label)                                                         \
 	LAB_IN(family, label, sentence_, PARAMS, true, true)
 
 #define LAB_IN(family, label, sentence_, PARAMS, early, light_)                                    \

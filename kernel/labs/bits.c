@@ -11,6 +11,7 @@
 #include "core/fault.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/system.h"
 #include "labs/victim.h"
 #include "mem/page.h"
@@ -18,6 +19,10 @@
 #include "proc/smp.h"
 #include "proc/syscall.h"
 #include "proc/thread.h"
+
+STACK_CALLS("kernel/core/exception.c:dispatch", "note_handler_pan", "tick_hook: bits.pan sets it")
+STACK_CALLS("kernel/proc/syscall.c:sys_dive", "note_call_pan",
+	    "syscall_dive_hook: bits.pan sets it")
 
 /* --- registers ----------------------------------------------------------------------------------- */
 

@@ -11,10 +11,24 @@
 #include "core/light.h"
 #include "core/report.h"
 #include "core/spinlock.h"
+#include "core/stack_note.h"
 #include "labs/boot_crew.h"
 #include "proc/permanent.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+
+STACK_ENTRY("boot-stack:cpu*", "light_enter", "leave_boot_stack", 1 * KiB,
+	    "what a boot loader gives each CPU: light.S loads it, light_entry.main begins there")
+STACK_ENTRY("borrowed", "map_on_borrowed", "", 8 * KiB,
+	    "mapper=2: the end of the early heap, for as long as one CPU maps")
+STACK_CALLS("kernel/arch/light.S:light_enter", "leave_boot_stack", "light_entry.main")
+STACK_CALLS("kernel/arch/light.S:light_borrow", "map_on_borrowed", "the only one that borrows")
+STACK_CALLS("kernel/labs/boot_roll.c:crew_roll", "tiny_finish",
+	    "crew.finish: only boot.tiny sets it")
+STACK_IGNORE("leave_boot_stack", "map_by_plan", "boot-stack:cpu*",
+	     "boot.tiny mapper=1 overflows that stack on purpose")
+STACK_IGNORE("kernel/arch/light.S:light_borrow", "map_on_borrowed", "boot-stack:cpu*",
+	     "it runs on the borrowed stack")
 
 LINKER_SYMBOL(__early_heap_end);
 LINKER_SYMBOL(__image_end);

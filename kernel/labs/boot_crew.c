@@ -13,11 +13,30 @@
 #include "core/light.h"
 #include "core/protect.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/illegal.h"
 #include "labs/recurse.h"
 #include "proc/permanent.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+
+STACK_STARTS("permanent:cpu*", "settle", 16 * KiB,
+	     "what each CPU moves to, 4 pages unless size= says otherwise")
+STACK_CALLS("kernel/core/exception.c:dispatch", "overflow_irq", "tick_hook: boot.smp sets it")
+STACK_CALLS("kernel/core/fault.c:report_finding", "overflow_in_roll_report",
+	    "fault_report_hook: boot.smp sets it")
+STACK_IGNORE("crew_overflow_boot_stack", "kernel/labs/recurse.c:recurse", "boot-stack:cpu*",
+	     "boot.smp overflow=1 and boot.light act=3 overflow that stack on purpose")
+STACK_IGNORE("overflow_own", "kernel/labs/recurse.c:recurse", "permanent:cpu*",
+	     "boot.smp overflow=2 overflows that stack on purpose")
+STACK_IGNORE("kernel/core/exception.c:dispatch", "overflow_irq", "irq:cpu*",
+	     "boot.smp overflow=3 overflows that stack on purpose")
+STACK_IGNORE("kernel/core/fault.c:report_finding", "overflow_in_roll_report",
+	     "irq:cpu* emergency:cpu*", "boot.smp overflow=4 overflows that stack on purpose")
+STACK_MARK("boot/smp-last*", "permanent:cpu*",
+	   "boot.smp overflow=2 overflows that stack on purpose")
+STACK_MARK("boot/smp-last-irq.log", "irq:cpu*",
+	   "boot.smp overflow=3 overflows that stack on purpose")
 
 /* Without -icount the host's other jobs may keep a CPU from coming for so many times as long. */
 #define BUSY_HOST 10

@@ -8,10 +8,17 @@
 #include "core/light.h"
 #include "core/protect.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/boot_crew.h"
 #include "labs/illegal.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+
+STACK_CALLS("kernel/core/light.c:light_fault", "wait_in_light_report",
+	    "fault_report_hook: in the light environment only boot.light_two sets it")
+STACK_ENTRY("boot-stack:cpu*", "light_enter", "stay_light fault_second", 1 * KiB,
+	    "likewise: boot.light")
+STACK_CALLS("kernel/arch/light.S:light_enter", "stay_light fault_second", "light_entry.main")
 
 enum act { ACT_NONE, ACT_NULL, ACT_UNDEFINED, ACT_OVERFLOW, ACT_HANG };
 

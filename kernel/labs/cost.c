@@ -3,6 +3,12 @@
 
 #include "arch/cycles.h"
 #include "core/report.h"
+#include "core/stack_note.h"
+
+STACK_CALLS(
+	"cost_of",
+	"pool_alloc pool_free heap_alloc heap_free take_bump lab_list_* lab_return lab_hundred lab_yield least_pool_* least_heap_alloc least_check least_scan exception_entry sched_check ipc_call_back stack_high_watermark symbol_find backtrace map_page with_canary without_canary signed_call unsigned_call",
+	"cost.h: what pool.constant, mem.traces and the cost labs measure")
 
 #define PROBES 8
 

@@ -4,6 +4,7 @@
 #include "core/lab.h"
 #include "core/report.h"
 #include "core/stack.h"
+#include "core/stack_note.h"
 #include "core/symbol.h"
 #include "core/thread.h"
 #include "labs/cost.h"
@@ -88,6 +89,9 @@ static void measure_symbol(void)
  */
 #define FEW 20 /* their depth has as many digits */
 #define MANY 40
+
+STACK_RECURSION("walk_from", MANY + 1, "MANY, and the one that walks")
+STACK_TAKEN("measure_symbol", "an address to look up")
 
 /*
  * A record, aligned and within the same stack (six); upwards (two); a return address in the code (three); the

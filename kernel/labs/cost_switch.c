@@ -5,12 +5,25 @@
 #include "core/lab.h"
 #include "core/protect.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/asm.h"
 #include "labs/cost.h"
 #include "labs/least.h"
 #include "proc/ipc.h"
 #include "proc/sched.h"
 #include "proc/thread.h"
+
+STACK_IGNORE("kernel/core/exception.c:dispatch", "kernel/core/fault.c:fault", "thread:lab",
+	     "it calls exception_entry() itself, with the frame that a yield has left: it yields")
+STACK_IGNORE("kernel/core/exception.c:dispatch", "kernel/proc/grow*.c:grow_*", "thread:lab",
+	     "it calls exception_entry() itself, with the frame that a yield has left: it yields")
+STACK_IGNORE("kernel/core/exception.c:dispatch", "kernel/labs/*.c:overflow_irq*", "thread:lab",
+	     "it calls exception_entry() itself, with the frame that a yield has left: it yields")
+STACK_IGNORE("kernel/core/exception.c:dispatch", "kernel/labs/grow_copy.c:deep_in_handler",
+	     "thread:lab",
+	     "it calls exception_entry() itself, with the frame that a yield has left: it yields")
+STACK_IGNORE("kernel/proc/sched.c:sched_check", "kernel/core/fault.c:fault_check", "thread:lab",
+	     "the same, and a thread whose stack is sound")
 
 LEAST_AT(thread, cpu, THREAD_CPU);
 LEAST_AT(thread, state, THREAD_STATE);

@@ -9,11 +9,15 @@
 #include "core/lab.h"
 #include "core/poison.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/string.h"
 #include "labs/asm.h"
 #include "labs/victim.h"
 #include "proc/sched.h"
 #include "proc/thread.h"
+
+STACK_CALLS("kernel/core/fault.c:handle", "note_finding",
+	    "fault_expected_hook: the labs called edges set it")
 
 #define VICTIM_STACK (16 * KiB)
 

@@ -1,5 +1,9 @@
 /* See grow_deep.h. */
+#include "core/stack_note.h"
 #include "labs/grow_deep.h"
+
+STACK_CALLS("deep_run", "kernel/labs/grow_*.c:grow_deep_*",
+	    "grow_deep.h: one source, compiled four times")
 
 struct deep_check deep_check;
 struct deep_check deep_checks[DEEP_CPUS];

@@ -2,9 +2,14 @@
 #include "arch/sysreg.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/big_frame.h"
 #include "labs/grower.h"
 #include "mem/growspace.h"
+
+STACK_CALLS("stand_at_end", "kernel/labs/*probed.c:big_*", "big_frame.h: struct big_frames")
+STACK_CALLS("hole_grower", "kernel/labs/*probed.c:big_*", "big_frame.h: struct big_frames")
+STACK_DYNAMIC("stand_at_end", 64 * KiB, "all of its 64 KiB of addresses but ROOM_BYTES")
 
 #define WINDOW (64 * KiB)
 #define RESERVE 32

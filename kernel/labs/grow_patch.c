@@ -4,10 +4,14 @@
 #include "arch/timer.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/asm.h"
 #include "labs/grower.h"
 #include "proc/patch.h"
 #include "proc/smp.h"
+
+STACK_IGNORE("lab_grow_patch", "kernel/labs/grow_deep.c:deep_run", "thread:lab",
+	     "grow.patch: one frame deep, to show that the patched function runs")
 
 LAB_WORDS(patch_yes_word, "no", "yes")
 

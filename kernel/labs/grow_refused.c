@@ -5,12 +5,16 @@
  */
 #include "core/classify.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/grow_deep.h"
 #include "labs/operation.h"
 #include "mem/growspace.h"
 #include "proc/grow.h"
 #include "proc/patch.h"
 #include "proc/thread.h"
+
+STACK_CALLS("kernel/core/fault.c:handle", "no_pages",
+	    "fault_expected_hook: op=demand and op=copy set it")
 
 #define LIMIT (64 * KiB)
 #define FRAMES 100 /* some pages */

@@ -7,12 +7,19 @@
 #include "core/cpu.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/grower.h"
 #include "labs/leak.h"
 #include "mem/growspace.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+
+STACK_UNBOUNDED("thread:here", 64 * MiB, "a grower, too")
+STACK_UNBOUNDED("thread:there", 64 * MiB, "a grower, too")
+STACK_CALLS("together_grower", "kernel/labs/grow_*.c:grow_deep_*_two", "plain, or patched")
+STACK_CALLS("kernel/mem/growspace.c:growspace_map", "give_way",
+	    "growspace_hook: only grow.two sets it")
 
 #define LIMIT (256 * KiB)
 #define RESERVE 256 /* pages */

@@ -4,9 +4,13 @@
 #include "arch/cycles.h"
 #include "arch/timer.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/victim.h"
 #include "mem/growspace.h"
 #include "proc/patch.h"
+
+STACK_UNBOUNDED("thread:grower", 64 * MiB, "the growers of labs grow, and overflow on purpose")
+STACK_STARTS("thread:grower", "kernel/labs/*.c:*_grower", 64 * MiB, "struct grower: function")
 
 /* All of it, or as much as the first frame needs. */
 static size_t first_pages(const struct grow_spec *spec)

@@ -5,7 +5,13 @@
 #include "core/ledger.h"
 #include "core/protect.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/operation.h"
+
+LAB_NAMES(op_name)
+STACK_CALLS(
+	"run_step", "kernel/labs/*.c:operation_*",
+	"labs/operation.h: OPERATION() makes operation_<label>, and only those stand in the table")
 
 #define NTH_MAX 1000 /* an operation that still fails then will never end */
 

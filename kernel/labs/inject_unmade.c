@@ -5,6 +5,7 @@
 #include "core/inject.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/string.h"
 #include "mem/bump.h"
 #include "mem/growspace.h"
@@ -14,6 +15,11 @@
 #include "mem/window.h"
 #include "proc/grow.h"
 #include "proc/thread.h"
+
+STACK_CALLS("try_maker",
+	    "make_* pool_is_empty heap_is_empty stack_is_empty space_is_empty range_is_empty "
+	    "thread_is_none",
+	    "the two columns of the table of makers")
 
 #define BLOCK 64
 #define HEAP_BYTES (1 * KiB)

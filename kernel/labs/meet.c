@@ -13,6 +13,7 @@
 #include "core/lab.h"
 #include "core/light.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/turn.h"
 #include "labs/illegal.h"
 #include "mem/growspace.h"
@@ -21,6 +22,14 @@
 #include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+
+STACK_CALLS("meet_victim",
+	    "write_lines take_page map_stacks leave_list take_range give_page map_untouched "
+	    "read_and_free end_twice fault_at_once",
+	    "struct meeting")
+STACK_CALLS("kernel/core/exception.c:dispatch", "wait_inside", "watch_hook: meet.* set it")
+STACK_CALLS("kernel/core/fault.c:report_finding", "wait_in_report",
+	    "fault_report_hook: meet.faults sets it")
 
 #define PATIENCE 2000 /* times that a CPU lets the other run */
 

@@ -3,6 +3,7 @@
 
 #include "arch/mte.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/leak.h"
 #include "mem/bump.h"
 #include "mem/growspace.h"
@@ -13,6 +14,8 @@
 #include "proc/process.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+
+STACK_SIZE("swept", 8 * KiB, "made and given back, and run on by nobody; 16 KiB in op=stack")
 
 #define BLOCK 64
 #define HEAP (4 * KiB)

@@ -6,10 +6,13 @@
 #include "arch/virt.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/leak.h"
 #include "mem/page.h"
 #include "mem/pool.h"
 #include "proc/thread.h"
+
+STACK_SIZE("thread:tenant", 4 * KiB, "unless stack= says more")
 
 struct hoarded_page {
 	struct hoarded_page *next;

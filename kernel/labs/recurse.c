@@ -1,7 +1,10 @@
 /* See recurse.h. Every array is volatile: or the compiler would keep one for all calls, or none. */
+#include "arch/sysreg.h"
+#include "core/stack_note.h"
 #include "labs/recurse.h"
 
-#include "arch/sysreg.h"
+STACK_CALLS("recurse_through_pointer", "recurse_through_pointer",
+	    "the pointer is to itself, so that no compiler can see the recursion")
 
 #define FRAME_WORDS 8
 #define PAGE_WORDS (PAGE_SIZE / 8)

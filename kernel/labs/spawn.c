@@ -1,10 +1,13 @@
 /* Spawn labs: one program and what becomes of it. The chain that starts them: spawn_chain.c. */
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/system.h"
 #include "mem/page.h"
 #include "proc/abi.h"
 #include "proc/spawn.h"
+
+LAB_NAMES(crash_name)
 
 #define HELLO_PARAMS(P)                                                                            \
 	SYSTEM_STACK_PARAM(P)                                                                      \

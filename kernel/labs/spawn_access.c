@@ -5,9 +5,17 @@
 #include "arch/user.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/upcall.h"
 #include "labs/system.h"
 #include "proc/syscall.h"
+
+STACK_CALLS("kernel/proc/syscall.c:sys_dive", "follow_code",
+	    "syscall_dive_hook: spawn.user_code sets it")
+STACK_CALLS("enter_user_code", "lab_return",
+	    "a `ret` of the program at EL0, which is in no image; this is one of the kernel's")
+STACK_CALLS("kernel/proc/syscall.c:sys_dive", "follow_pointer",
+	    "syscall_dive_hook: spawn.user_pointer sets it")
 
 #define CRASH_DIVE 6 /* user/crasher.c */
 #define RET 0xd65f03c0

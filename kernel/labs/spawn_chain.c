@@ -8,11 +8,21 @@
 #include "core/backtrace.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/symbol.h"
 #include "core/upcall.h"
 #include "labs/spawn_variants.h"
 #include "labs/system.h"
 #include "proc/spawn.h"
+
+STACK_CALLS("kernel/*.c:new_user_elf*", "probe_chain", "spawn_probe: only spawn.chain sets it")
+LAB_NAMES(variant_name)
+STACK_MARK(
+	"spawn/chain-*", "thread:init",
+	"spawn.chain overflows that stack on purpose, at the sizes and with the frames that it compares")
+STACK_TAKEN(
+	"kernel/labs/spawn_*.c:init_server_*",
+	"spawn.chain starts init with each; their frames are measured, not bounded (docs/spawn-chains.md)")
 
 #define MAX_FRAMES 16
 #define ROUNDS 2

@@ -4,12 +4,17 @@
  */
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/string.h"
 #include "labs/system.h"
 #include "mem/bump.h"
 #include "proc/elf.h"
 #include "proc/initrd.h"
 #include "proc/spawn.h"
+
+STACK_CALLS("lab_spawn_edges",
+	    "end_at_*_end begin_lowest fill_memory follow_text size_as_file move_headers",
+	    "struct edge")
 
 #define HELLO_WAITS 0x100 /* user/hello.c: it touches nothing but text and data before the gate */
 

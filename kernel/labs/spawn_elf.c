@@ -4,10 +4,13 @@
  */
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/string.h"
 #include "labs/system.h"
 #include "mem/bump.h"
 #include "proc/initrd.h"
+
+LAB_NAMES(damage_name)
 
 /* Offsets in an ELF64 file (System V ABI, chapters 4 and 5). */
 enum {

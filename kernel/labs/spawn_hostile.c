@@ -5,10 +5,14 @@
 #include "core/lab.h"
 #include "core/protect.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/operation.h"
 #include "labs/system.h"
 #include "proc/spawn.h"
 #include "proc/syscall.h"
+
+STACK_CALLS("kernel/proc/syscall.c:sys_dive", "forge",
+	    "syscall_dive_hook: spawn.hostile and spawn.fuzz set it")
 
 /* user/hostile.c */
 enum { GATE_ECHOES, GATE_LIES };

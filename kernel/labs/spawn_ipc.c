@@ -4,10 +4,13 @@
  */
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/illegal.h"
 #include "labs/system.h"
 #include "proc/fs.h"
 #include "proc/spawn.h"
+
+STACK_CALLS("kernel/proc/fs.c:read", "fault_in_server", "fs_read_hook: only spawn.ipc_deep sets it")
 
 /* Only where the whole chain stands: fs ← init ← a process. */
 static void fault_in_server(void)

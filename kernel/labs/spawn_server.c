@@ -4,6 +4,7 @@
  */
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/string.h"
 #include "labs/illegal.h"
 #include "labs/system.h"
@@ -11,6 +12,9 @@
 #include "proc/initrd.h"
 #include "proc/sched.h"
 #include "proc/spawn.h"
+
+STACK_CALLS("kernel/proc/fs.c:read", "let_two_wait die_by_*",
+	    "fs_read_hook: spawn.server_dies sets it")
 
 #define CALLERS 3
 #define CALLER_STACK (4 * KiB)

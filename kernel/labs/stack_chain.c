@@ -4,9 +4,12 @@
  */
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/illegal.h"
 #include "labs/victim.h"
 #include "proc/thread.h"
+
+STACK_CALLS("break_chain", "to_*", "what is done to a frame record")
 
 enum link { LINK_RECORD, LINK_RETURN };
 

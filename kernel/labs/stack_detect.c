@@ -8,8 +8,15 @@
 #include "core/lab.h"
 #include "core/protect.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/victim.h"
 #include "proc/thread.h"
+
+STACK_CALLS("smash_victim", "smash_with*_canary", "the same function with and without a canary")
+STACK_CALLS("kernel/core/fault.c:report_finding", "report_latency",
+	    "fault_report_hook: stack.sentinel_* set it")
+STACK_MARK("stack/sentinel_*", "thread:victim",
+	   "overwrite_guard_word writes the lowest word of the stack through a pointer")
 
 #define VICTIM_STACK (16 * KiB)
 

@@ -11,10 +11,20 @@
 #include "core/fault.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/asm.h"
 #include "labs/placement.h"
 #include "labs/victim.h"
 #include "proc/thread.h"
+
+STACK_CALLS("kernel/core/exception.c:dispatch", "note_interrupt",
+	    "tick_hook: stack.interrupted sets it")
+STACK_CALLS("kernel/core/fault.c:handle", "examine_death",
+	    "fault_expected_hook: stack.interrupted sets it")
+STACK_SWITCHES("kernel/labs/asm.S:lab_overflow_known",
+	       "it points SP near the end of its stack, and pushes until that ends")
+STACK_DYNAMIC("kernel/labs/asm.S:lab_overflow_known", 512,
+	      "it pushes from 512 bytes above the end of its stack, and dies there")
 
 /* How long after arming the timer fires, in its counts of 16 instructions (icount shift 0). */
 #define LEAD_COUNTS 30

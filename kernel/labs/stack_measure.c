@@ -5,8 +5,14 @@
 #include "arch/sysreg.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/thread.h"
 #include "proc/thread.h"
+
+STACK_CALLS("measure", "descend* promise write_paint", "struct job")
+STACK_RECURSION("descend*", 100, "depth=, at most 100")
+STACK_DYNAMIC("promise", 4 * KiB, "assembly takes 4 KiB that the compiler does not know of")
+STACK_DYNAMIC("write_paint", 4 * KiB, "likewise")
 
 #define FRAME_WORDS 8
 

@@ -8,8 +8,12 @@
  */
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/sign.h"
 #include "labs/victim.h"
+
+STACK_DYNAMIC("smash_vla", 64, "an array of 64 bytes at most")
+STACK_TAKEN("gadget*", "return addresses are overwritten with it; it is never called")
 
 #pragma GCC diagnostic ignored "-Wvla" /* stack.vla_smash is about one */
 

@@ -4,9 +4,17 @@
  */
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/recurse.h"
 #include "labs/system.h"
 #include "proc/syscall.h"
+
+STACK_CALLS("kernel/proc/syscall.c:sys_dive", "dive",
+	    "syscall_dive_hook: stack.process_kernel sets it")
+STACK_IGNORE("kernel/proc/syscall.c:sys_dive", "dive", "thread:*.*",
+	     "stack.process_kernel overflows that stack on purpose")
+STACK_MARK("stack/process_kernel*", "thread:*.*",
+	   "stack.process_kernel overflows that stack on purpose")
 
 /* enum crash of user/crasher.c. */
 enum crash { CRASH_OVERFLOW = 1, CRASH_DIVE = 6 };

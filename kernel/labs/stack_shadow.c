@@ -6,8 +6,13 @@
 #include "core/lab.h"
 #include "core/protect.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/shadowed.h"
 #include "labs/victim.h"
+
+STACK_CALLS("shadow_victim", "overwrite_return* kernel/labs/shadowed.c:overwrite_shadowed_return",
+	    "with and without a shadow")
+STACK_TAKEN("gadget*", "return addresses are overwritten with it; it is never called")
 
 static uintptr_t shadow[16];
 

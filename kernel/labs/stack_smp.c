@@ -4,11 +4,19 @@
 #include "core/fault.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/turn.h"
 #include "labs/recurse.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+
+STACK_UNBOUNDED("thread:cpu*", THREAD_STACK_DEFAULT,
+		"the victims of labs on other CPUs overflow on purpose")
+STACK_STARTS("thread:cpu*", "secondary_victim meeting_victim enter_stack", THREAD_STACK_DEFAULT,
+	     "start() and make() are given them")
+STACK_CALLS("kernel/core/exception.c:dispatch", "wait_in_the_list",
+	    "watch_hook: only stack.two_enter sets it")
 
 #define PAST_PARAM(P)                                                                              \
 	P(past, 2 * KiB, 256, 3 * KiB, "bytes below it where the recursion would turn back")

@@ -5,9 +5,18 @@
 #include "arch/mmu.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/asm.h"
 #include "labs/victim.h"
 #include "proc/thread.h"
+
+STACK_SWITCHES("kernel/labs/asm.S:lab_push_at",
+	       "a push where SP points to no stack at all; calls nothing there")
+STACK_TAKEN(
+	"kernel/labs/asm.S:lab_*",
+	"stack.registers and stack.sp_text compare and compute with these addresses; calls are by name")
+STACK_MARK("stack/sp_misaligned*", "thread:victim",
+	   "lab_push_at loads SP with an address in the middle of its stack")
 
 #define RTC_BASE 0x09010000 /* a device that takes any store: PL031 */
 

@@ -10,9 +10,13 @@
 #include "core/fault.h"
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/asm.h"
 #include "labs/placement.h"
 #include "proc/thread.h"
+
+STACK_CALLS("kernel/core/exception.c:dispatch", "note_landing",
+	    "tick_hook: stack.registers sets it")
 
 /* How long after arming the timer fires, in its counts of 16 instructions (icount shift 0). */
 #define LEAD_COUNTS 80

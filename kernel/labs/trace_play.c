@@ -1,6 +1,7 @@
 /* Memory labs: the same traces through three allocators. scenarios/test_mem.py is the other half. */
 #include "core/lab.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "core/string.h"
 #include "labs/cost.h"
 #include "labs/leak.h"
@@ -10,6 +11,9 @@
 #include "mem/page.h"
 #include "mem/pool.h"
 #include "proc/thread.h"
+
+STACK_SIZE("thread:churn", PAGE_SIZE, "at least")
+STACK_CALLS("lab_mem_traces", "open_*", "struct allocator")
 
 #define ARENA (128 * KiB)
 #define BESIDE                                                                                     \

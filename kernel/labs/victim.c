@@ -3,6 +3,7 @@
 
 #include "core/fault.h"
 #include "core/report.h"
+#include "core/stack_note.h"
 #include "labs/leak.h"
 #include "mem/page.h"
 #include "mem/window.h"
@@ -10,6 +11,11 @@
 
 #define ROUNDS 2
 #define VICTIM_STACK (16 * KiB)
+
+STACK_UNBOUNDED("thread:victim", VICTIM_STACK, "the victims of labs overflow on purpose")
+STACK_SIZE("neighbour", VICTIM_STACK, "painted, and run on by nobody")
+STACK_CALLS("victim_run_made", "make_plain kernel/labs/grower.c:grower_make",
+	    "who makes the thread")
 #define PROOF_TICKS 5
 
 /* A thread that has nothing to do with the victim, and must not suffer from it. */
@@ -99,7 +105,7 @@ void victim_run_made(struct thread *(*make)(void *), void *argument)
 	end("contained by=%s", detector);
 }
 
-void victim_run(void (*function)(void *), void *argument, size_t stack)
+void(victim_run)(void (*function)(void *), void *argument, size_t stack)
 {
 	struct job job = { function, argument, ALIGN_DOWN(stack, PAGE_SIZE), PAGE_SIZE };
 
@@ -107,7 +113,7 @@ void victim_run(void (*function)(void *), void *argument, size_t stack)
 	end("survived");
 }
 
-void victim_run_guarded(void (*function)(void *), void *argument, size_t guard)
+void(victim_run_guarded)(void (*function)(void *), void *argument, size_t guard)
 {
 	const struct stack *neighbour = victim_neighbour();
 	struct job job = { function, argument, VICTIM_STACK, guard };

@@ -7,6 +7,7 @@
 /* What must come sooner or later may be late on a busy host: so many ticks, and then it does not come. */
 #define PATIENCE_TICKS 400
 #include "core/stack.h"
+#include "core/stack_note.h"
 #include "core/thread.h"
 
 /*
@@ -17,12 +18,24 @@
  */
 __attribute__((noreturn)) void victim_run(void (*function)(void *), void *argument, size_t stack);
 
+#define victim_run(function, ...)                                                                  \
+	({                                                                                         \
+		STACK_START("victim", function, 0)                                                 \
+		(victim_run)(function, __VA_ARGS__);                                               \
+	})
+
 /*
  * The same on 16 KiB of stack with `guard` bytes of guard. If the victim comes back, [stack-lab] neighbour
  * says whether the stack below was written to.
  */
 __attribute__((noreturn)) void victim_run_guarded(void (*function)(void *), void *argument,
 						  size_t guard);
+
+#define victim_run_guarded(function, ...)                                                          \
+	({                                                                                         \
+		STACK_START("victim", function, 0)                                                 \
+		(victim_run_guarded)(function, __VA_ARGS__);                                       \
+	})
 
 /*
  * The same in a thread that make(argument) creates. Comes back if the victim does: what that means, the lab

@@ -71,8 +71,8 @@ static bool begin(struct growth *g, struct stack *s)
 	return false;
 }
 
-struct thread *grow_make(const char *name, void (*function)(void *), void *argument,
-			 const struct grow_spec *spec)
+struct thread *(grow_make)(const char *name, void (*function)(void *), void *argument,
+			   const struct grow_spec *spec)
 {
 	struct growth *g = free_growth();
 	struct thread *t = g ? thread_make(name, function, argument, PAGE_SIZE, PAGE_SIZE) : NULL;
@@ -100,8 +100,8 @@ struct thread *grow_make(const char *name, void (*function)(void *), void *argum
 	return t;
 }
 
-struct thread *grow_thread(const char *name, void (*function)(void *), void *argument,
-			   const struct grow_spec *spec)
+struct thread *(grow_thread)(const char *name, void (*function)(void *), void *argument,
+			     const struct grow_spec *spec)
 {
 	struct thread *t = grow_make(name, function, argument, spec);
 

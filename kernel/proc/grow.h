@@ -12,6 +12,7 @@
 #define PROC_GROW_H
 
 #include "core/fault.h"
+#include "core/stack_note.h"
 #include "core/thread.h"
 
 /* As Go has them: the first stack of a copied one, and what lies below the checked SP. */
@@ -62,6 +63,17 @@ struct thread *grow_thread(const char *name, void (*function)(void *), void *arg
 /* The same in no queue yet: for another CPU (smp_run). */
 struct thread *grow_make(const char *name, void (*function)(void *), void *argument,
 			 const struct grow_spec *spec);
+
+#define grow_thread(name, function, argument, spec)                                                \
+	({                                                                                         \
+		STACK_START(name, function, 0)                                                     \
+		(grow_thread)(name, function, argument, spec);                                     \
+	})
+#define grow_make(name, function, argument, spec)                                                  \
+	({                                                                                         \
+		STACK_START(name, function, 0)                                                     \
+		(grow_make)(name, function, argument, spec);                                       \
+	})
 
 /* The stack of an ended thread: false, and nothing done, if it is none that grows. */
 bool grow_release(struct thread *t);

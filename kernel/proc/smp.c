@@ -98,7 +98,7 @@ bool smp_run(unsigned int index, struct thread *t)
 	return false;
 }
 
-struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument)
+struct thread *(smp_start)(unsigned int index, void (*function)(void *), void *argument)
 {
 	char name[THREAD_NAME_MAX] = "";
 	struct text text = text_in(name, sizeof(name));

@@ -6,6 +6,7 @@
 #define PROC_SMP_H
 
 #include "arch/virt.h"
+#include "core/stack_note.h"
 #include "core/thread.h"
 
 /*
@@ -14,6 +15,12 @@
  * is kept then.
  */
 struct thread *smp_start(unsigned int index, void (*function)(void *), void *argument);
+
+#define smp_start(index, function, argument)                                                       \
+	({                                                                                         \
+		STACK_START("cpu*", function, 0)                                                   \
+		(smp_start)(index, function, argument);                                            \
+	})
 
 /* The same with a thread that was made, and is in no queue. False: it is still its maker's. */
 bool smp_run(unsigned int index, struct thread *t);

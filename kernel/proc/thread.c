@@ -43,14 +43,14 @@ static void unlink_thread(struct thread *t)
 	irq_restore(flags);
 }
 
-struct thread *thread_create(const char *name, void (*function)(void *), void *argument,
-			     size_t stack)
+struct thread *(thread_create)(const char *name, void (*function)(void *), void *argument,
+			       size_t stack)
 {
 	return thread_create_guarded(name, function, argument, stack, PAGE_SIZE);
 }
 
-struct thread *thread_create_guarded(const char *name, void (*function)(void *), void *argument,
-				     size_t stack, size_t guard)
+struct thread *(thread_create_guarded)(const char *name, void (*function)(void *), void *argument,
+				       size_t stack, size_t guard)
 {
 	struct thread *t = thread_make(name, function, argument, stack, guard);
 
@@ -62,9 +62,10 @@ struct thread *thread_create_guarded(const char *name, void (*function)(void *),
 INJECT_SITE(thread, create, thread_make_from, 0, "no thread")
 
 /* noinline: GDB counts its calls (core/inject.h). */
-__attribute__((noinline)) struct thread *thread_make_from(struct mem_pool *pool, const char *name,
-							  void (*function)(void *), void *argument,
-							  size_t stack, size_t guard)
+__attribute__((noinline)) struct thread *(thread_make_from)(struct mem_pool *pool, const char *name,
+							    void (*function)(void *),
+							    void *argument, size_t stack,
+							    size_t guard)
 {
 	struct thread *t;
 
@@ -97,8 +98,8 @@ void thread_prepare(struct thread *t, void (*function)(void *), void *argument)
 	t->frame.spsr = SPSR_EL1T;
 }
 
-struct thread *thread_make(const char *name, void (*function)(void *), void *argument, size_t stack,
-			   size_t guard)
+struct thread *(thread_make)(const char *name, void (*function)(void *), void *argument,
+			     size_t stack, size_t guard)
 {
 	return thread_make_from(&thread_pool, name, function, argument, stack, guard);
 }

@@ -2,6 +2,7 @@
 #ifndef PROC_THREAD_H
 #define PROC_THREAD_H
 
+#include "core/stack_note.h"
 #include "core/thread.h"
 #include "mem/pool.h"
 
@@ -29,6 +30,28 @@ struct thread *thread_make(const char *name, void (*function)(void *), void *arg
 /* The same from another pool of thread objects. */
 struct thread *thread_make_from(struct mem_pool *pool, const char *name, void (*function)(void *),
 				void *argument, size_t stack, size_t guard);
+
+/* The stack report learns from the call itself where the thread begins. */
+#define thread_create(name, function, argument, stack)                                             \
+	({                                                                                         \
+		STACK_START(name, function, stack)                                                 \
+		(thread_create)(name, function, argument, stack);                                  \
+	})
+#define thread_create_guarded(name, function, argument, stack, guard)                              \
+	({                                                                                         \
+		STACK_START(name, function, stack)                                                 \
+		(thread_create_guarded)(name, function, argument, stack, guard);                   \
+	})
+#define thread_make(name, function, argument, stack, guard)                                        \
+	({                                                                                         \
+		STACK_START(name, function, stack)                                                 \
+		(thread_make)(name, function, argument, stack, guard);                             \
+	})
+#define thread_make_from(pool, name, function, argument, stack, guard)                             \
+	({                                                                                         \
+		STACK_START(name, function, stack)                                                 \
+		(thread_make_from)(pool, name, function, argument, stack, guard);                  \
+	})
 
 /* Let t, its stack placed, begin with function(argument) when it is resumed. */
 void thread_prepare(struct thread *t, void (*function)(void *), void *argument);

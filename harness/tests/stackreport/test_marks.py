@@ -30,7 +30,24 @@ def test_a_measurement_above_the_bound_is_a_problem(image: Image) -> None:
     assert stack.tightness == 112 / 96
 
 
+STRAY = "[EXC] stray stack=t guard=below beyond=32 by=pointer : a pointer touched a guard\n"
+
+
+def test_where_a_pointer_left_the_stack_paint_is_no_depth() -> None:
+    """SP still is: the report of that very stack, and of no other."""
+    said = STRAY + "[stack] t used=4064 size=4096 guard=ok lowest_sp=48\n"
+    (mark,) = marks.parse(said, "x.log")
+    assert (mark.stray, mark.deepest) == (True, 48)
+    for other in (said.replace("stack=t ", "stack=u "), said.replace("by=pointer", "by=sp")):
+        (mark,) = marks.parse(other, "x.log")
+        assert (mark.stray, mark.deepest) == (False, 4064)
+    (mark,) = marks.parse(said.replace(" lowest_sp=48", ""), "x.log")
+    assert mark.deepest == 4064, "where SP is not known, paint is all there is"
+
+
 def test_a_measurement_of_no_known_stack_is_a_problem(image: Image) -> None:
     line = "[stack] other used=1 size=4096 guard=ok"
     made = report.make(image, notes.parse(""), list(marks.parse(line, "x.log")))
-    assert made.problems == ("x.log: other used=1 lowest_sp=0: no [[stack]] note has that name",)
+    (problem,) = made.problems
+    assert problem.startswith("x.log: other used=1 lowest_sp=0: no thread_create()")
+    assert 'STACK_SIZE("other", 4096, "why")' in problem
