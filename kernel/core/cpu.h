@@ -22,7 +22,7 @@ struct cpu {
 	struct thread *first;	 /* boot.* labs: what it leaves that for */
 	struct thread *idle;
 	uint64_t ticks;
-	bool reporting_fault; /* a fault now is a fault in the fault report */
+	bool reporting_fault;	  /* a fault now is a fault in the fault report */
 	struct timer_pause pause; /* while it reports one */
 	/* The record in the making (report.c): its text, its bytes, and the interrupts it masked. */
 	struct text text[NR_LEVELS];
