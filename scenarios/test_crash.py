@@ -40,7 +40,11 @@ SCENARIOS = [
     by_mmu("crash.wild_pc", "mmu", gdb_view=NOWHERE),
     # 14 addresses, each written to and gone to.
     Scenario(
-        "crash.edges", verdict="ok", aborts=28, gdb_view=SILENT, uncontrolled=MMU_IS_NO_SWITCH
+        "crash.edges",
+        verdict="ok",
+        aborts=28,
+        gdb_view=SILENT,
+        uncontrolled=MMU_IS_NO_SWITCH,
     ),
     Scenario(
         "crash.undefined",

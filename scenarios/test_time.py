@@ -28,6 +28,7 @@ SCENARIOS = [
             args=f"watchdog=20 in={place}",
             name=f"hang-{place}",
             verdict="hang by=watchdog",
+            gdb_view=True,
             controls=(ENDLESS,),
         )
         for place in ("handler", "idle", "user")

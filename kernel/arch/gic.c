@@ -25,7 +25,10 @@ enum {
 #define WAKER_SLEEP (1U << 1)
 #define WAKER_ASLEEP (1U << 2)
 #define TYPER_LAST (1U << 4)
-/* The watchdog also interrupts the handler of an interrupt, which is active: its priority must be higher. */
+/*
+ * The watchdog also interrupts the handler of an interrupt, which is active: its priority must be
+ * higher.
+ */
 #define PRIORITY 0xa0
 #define PRIORITY_FIQ 0x20
 

@@ -26,8 +26,8 @@ void timer_fire_at(uint64_t count);
 void timer_fire_in(uint64_t counts);
 
 /*
- * Stop both of this CPU's, and later go on: the tick a whole period from then, the watchdog with what it
- * had left. What did not run stays off.
+ * Stop both of this CPU's, and later go on: the tick a whole period from then, the watchdog with
+ * what it had left. What did not run stays off.
  */
 struct timer_pause {
 	bool tick, watchdog;
@@ -47,8 +47,8 @@ uint64_t counter_ms(uint64_t since);
 void watchdog_arm(uint64_t ms);
 
 /*
- * Whole guest ms since the watchdog was armed, and those of them that it stood still (timer_pause). From
- * CNTPCT_EL0: the watchdog itself goes by the other counter.
+ * Whole guest ms since the watchdog was armed, and those of them that it stood still (timer_pause).
+ * From CNTPCT_EL0: the watchdog itself goes by the other counter.
  */
 struct watchdog_time {
 	uint64_t after, paused;

@@ -1,6 +1,7 @@
 /*
- * The one writer of records. A record is built in the CPU's line buffer of the current level and goes
- * out whole, so a record that a fault cuts short is never seen in part. See report.h for the grammar.
+ * The one writer of records. A record is built in the CPU's line buffer of the current level and
+ * goes out whole, so a record that a fault cuts short is never seen in part. See report.h for the
+ * grammar.
  */
 #include "core/report.h"
 
@@ -14,7 +15,10 @@
 #include "core/protect.h"
 #include "core/where.h"
 
-/* Which buffer: a thread's, its exception handler's, or the emergency's. Each may interrupt the last. */
+/*
+ * Which buffer: a thread's, its exception handler's, or the emergency's. Each may interrupt the
+ * last.
+ */
 static unsigned int level(void)
 {
 	if (emergency[cpu_index()].level)

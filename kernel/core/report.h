@@ -66,9 +66,9 @@ void report_stack(const struct stack *s, size_t lowest_sp);
 extern bool report_stacks_at_end;
 
 /*
- * Begin the end of the machine. Comes back to the first CPU that calls it. Another waits here while the
- * power goes off, so that the line of the first is whole; and a second end of the same CPU, which comes of
- * a fault in the first, has nothing left to say and powers off.
+ * Begin the end of the machine. Comes back to the first CPU that calls it. Another waits here while
+ * the power goes off, so that the line of the first is whole; and a second end of the same CPU,
+ * which comes of a fault in the first, has nothing left to say and powers off.
  */
 void end_begin(void);
 

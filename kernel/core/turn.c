@@ -47,7 +47,10 @@ static bool was_started(unsigned int index)
 	return cpus[index] && cpus[index]->irq_stack_top;
 }
 
-/* Not all have come: who has not is absent. Or all have: then it is who holds the turn, or is before me. */
+/*
+ * Not all have come: who has not is absent. Or all have: then it is who holds the turn, or is
+ * before me.
+ */
 static void give_up(unsigned int me)
 {
 	bool all_came = here >= turn_rendezvous;

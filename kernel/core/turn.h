@@ -1,7 +1,8 @@
 /*
- * Whose turn it is to report a fault. Several CPUs can fault at one moment: one at a time reports, whole,
- * the lowest index first, and only when all have reported does the machine end. Nobody is waited for longer
- * than turn_ms: then the report goes on and names the CPU that is absent. fault.c calls this.
+ * Whose turn it is to report a fault. Several CPUs can fault at one moment: one at a time reports,
+ * whole, the lowest index first, and only when all have reported does the machine end. Nobody is
+ * waited for longer than turn_ms: then the report goes on and names the CPU that is absent. fault.c
+ * calls this.
  */
 #ifndef CORE_TURN_H
 #define CORE_TURN_H
@@ -20,7 +21,10 @@ void turn_await(void);
 /* [EXC] absent cpu=N for each CPU that turn_await() gave up. */
 void turn_report_absent(void);
 
-/* This CPU has reported. `ends`: it is about to end the machine, and first waits for the others' reports. */
+/*
+ * This CPU has reported. `ends`: it is about to end the machine, and first waits for the others'
+ * reports.
+ */
 void turn_pass(bool ends);
 
 #endif

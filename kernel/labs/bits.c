@@ -1,7 +1,7 @@
 /*
- * Bits labs: what the hardware was told to protect, one bit at a time. Two read everything back by name, so
- * that a bit that is lost is a line in a golden; the others take all but one away and do the illegal act.
- * scenarios/test_bits.py is the other half.
+ * Bits labs: what the hardware was told to protect, one bit at a time. Two read everything back by
+ * name, so that a bit that is lost is a line in a golden; the others take all but one away and do
+ * the illegal act. scenarios/test_bits.py is the other half.
  */
 #include "arch/descriptor.h"
 #include "arch/mmu.h"
@@ -24,7 +24,7 @@ STACK_CALLS("kernel/core/exception.c:dispatch", "note_handler_pan", "tick_hook: 
 STACK_CALLS("kernel/proc/syscall.c:sys_dive", "note_call_pan",
 	    "syscall_dive_hook: bits.pan sets it")
 
-/* --- registers ----------------------------------------------------------------------------------- */
+/* --- registers -------------------------------------------------------------------------------- */
 
 struct field {
 	const char *name;
@@ -99,7 +99,7 @@ LAB(bits, registers, "what the registers that protect say, bit by bit", REGISTER
 	smp_join(other, NULL);
 }
 
-/* --- descriptors --------------------------------------------------------------------------------- */
+/* --- descriptors ------------------------------------------------------------------------------ */
 
 static const struct field leaf_fields[] = {
 	{ "valid", 0, 1 }, { "attr", 2, 3 }, { "user", 6, 1 }, { "ro", 7, 1 },	 { "sh", 8, 2 },
@@ -250,7 +250,7 @@ LAB(bits, mappings, "what each page may be used for, bit by bit", NO_PARAMS)
 	report_freed();
 }
 
-/* --- WXN, PXN ------------------------------------------------------------------------------------ */
+/* --- WXN, PXN --------------------------------------------------------------------------------- */
 
 #define INSTRUCTION_RET 0xd65f03c0
 #define SCTLR_WXN (1UL << 19)
@@ -302,7 +302,7 @@ LAB(bits, execute, "execute a page that can be written", EXECUTE_PARAMS)
 	victim_run(execute_victim, NULL, 16 * KiB);
 }
 
-/* --- PAN ----------------------------------------------------------------------------------------- */
+/* --- PAN -------------------------------------------------------------------------------------- */
 
 #define CRASH_DIVE 6 /* user/crasher.c */
 

@@ -1,6 +1,6 @@
 /*
- * boot.light: the light environment alone, on 1 KiB: what it gives, and what its faults come to; and
- * boot.light_two: two CPUs fault in it at one moment, and there is one stack for that.
+ * boot.light: the light environment alone, on 1 KiB: what it gives, and what its faults come to;
+ * and boot.light_two: two CPUs fault in it at one moment, and there is one stack for that.
  */
 #include "arch/psci.h"
 #include "core/fault.h"
@@ -95,7 +95,7 @@ LAB_LIGHT(boot, light, "plain lines, bump memory and vectors that only name, on 
 	crew_boot();
 }
 
-/* --- two CPUs ------------------------------------------------------------------------------------ */
+/* --- two CPUs --------------------------------------------------------------------------------- */
 
 #define PATIENCE 2000 /* times that a CPU lets the other run */
 

@@ -1,7 +1,7 @@
 /*
- * Edges: what one byte more or less makes of an address. Each is touched by a victim of its own, which dies
- * of it without a report; what it was called is one line. So a bound that is off by one is a line that
- * differs. scenarios/test_crash.py and test_stack.py are the other half.
+ * Edges: what one byte more or less makes of an address. Each is touched by a victim of its own,
+ * which dies of it without a report; what it was called is one line. So a bound that is off by one
+ * is a line that differs. scenarios/test_crash.py and test_stack.py are the other half.
  */
 #include "arch/mmu.h"
 #include "core/classify.h"
@@ -67,7 +67,7 @@ static const char *class_name(bool died)
 	return died ? fault_classes[seen.class].name : "none";
 }
 
-/* --- addresses that are no stack's ---------------------------------------------------------------- */
+/* --- addresses that are no stack's ------------------------------------------------------------ */
 
 static const struct {
 	const char *name;
@@ -104,7 +104,7 @@ LAB(crash, edges, "what an address is called, at each side of each bound", NO_PA
 	}
 }
 
-/* --- a stack and its guards ----------------------------------------------------------------------- */
+/* --- a stack and its guards ------------------------------------------------------------------- */
 
 enum edge { EDGE_BASE, EDGE_TOP };
 

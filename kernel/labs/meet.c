@@ -1,8 +1,9 @@
 /*
- * Meeting labs: two CPUs in one place at one moment. A watchpoint stops the first inside what a lock
- * guards, at a store or a load that it names, and there it waits for the other: with the lock in vain,
- * without it the other comes too, and waits until the first has finished. So nothing is left to chance, or
- * to the turns in which QEMU runs its CPUs. scenarios/test_meet.py is the other half.
+ * Meeting labs: two CPUs in one place at one moment. A watchpoint stops the first inside what a
+ * lock guards, at a store or a load that it names, and there it waits for the other: with the lock
+ * in vain, without it the other comes too, and waits until the first has finished. So nothing is
+ * left to chance, or to the turns in which QEMU runs its CPUs. scenarios/test_meet.py is the other
+ * half.
  */
 #include "arch/descriptor.h"
 #include "arch/mmu.h"
@@ -128,7 +129,7 @@ static const char *yes(bool is)
 	return is ? "yes" : "no";
 }
 
-/* --- the serial line ----------------------------------------------------------------------------- */
+/* --- the serial line -------------------------------------------------------------------------- */
 
 /* Two records, written in one go: what stands between them has come between. */
 struct lines {
@@ -155,7 +156,7 @@ LAB(meet, console, "two CPUs inside the line writer", NO_PARAMS)
 	end_met();
 }
 
-/* --- memory and stacks of the light environment -------------------------------------------------- */
+/* --- memory and stacks of the light environment ----------------------------------------------- */
 
 #define LIGHT_PAGES 128 /* the block of boot stacks, and two CPUs' permanent ones */
 
@@ -194,7 +195,10 @@ static void map_stacks(unsigned int cpu)
 		panic("no-permanent-stacks");
 }
 
-/* The entry of the root table that leads to all permanent stacks: empty, until the first of them is mapped. */
+/*
+ * The entry of the root table that leads to all permanent stacks: empty, until the first of them is
+ * mapped.
+ */
 static uintptr_t root_entry(void)
 {
 	uintptr_t root = sysreg_read(ttbr1_el1) & DESC_ADDRESS;
@@ -226,7 +230,7 @@ LAB(meet, permanent, "two CPUs map permanent stacks", NO_PARAMS)
 	end_met();
 }
 
-/* --- the list of stacks -------------------------------------------------------------------------- */
+/* --- the list of stacks ----------------------------------------------------------------------- */
 
 static struct thread *listed[2]; /* for their stacks alone: they never run */
 
@@ -252,7 +256,10 @@ static const char *in_list(const struct thread *t)
 	return "gone";
 }
 
-/* The newest first: right leads to left, and each CPU is stopped where it writes the link to its own. */
+/*
+ * The newest first: right leads to left, and each CPU is stopped where it writes the link to its
+ * own.
+ */
 LAB(meet, leave, "two CPUs take neighbours out of the list of stacks", NO_PARAMS)
 {
 	struct pair pair = make_pair();
@@ -268,7 +275,7 @@ LAB(meet, leave, "two CPUs take neighbours out of the list of stacks", NO_PARAMS
 	end_met();
 }
 
-/* --- what stacks grow from ----------------------------------------------------------------------- */
+/* --- what stacks grow from -------------------------------------------------------------------- */
 
 #define RESERVE 8 /* pages */
 
@@ -313,9 +320,11 @@ LAB(meet, reserve, "two CPUs give a page each back to the reserve", NO_PARAMS)
 	end_met();
 }
 
-/* --- translation tables -------------------------------------------------------------------------- */
+/* --- translation tables ----------------------------------------------------------------------- */
 
-/* One where only CPU 0 maps, one in the window where stacks grow: they share nothing but the count. */
+/*
+ * One where only CPU 0 maps, one in the window where stacks grow: they share nothing but the count.
+ */
 static const uintptr_t untouched[2] = { PERMANENT_STACKS, GROW_WINDOW + GROW_WINDOW_SIZE / 2 };
 
 static void map_untouched(unsigned int cpu)
@@ -338,7 +347,7 @@ LAB(meet, tables, "two CPUs take a translation table each", NO_PARAMS)
 	end(both && mmu_descriptor(untouched[1], NULL) ? "ok" : "survived");
 }
 
-/* --- what another CPU remembers of a page --------------------------------------------------------- */
+/* --- what another CPU remembers of a page ----------------------------------------------------- */
 
 static void *shared;
 static uint32_t has_read, is_freed;
@@ -374,7 +383,7 @@ LAB(meet, page, "a CPU reads a page again that another has freed", NO_PARAMS)
 	end("survived");
 }
 
-/* --- the end ------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 /* CPU 0 is stopped where it puts its last line together. */
 static void end_twice(unsigned int cpu)
@@ -390,7 +399,7 @@ LAB(meet, end, "a CPU ends the machine while another does", NO_PARAMS)
 		end_twice, { ALIGN_UP((uintptr_t)cpus[0]->line[0], 8), 0 }, WATCH_STORES });
 }
 
-/* --- fault reports ------------------------------------------------------------------------------- */
+/* --- fault reports ---------------------------------------------------------------------------- */
 
 enum faulting { FAULT_BOTH, FAULT_UNTOLD, FAULT_ONE };
 LAB_WORDS(faulting_word, "both", "untold", "one")

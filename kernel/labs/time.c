@@ -1,6 +1,6 @@
 /*
- * Time labs: ticks, sleeps and the watchdog, held against CNTPCT_EL0, which nobody sets. What differs from
- * it is caught by=cntpct. scenarios/test_time.py is the other half.
+ * Time labs: ticks, sleeps and the watchdog, held against CNTPCT_EL0, which nobody sets. What
+ * differs from it is caught by=cntpct. scenarios/test_time.py is the other half.
  */
 #include "arch/sysreg.h"
 #include "arch/timer.h"
@@ -139,7 +139,7 @@ LAB(time, stopped, "a thread sleeps while no tick comes", STOPPED_PARAMS)
 	report("[time-lab] woke up");
 }
 
-/* --- the watchdog -------------------------------------------------------------------------------- */
+/* --- the watchdog ----------------------------------------------------------------------------- */
 
 static uint64_t slow_ms;
 
@@ -166,7 +166,9 @@ __attribute__((noinline)) static void hang(void)
 		;
 }
 
-/* Two threads are killed, and each report takes so long: that much time the watchdog stands still. */
+/*
+ * Two threads are killed, and each report takes so long: that much time the watchdog stands still.
+ */
 static void kill_two(void)
 {
 	const char *detector = NULL;
@@ -204,13 +206,12 @@ __attribute__((noinline)) static void spin_here(void)
 		;
 }
 
-#define CRASH_SPIN 127 /* user/crasher.c */
 /* Without a tick, so that it is found at EL0, and not in a handler by chance. */
 static void run_spinner(void)
 {
 	system_start(8 * KiB);
 	timer_stop();
-	system_run("crasher", CRASH_SPIN, NULL);
+	system_run("idler", 0, NULL);
 }
 
 #define PLACE_PARAMS(P) P(in, IN_HANDLER, 0, IN_USER, "where it hangs", .name = hanging_word)

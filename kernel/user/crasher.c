@@ -13,7 +13,6 @@ enum crash {
 	CRASH_KERNEL_ARGUMENT,
 	CRASH_EXECUTE_DATA,
 	CRASH_DIVE,
-	CRASH_SPIN = 127, /* labs/time.c */
 };
 
 /* noinline, and a store behind what faults: each has a frame when it dies. */
@@ -57,12 +56,6 @@ ACT void execute_data(void)
 	there();
 }
 
-ACT void spin(void)
-{
-	for (;;)
-		;
-}
-
 static int64_t crash(enum crash how, uint64_t amount)
 {
 	switch (how) {
@@ -81,9 +74,6 @@ static int64_t crash(enum crash how, uint64_t amount)
 		return system_call(SYS_WRITE, KERNEL_ADDRESS, 4);
 	case CRASH_EXECUTE_DATA:
 		execute_data();
-		return 0;
-	case CRASH_SPIN:
-		spin();
 		return 0;
 	case CRASH_DIVE:
 		return system_call(SYS_DIVE, amount, 0);
