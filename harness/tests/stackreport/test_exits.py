@@ -196,6 +196,21 @@ enter robbed_by_tail, 32
 	ldr	x20, [sp, #16]
 leave robbed_by_tail, 32
 
+enter robbed_by_pointer, 32
+	str	x21, [sp, #16]
+	mov	x21, sp
+	adr	x9, thief_of_21
+	str	x9, [x1]
+	ldr	x9, [x1]
+	blr	x9
+	mov	sp, x21
+	ldr	x21, [sp, #16]
+leave robbed_by_pointer, 32
+function thief_of_21
+	sub	x21, x21, #512
+	ret
+done thief_of_21
+
 	/* Stubs of linkers, and constants. */
 function far_stub
 	adrp	x16, deep
@@ -331,6 +346,7 @@ def test_what_never_returns_has_nothing_after_it(exits: Image) -> None:
         ("by_copy", "≤ 0"),
         ("robbed", "≥ 32 (SP is loaded in robbed)"),
         ("robbed_by_tail", "≥ 32 (SP is loaded in robbed_by_tail)"),
+        ("robbed_by_pointer", "≥ 32 (SP is loaded in robbed_by_pointer)"),
         ("far_stub", "≤ 2048"),
         ("long_stub", "≤ 2048"),
         ("literal_stub", "≤ 2048"),
