@@ -151,7 +151,8 @@ class Program:
         """Whose address is taken, as far as the file tells without its code being read."""
         kept, memory = self.image.kept, self.image.memory
         loaded = {place for place in memory.slots.values() if isinstance(place, int)}
-        return loaded | set(memory.words()) | set(kept.addresses if kept else ())
+        places = loaded | set(memory.words()) | set(kept.addresses if kept else ())
+        return {place for place in places if memory.texts(place)}
 
     def _taken(self) -> frozenset[str] | None:
         kept = self.image.kept

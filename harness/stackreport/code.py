@@ -355,7 +355,7 @@ class _Walker:
     def _step(self, instruction: Instruction, state: State) -> State:
         registers = dict(state.registers)
         depth, dynamic, lost = state.depth, state.dynamic, state.lost
-        if instruction.loads and LINK in instruction.writes and instruction.text != SHADOW:
+        if LINK in instruction.writes and instruction.loads and instruction.text != SHADOW:
             self._reloads = True
         for register, value in effects(instruction, state, self._memory.fetch):
             if register != "sp":
