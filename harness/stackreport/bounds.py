@@ -151,7 +151,8 @@ class Program:
         """Whose address is taken, as far as the file tells without its code being read."""
         kept, memory = self.image.kept, self.image.memory
         loaded = {place for place in memory.slots.values() if isinstance(place, int)}
-        return loaded | set(memory.words()) | set(kept.addresses if kept else ())
+        places = loaded | set(memory.words()) | set(kept.addresses if kept else ())
+        return {place for place in places if memory.texts(place)}
 
     def _taken(self) -> frozenset[str] | None:
         kept = self.image.kept
@@ -189,15 +190,17 @@ class Program:
     def _walk_all(self, again: set[str]) -> None:
         never: frozenset[int] = frozenset()
         clobbers: dict[int, frozenset[str]] = {}
-        places = set(self._places)
+        places, wild = set(self._places), frozenset[str]()
         while again:
             for name in again:
                 self.walks[name] = self._codes[name].walk(
-                    Calls(never, clobbers, tuple(self.jumps[name]))
+                    Calls(never, clobbers, tuple(self.jumps[name]), wild)
                 )
             new = self._new_places(again, places)
             before, never = never, self._never()
-            changed = (before ^ never) | self._lose(clobbers)
+            changed: set[int | None] = {*(before ^ never), *self._lose(clobbers)}
+            tame, wild = wild, self._wild(clobbers, places)
+            changed |= {None} if wild != tame else set()
             again = new | {
                 name
                 for name, walk in self.walks.items()
@@ -227,6 +230,13 @@ class Program:
         back = {self.functions[name].start for name, walk in self.walks.items() if walk.returns}
         stuck = {self.functions[n].start for n, walk in self.walks.items() if not walk.returns}
         return frozenset(stuck - back)
+
+    def _wild(self, clobbers: Mapping[int, frozenset[str]], places: set[int]) -> frozenset[str]:
+        """What a computed call may not give back. It may reach any function if nobody knows whose
+        address is taken."""
+        kept = self.image.kept
+        everywhere = kept is None or bool(kept.sections)
+        return frozenset().union(*(c for at, c in clobbers.items() if everywhere or at in places))
 
     def _lose(self, clobbers: dict[int, frozenset[str]]) -> frozenset[int]:
         """Adds what functions were found not to give back; tells whose has grown."""

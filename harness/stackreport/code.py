@@ -79,17 +79,20 @@ class Walk:
 
 class Calls(NamedTuple):
     """What is known of the functions that a walk may call, by their address. `never`: they do not
-    return; `clobbers`: what they should give back and do not."""
+    return; `clobbers`: what they should give back and do not; `wild`: the same of whatever a
+    computed call may reach."""
 
     never: frozenset[int] = frozenset()
     clobbers: Mapping[int, frozenset[str]] = {}
     jumps: tuple[int, ...] = ()  # where this function's computed jumps go
+    wild: frozenset[str] = frozenset()
 
     def seen_by(self, walk: Walk | None) -> "Calls":
         """No more than what the calls of a walk can ask about."""
         targets = {call.target for call in walk.calls} if walk else set()
         clobbers = {t: c for t, c in self.clobbers.items() if t in targets}
-        return Calls(self.never & targets, clobbers, self.jumps)
+        wild = self.wild if None in targets else frozenset()
+        return Calls(self.never & targets, clobbers, self.jumps, wild)
 
 
 class Code:
@@ -175,8 +178,7 @@ class _Walker:
         self._note_call(address, target, state, tail=True)
         if target not in self._known.never:
             self._returns = True
-            lost = state.lost | self._known.clobbers.get(target, frozenset())
-            self._clobbers |= lost & CALLEE_SAVED
+            self._clobbers |= (state.lost | self._clobbered(target)) & CALLEE_SAVED
 
     def _straight(self, address: int, state: State) -> None:
         """From a leader to the next branch or leader."""
@@ -251,9 +253,14 @@ class _Walker:
             self._note_call(address, target, state)
         if target in self._known.never:
             return None
-        clobbers = self._known.clobbers.get(-1 if target is None else target, frozenset())
+        clobbers = self._clobbered(target)
         kept = {n: v for n, v in state.registers.items() if n in CALLEE_SAVED and n not in clobbers}
         return State(state.depth, state.dynamic, kept, state.lost | {LINK} | clobbers)
+
+    def _clobbered(self, target: int | None) -> frozenset[str]:
+        if target is None:
+            return self._known.wild
+        return self._known.clobbers.get(target, frozenset())
 
     def _computed_call(self, address: int, instruction: Instruction, state: State) -> int | None:
         value = self._value(instruction, state)
@@ -288,6 +295,7 @@ class _Walker:
         else:
             self._unresolved.add(address)
             self._note_call(address, None, state, tail=True)
+            self._clobbers |= self._known.wild
             self._leave(address, instruction, state, _)
 
     def _break(self, _: int, instruction: Instruction, state: State, __: object) -> State | None:
@@ -347,7 +355,7 @@ class _Walker:
     def _step(self, instruction: Instruction, state: State) -> State:
         registers = dict(state.registers)
         depth, dynamic, lost = state.depth, state.dynamic, state.lost
-        if instruction.loads and LINK in instruction.writes and instruction.text != SHADOW:
+        if LINK in instruction.writes and instruction.loads and instruction.text != SHADOW:
             self._reloads = True
         for register, value in effects(instruction, state, self._memory.fetch):
             if register != "sp":

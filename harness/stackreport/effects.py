@@ -96,7 +96,7 @@ def _made(instruction: Instruction, register: str, state: State, fetch: Fetch) -
     kind = instruction.kind
     if kind in _MAKERS:
         return _MAKERS[kind](instruction, state)
-    if kind in FETCHES and len(instruction.writes) == 1:
+    if kind in FETCHES and not instruction.moves_base:
         return _loaded(instruction, state, fetch)
     return _given_back(instruction, register, state) if register in KEPT else None
 

@@ -196,6 +196,21 @@ enter robbed_by_tail, 32
 	ldr	x20, [sp, #16]
 leave robbed_by_tail, 32
 
+enter robbed_by_pointer, 32
+	str	x21, [sp, #16]
+	mov	x21, sp
+	adr	x9, thief_of_21
+	str	x9, [x1]
+	ldr	x9, [x1]
+	blr	x9
+	mov	sp, x21
+	ldr	x21, [sp, #16]
+leave robbed_by_pointer, 32
+function thief_of_21
+	sub	x21, x21, #512
+	ret
+done thief_of_21
+
 	/* Stubs of linkers, and constants. */
 function far_stub
 	adrp	x16, deep
@@ -349,6 +364,10 @@ def test_what_never_returns_has_nothing_after_it(exits: Image) -> None:
 )
 def test_what_is_reached_is_counted(exits: Image, name: str, expected: str) -> None:
     assert str(bound(exits, name)) == expected
+
+
+def test_what_a_pointer_reaches_may_rob_as_well(exits: Image) -> None:
+    assert "SP is loaded in robbed_by_pointer" in bound(exits, "robbed_by_pointer").reasons
 
 
 @pytest.mark.parametrize("name", ["passing", "above", "late"])
