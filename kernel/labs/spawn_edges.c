@@ -93,6 +93,14 @@ static void size_as_file(size_t by)
 	set_field(P_MEMSZ, field(P_FILESZ) - by);
 }
 
+/* A piece of one byte, and it is none that memory begins with. */
+static void load_one_byte(size_t by)
+{
+	set_field(P_OFFSET, 1);
+	set_field(P_FILESZ, 1 + by);
+	set_field(P_MEMSZ, 1);
+}
+
 /* The whole table in what is read of the file first. */
 static void move_headers(size_t by)
 {
@@ -109,7 +117,7 @@ static const struct edge {
 	{ "file-end", end_at_file_end }, { "lowest-page", begin_lowest },
 	{ "user-end", end_at_user_end }, { "memory", fill_memory },
 	{ "text-end", follow_text },	 { "file-size", size_as_file },
-	{ "headers-end", move_headers },
+	{ "one-byte", load_one_byte },	 { "headers-end", move_headers },
 };
 
 /* The file's bytes, then nothing but zeros to the end of the last page; hello has written to its own data. */
