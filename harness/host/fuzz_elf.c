@@ -2,6 +2,7 @@
  * proc/elf.c: any bytes are a program or refused, and of what is let through everything holds that the loader
  * then relies on: whole segments of the file, in the user's part of the addresses, in pages apart, none writable and
  * executable, the entry in one that can be executed. A symbol lies in the image and contains its address.
+ * And what a model takes is taken: the last byte, page, segment and header that may be, and none beyond it.
  *
  * The first byte: bit 0 is `strict`, bit 1 says that a program is built from choices instead, whose every field is
  * plausible and some of whose are not.
@@ -58,6 +59,74 @@ static void check_strict(const struct elf_plan *plan, const uint8_t *head)
 	require(entry, "the entry is in a segment that can be executed");
 }
 
+/* --- the model: the same rules, each by itself, in numbers that cannot wrap ------------------------ */
+
+typedef unsigned __int128 wide;
+
+static bool model_header(const struct elf_header *h)
+{
+	return memcmp(h->magic, "\177ELF", 4) == 0 && h->class == 2 && h->data == 1 &&
+	       h->version == 1 && h->file_version == 1 && h->machine == 183 && h->type == 2;
+}
+
+static bool model_segment(const struct program_header *p, size_t size, bool strict)
+{
+	bool honest = p->file <= p->memory && p->address % 4096 == 0 && (p->flags & 3) != 3;
+
+	return (wide)p->offset + p->file <= size && p->memory <= 1 << 20 && p->address >= 0x10000 &&
+	       (wide)p->address + p->memory <= (wide)1 << 32 && (honest || !strict);
+}
+
+static uint64_t model_pages(const struct program_header *p)
+{
+	return (p->memory + 4095) / 4096;
+}
+
+static bool model_shares(const struct program_header *a, const struct program_header *b)
+{
+	return a->address / 4096 < b->address / 4096 + model_pages(b) &&
+	       b->address / 4096 < a->address / 4096 + model_pages(a);
+}
+
+static bool model_program(const struct program_header *p, unsigned int n, uint64_t entry)
+{
+	bool in_text = false;
+
+	for (unsigned int i = 0; i < n; i++) {
+		in_text |= p[i].flags & 1 && entry % 4 == 0 && entry >= p[i].address &&
+			   entry < (wide)p[i].address + p[i].file;
+		for (unsigned int k = 0; k < i; k++)
+			if (model_shares(&p[i], &p[k]))
+				return false;
+	}
+	return in_text;
+}
+
+static bool model(const uint8_t *file, size_t size, bool strict)
+{
+	struct program_header p, taken[8];
+	struct elf_header h;
+	unsigned int n = 0;
+	uint64_t pages = 0;
+
+	if (size < sizeof(h))
+		return false;
+	memcpy(&h, file, sizeof(h));
+	if ((strict && !model_header(&h)) || h.program_header_size != 56 ||
+	    (wide)h.program_headers + 56 * h.program_header_count > (size < 1024 ? size : 1024))
+		return false;
+	for (unsigned int i = 0; i < h.program_header_count; i++) {
+		memcpy(&p, file + h.program_headers + i * sizeof(p), sizeof(p));
+		if (p.type != 1 || !p.memory)
+			continue;
+		if (!model_segment(&p, size, strict) || n == 8)
+			return false;
+		taken[n++] = p;
+		pages += model_pages(&p);
+	}
+	return pages <= 256 && (!strict || model_program(taken, n, h.entry));
+}
+
 static void examine(const uint8_t *file, size_t size, bool strict)
 {
 	size_t head_size = size < ELF_HEAD_BYTES ? size : ELF_HEAD_BYTES;
@@ -65,6 +134,8 @@ static void examine(const uint8_t *file, size_t size, bool strict)
 	struct elf_plan plan;
 	size_t pages = 0;
 
+	require(!elf_examine(&plan, head, head_size, size, strict) == model(file, size, strict),
+		"what the model takes is taken, and nothing else");
 	if (!elf_examine(&plan, head, head_size, size, strict)) {
 		require(plan.count <= ELF_MAX_SEGMENTS, "there are no more segments than may be");
 		for (unsigned int i = 0; i < plan.count; i++) {
@@ -97,6 +168,54 @@ static void look_up(const uint8_t *file, size_t size)
 
 #define BUILT_BYTES 1400
 
+/* One bound of a segment is met, or passed by one. */
+static void at_bound(struct program_header *p, size_t size, struct choices *c)
+{
+	uint64_t past = choose(c, 2);
+
+	switch (choose(c, 5)) {
+	case 0:
+		p->offset = size - p->file + past;
+		break;
+	case 1:
+		p->address = ELF_LOWEST - past * PAGE_SIZE;
+		break;
+	case 2:
+		p->memory = (choose(c, 2) + 1UL) * PAGE_SIZE;
+		p->address = ELF_END - p->memory;
+		p->memory += past;
+		break;
+	case 3:
+		p->memory = ELF_MAX_MEMORY - choose(c, 2) * PAGE_SIZE + past;
+		break;
+	default:
+		p->memory = p->file - past;
+	}
+}
+
+/* Nothing is wrong with it: the first is text, the others are data, each in pages of its own. */
+static void tame_segment(struct program_header *p, unsigned int i, struct choices *c)
+{
+	p->type = 1;
+	p->flags = i ? 4 + 2U * choose(c, 2) : 5;
+	p->address = 0x10000 + 0x2000UL * i;
+	p->offset = choose(c, 60);
+	p->file = 4 + 4UL * choose(c, 14);
+	p->memory = p->file + choose(c, 2) * 4000UL;
+}
+
+/* The table of them ends where what is read of the file ends, or one byte further. */
+static void at_end(uint8_t *file, struct elf_header *h, struct choices *c)
+{
+	size_t bytes = h->program_header_count * sizeof(struct program_header);
+
+	if (bytes > ELF_HEAD_BYTES - sizeof(*h))
+		return;
+	h->program_headers = ELF_HEAD_BYTES - bytes + choose(c, 2);
+	memmove(file + h->program_headers, file + sizeof(*h), bytes);
+	memcpy(file, h, sizeof(*h));
+}
+
 /* A program with one to ten segments. Mostly right, so that the later checks are come to. */
 static size_t build(uint8_t *file, struct choices *c)
 {
@@ -114,14 +233,17 @@ static size_t build(uint8_t *file, struct choices *c)
 				.program_headers = sizeof(struct elf_header),
 				.program_header_size = sizeof(struct program_header) };
 	unsigned int count = choose(c, 10) + 1;
+	bool tame = choose(c, 2);
+	unsigned int tried = choose(c, 10); /* the one at a bound, of a tame program */
+	size_t size = sizeof(h) + count * sizeof(struct program_header) + choose(c, 250) * 3UL;
 
 	h.program_header_count = (uint16_t)count;
 	h.entry = 0x10000 + 4UL * choose(c, 40);
-	if (!choose(c, 8))
+	if (!tame && !choose(c, 8))
 		h.machine = choose(c, 256);
-	if (!choose(c, 12))
+	if (!tame && !choose(c, 12))
 		h.program_headers = choose_number(c);
-	if (!choose(c, 12))
+	if (!tame && !choose(c, 12))
 		h.program_header_count = choose(c, 256);
 	memcpy(file, &h, sizeof(h));
 	if (!choose(c, 4))
@@ -136,6 +258,15 @@ static size_t build(uint8_t *file, struct choices *c)
 		};
 
 		p.memory = p.file + choose(c, 3) * 2040UL;
+		if (tame) {
+			tame_segment(&p, i, c);
+			if (i == tried)
+				at_bound(&p, size, c);
+			if (!i)
+				h.entry = p.address + p.file - 4UL * choose(c, 3);
+			memcpy(file + sizeof(h) + i * sizeof(p), &p, sizeof(p));
+			continue;
+		}
 		if (!choose(c, 6))
 			p.memory = choose(c, 256) * 0x1000UL + choose(c, 2);
 		if (!choose(c, 8))
@@ -146,9 +277,16 @@ static size_t build(uint8_t *file, struct choices *c)
 			p.address = choose_number(c);
 		if (!choose(c, 16))
 			p.offset = choose_number(c);
+		if (!choose(c, 8))
+			at_bound(&p, size, c);
+		if (!i && !choose(c, 3))
+			h.entry = p.address + p.file - 4UL * choose(c, 3);
 		memcpy(file + sizeof(h) + i * sizeof(p), &p, sizeof(p));
 	}
-	return sizeof(h) + count * sizeof(struct program_header) + choose(c, 250) * 3UL;
+	memcpy(file + offsetof(struct elf_header, entry), &h.entry, sizeof(h.entry));
+	if (!choose(c, 6))
+		at_end(file, &h, c);
+	return size;
 }
 
 /* A file of nothing but a header, functions and their names; the names' end may be missing. */

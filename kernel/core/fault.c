@@ -2,6 +2,7 @@
 #include "core/fault.h"
 
 #include "arch/esr.h"
+#include "arch/sysreg.h"
 #include "arch/timer.h"
 #include "arch/user.h"
 #include "core/backtrace.h"
@@ -172,8 +173,20 @@ static void stop_the_world(void)
 	console_break_lock();
 }
 
+/* What two CPUs push on one stack is worth no report: say that, and no more. */
+static void expect_own_stack(uintptr_t sp)
+{
+	const struct cpu *here = cpu_local();
+
+	for (unsigned int i = 0; i < NR_CPUS; i++)
+		if (cpus[i] && cpus[i] != here && stack_contains(&cpus[i]->irq_stack, sp))
+			end("panic why=shared-irq-stack cpu=%u owner=%u : an exception stack has two CPUs",
+			    here->index, i);
+}
+
 static struct frame *handle(struct finding *n, const char *word)
 {
+	expect_own_stack(stack_pointer());
 	if (fault_expected_hook && fault_expected_hook(n))
 		return sched_kill(n->detector);
 	cpu_local()->reporting_fault = true;

@@ -13,7 +13,7 @@
 #include "proc/spawn.h"
 
 STACK_CALLS("lab_spawn_edges",
-	    "end_at_*_end begin_lowest fill_memory follow_text size_as_file move_headers",
+	    "end_at_*_end begin_lowest fill_memory follow_text size_as_file load_one_byte move_headers",
 	    "struct edge")
 
 #define HELLO_WAITS 0x100 /* user/hello.c: it touches nothing but text and data before the gate */
@@ -98,6 +98,14 @@ static void size_as_file(size_t by)
 	set_field(P_MEMSZ, field(P_FILESZ) - by);
 }
 
+/* A piece of one byte, and it is none that memory begins with. */
+static void load_one_byte(size_t by)
+{
+	set_field(P_OFFSET, 1);
+	set_field(P_FILESZ, 1 + by);
+	set_field(P_MEMSZ, 1);
+}
+
 /* The whole table in what is read of the file first. */
 static void move_headers(size_t by)
 {
@@ -114,7 +122,7 @@ static const struct edge {
 	{ "file-end", end_at_file_end }, { "lowest-page", begin_lowest },
 	{ "user-end", end_at_user_end }, { "memory", fill_memory },
 	{ "text-end", follow_text },	 { "file-size", size_as_file },
-	{ "headers-end", move_headers },
+	{ "one-byte", load_one_byte },	 { "headers-end", move_headers },
 };
 
 /* The file's bytes, then nothing but zeros to the end of the last page; hello has written to its own data. */
