@@ -25,6 +25,7 @@ from harness.log import HARNESS_ERROR, NO_END, Log, Record
 from harness.scenario import Case
 
 Look = Sequence[views.Frame]
+OF_A_LAB = frozenset(("caught", "contained", "survived"))
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def judge(
     objections = (
         *_abort_objections(case, aborts),
         *_place_objections(case, parsed),
+        *_entry_objections(parsed),
         *(seen.problems if seen else ()),
     )
     comparison = _compare(case, records, build, golden_root, exact) if case.golden else None
@@ -154,6 +156,15 @@ def _place_objections(case: Case, parsed: Log) -> Iterator[str]:
     seen = [r.fields["elr"].partition("+")[0] for r in parsed.select("EXC") if "elr" in r.fields]
     if seen[-1:] != [case.control.at]:
         yield f"at: expected {case.control.at}, the report says {', '.join(seen) or 'nothing'}"
+
+
+def _entry_objections(parsed: Log) -> Iterator[str]:
+    """What is caught is what a lab does: before it there is nothing to catch."""
+    word = parsed.records[-1].words[0]
+    if word not in OF_A_LAB:
+        return
+    if not any(r.area == ("lab",) and r.words == ("enter",) for r in parsed.records):
+        yield f"{word}, but the log has no [lab] enter record: the lab was never entered"
 
 
 def _compare(

@@ -119,10 +119,18 @@ static void refuse_kill(const struct finding *n)
 		       n->own->name);
 }
 
+/* What is caught is what a lab does. Before it there is nothing to catch: the boot itself is broken. */
+static void refuse_before_lab(const struct finding *n)
+{
+	if (!lab_entered)
+		end("panic why=fault-before-lab detector=%s", n->detector);
+}
+
 static struct frame *halt_or_kill(const struct finding *n)
 {
 	if (n->class == CLASS_BUG)
 		panic("assertion");
+	refuse_before_lab(n);
 	if (!can_kill(n->frame)) {
 		refuse_kill(n);
 		end("caught by=%s", n->detector);
@@ -227,6 +235,7 @@ void fault_emergency(struct frame *f)
 	report_finding(&n, kind_names[f->kind]);
 	if (n.class == CLASS_HANG)
 		end("hang by=%s", n.detector);
+	refuse_before_lab(&n);
 	refuse_kill(&n);
 	if (in_report)
 		end("double-fault by=%s", n.detector);
