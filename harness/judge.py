@@ -26,6 +26,7 @@ from harness.log import HARNESS_ERROR, NO_END, Log, Record
 from harness.scenario import Case
 
 Look = Sequence[views.Frame]
+OF_A_LAB = frozenset(("caught", "contained", "survived"))
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def judge(
         *_abort_objections(case, aborts),
         *_place_objections(case, parsed),
         *_killing_objections(parsed),
+        *_entry_objections(parsed),
         *(seen.problems if seen else ()),
     )
     comparison = _compare(case, records, build, golden_root, exact) if case.golden else None
@@ -169,6 +171,15 @@ def _killing_objections(parsed: Log) -> Iterator[str]:
         yield f"contained by={by}, but no [EXC] killed … by={by} says that it killed anything"
     if verdict == "caught" and faults[-1:] and faults[-1].words[:1] == ("killed",):
         yield f"caught by={by}, but the last fault only killed: {faults[-1]}"
+
+
+def _entry_objections(parsed: Log) -> Iterator[str]:
+    """What is caught is what a lab does: before it there is nothing to catch."""
+    word = parsed.records[-1].words[0]
+    if word not in OF_A_LAB:
+        return
+    if not any(r.area == ("lab",) and r.words == ("enter",) for r in parsed.records):
+        yield f"{word}, but the log has no [lab] enter record: the lab was never entered"
 
 
 def _compare(

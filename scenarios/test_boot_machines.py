@@ -138,6 +138,47 @@ def test_other_machines_end_alike(spec: dict[str, Any], tmp_path: Path) -> None:
     assert broken.verdict == "caught by=watchpoint"
 
 
+# What the kernel cannot use is refused by name, before any lab: nothing is caught there.
+REFUSED: dict[str, tuple[str, str]] = {
+    "gicv2": ("virt", "no-gicv3"),  # QEMU's default
+    "gicv2-el2": ("virt,virtualization=on", "no-gicv3"),
+    "el3": ("virt,gic-version=3,secure=on", "started-at-el3"),
+    "el3-gicv2": ("virt,secure=on", "started-at-el3"),
+    "el3-el2": ("virt,gic-version=3,secure=on,virtualization=on", "started-at-el3"),
+}
+
+
+@pytest.mark.parametrize("cpus", [1, 4])
+@pytest.mark.parametrize(("machine", "why"), REFUSED.values(), ids=REFUSED)
+def test_a_machine_that_is_no_use_is_refused(
+    machine: str, why: str, cpus: int, tmp_path: Path
+) -> None:
+    log = run("lab=stack.recurse", tmp_path, machine=machine, cpus=cpus)
+    end = log.records[-1]
+    assert (end.words, end.fields["why"]) == (("bad-args",), why)
+    assert "start" in end.prose
+    assert not list(log.select("lab")) and not list(log.select("EXC"))
+
+
+USABLE: dict[str, dict[str, Any]] = {
+    "gicv4": {"machine": "virt,gic-version=4,virtualization=on"},
+    "no-its": {"machine": "virt,gic-version=3,its=off"},
+    "lowmem": {"machine": "virt,gic-version=3,highmem=off"},
+    "smmu": {"machine": "virt,gic-version=3,iommu=smmuv3"},
+    "old": {"machine": "virt-2.12,gic-version=3"},
+    **{cpu: {"cpu": cpu} for cpu in ("cortex-a35", "cortex-a53", "cortex-a57", "neoverse-n1")},
+    "no-pmu": {"cpu": "cortex-a72,pmu=off"},
+    "16M": {"memory_mib": 16},
+    "16-cpus": {"cpus": 16},
+}
+
+
+@pytest.mark.parametrize("spec", USABLE.values(), ids=USABLE)
+def test_other_machines_catch_it_too(spec: dict[str, Any], tmp_path: Path) -> None:
+    assert run("lab=stack.recurse", tmp_path, **spec).verdict == "caught by=guard-page"
+    assert run("lab=crash.hang watchdog=20", tmp_path, **spec).verdict == "hang by=watchdog"
+
+
 @pytest.mark.parametrize("pages", [1, 16])
 def test_permanent_stacks_have_their_own_size(pages: int, tmp_path: Path) -> None:
     log = run(f"lab=boot.smp size={pages}", tmp_path, cpus=3)

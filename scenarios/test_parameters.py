@@ -8,6 +8,7 @@ number. On the machine of the lab's first row; warm where it can be, as there ar
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def refusal(log: Log) -> tuple[str, str | None]:
 
 
 def run(row: Scenario, line: str, folder: Path, warm: WarmPool) -> Log:
-    machine = {"cpus": row.cpus, "cpu": row.cpu, "mte": row.mte}
+    machine: dict[str, Any] = {"cpus": row.cpus, "cpu": row.cpu, "mte": row.mte}
     return boot(IMAGE, f"lab={line}", folder, warm=warm, **machine).log
 
 

@@ -70,6 +70,15 @@ def test_a_wrong_verdict_fails(root: Path) -> None:
     assert headline(judgement) == "expected caught by=guard-page, seen caught by=sentinel"
 
 
+@pytest.mark.parametrize("word", ["caught", "contained", "survived"])
+def test_nothing_is_caught_before_the_lab_is_entered(root: Path, word: str) -> None:
+    lines = [line for line in SERIAL.splitlines(True) if not line.startswith(b"[lab] enter")]
+    early = b"".join(lines).replace(b"[end] caught", b"[end] " + word.encode())
+    judgement = _judge(root, CONTROL, evidence(early, looked=False))
+    assert f"{word}, but the log has no [lab] enter record" in judgement.objections[0]
+    assert not judgement.sound
+
+
 @pytest.mark.parametrize(("times", "seen"), [(0, 0), (38, 38)])
 def test_the_aborts_are_counted(root: Path, times: int, seen: int) -> None:
     judgement = _judge(root, BOOT, evidence(int_log=INT_LOG * times, looked=False))

@@ -19,6 +19,8 @@ enum {
 	GICR_TYPER_AFFINITY = 0x000c,
 };
 
+#define PFR0_GIC 24
+
 #define CTLR_ENABLE_GROUP0 (1U << 0)
 #define CTLR_ENABLE_GROUP1 (1U << 1)
 #define CTLR_ARE (1U << 4)
@@ -69,6 +71,11 @@ static volatile uint32_t *gicr(unsigned int offset)
 static volatile uint32_t *bank(unsigned int intid, unsigned int file)
 {
 	return intid < 32 ? gicr(GICR_SGI_FRAME + file) : gicd(file + intid / 32 * 4);
+}
+
+bool gic_present(void)
+{
+	return sysreg_read(id_aa64pfr0_el1) >> PFR0_GIC & 0xf;
 }
 
 bool gic_init(uintptr_t second, size_t size)

@@ -12,6 +12,8 @@
  * lie in the board's first region; `second` is where the others are and how many bytes they take,
  * 0: nowhere. False: no translation tables for that.
  */
+/* Is there one that this file can use? A GICv2, QEMU's default, has no system registers. */
+bool gic_present(void);
 bool gic_init(uintptr_t second, size_t size);
 void gic_init_cpu(void);
 

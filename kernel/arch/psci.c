@@ -1,9 +1,13 @@
-/* PSCI calls, over HVC, or SMC where the machine started at EL2 (start.S notes which). */
+/*
+ * PSCI calls, over HVC, or SMC where the machine started at EL2 (start.S notes which). Started at EL3 there is no
+ * firmware, and one thing that can still be done: to end, by the secure world's own power switch.
+ */
 #include "arch/psci.h"
 
 #include "arch/mmu.h"
 #include "arch/mpidr.h"
 #include "arch/sysreg.h"
+#include "arch/virt.h"
 
 #define PSCI_CPU_OFF 0x84000002UL
 #define PSCI_CPU_ON 0xc4000003UL
@@ -11,7 +15,7 @@
 #define AFFINITY_OFF 1
 #define PSCI_SYSTEM_OFF 0x84000008UL
 
-enum conduit { CONDUIT_HVC, CONDUIT_SMC };
+enum conduit { CONDUIT_HVC, CONDUIT_SMC, CONDUIT_NONE };
 uint32_t psci_conduit = CONDUIT_HVC; /* start.S writes it, last.S reads it */
 
 static int64_t psci_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3)
@@ -57,9 +61,22 @@ void psci_cpu_off(void)
 		wfi();
 }
 
+/* PL061 (Arm DDI 0190): line 0 of the secure one is the power switch. */
+static void secure_off(void)
+{
+	volatile uint32_t *data = phys_to_virt(SECURE_GPIO_BASE + (1 << 2));
+	volatile uint32_t *direction = phys_to_virt(SECURE_GPIO_BASE + 0x400);
+
+	*direction = 1;
+	*data = 1;
+}
+
 void psci_system_off(void)
 {
-	psci_call(PSCI_SYSTEM_OFF, 0, 0, 0);
+	if (psci_conduit == CONDUIT_NONE)
+		secure_off();
+	else
+		psci_call(PSCI_SYSTEM_OFF, 0, 0, 0);
 	for (;;)
 		wfi();
 }

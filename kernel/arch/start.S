@@ -12,10 +12,41 @@
 #define SPSR_EL1H_MASKED 0x3c5
 #define HCR_RW (1 << 31)
 #define CNTHCTL_EL1_TIMER 3
-#define ICC_SRE_EL2_ENABLE 0xf
+#define SCTLR_EL1_RES1 0x30d00800	/* MMU and caches off */
+#define SCR_RW (1 << 10)
+#define ICC_SRE_ENABLE 0xf
+#define PFR0_GIC 24
+
+	/*
+	 * Started at EL3 (-M virt,secure=on): QEMU then has no firmware, every CPU starts here, and nobody starts one or
+	 * switches off. Only the first goes on, in secure EL1, to say so (main.c) and to end (psci.c).
+	 */
+.macro drop_from_el3
+	mrs	x1, CurrentEL
+	cmp	x1, #(3 << 2)
+	b.ne	6f
+	mrs	x0, mpidr_el1
+	and	x0, x0, #0xffffff
+4:	cbz	x0, 5f
+	wfi
+	b	4b
+5:	mov	x0, #SCR_RW
+	msr	scr_el3, x0
+	msr	cptr_el3, xzr			/* trap nothing */
+	msr	mdcr_el3, xzr
+	ldr	x0, =SCTLR_EL1_RES1
+	msr	sctlr_el1, x0
+	mov	x0, #SPSR_EL1H_MASKED
+	msr	spsr_el3, x0
+	adr	x0, 6f
+	msr	elr_el3, x0
+	eret
+6:
+.endm
 
 	/* Started at EL2 (-M virt,virtualization=on): give EL1 its timers and its GIC, and leave. */
 .macro drop_to_el1
+	drop_from_el3
 	mrs	x1, CurrentEL
 	cmp	x1, #(2 << 2)
 	b.ne	7f
@@ -24,16 +55,19 @@
 	mov	x0, #CNTHCTL_EL1_TIMER
 	msr	cnthctl_el2, x0
 	msr	cntvoff_el2, xzr
-	mov	x0, #ICC_SRE_EL2_ENABLE
+	mrs	x0, id_aa64pfr0_el1
+	ubfx	x0, x0, #PFR0_GIC, #4		/* 0: a GICv2, which has no system registers */
+	cbz	x0, 4f
+	mov	x0, #ICC_SRE_ENABLE
 	msr	S3_4_C12_C9_5, x0		/* ICC_SRE_EL2 */
 	isb
-	mrs	x0, midr_el1
+4:	mrs	x0, midr_el1
 	msr	vpidr_el2, x0
 	mrs	x0, mpidr_el1
 	msr	vmpidr_el2, x0
 	mov	x0, #0x33ff			/* CPTR_EL2: trap nothing */
 	msr	cptr_el2, x0
-	ldr	x0, =0x30d00800			/* SCTLR_EL1: RES1 bits, MMU and caches off */
+	ldr	x0, =SCTLR_EL1_RES1
 	msr	sctlr_el1, x0
 	mov	x0, #SPSR_EL1H_MASKED
 	msr	spsr_el2, x0

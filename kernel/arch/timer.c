@@ -50,8 +50,8 @@ void timer_next(void)
 	isb();
 }
 
-#define PMCEID_INSTRUCTIONS                                                                        \
-	8 /* INST_RETIRED: QEMU has this event only where it counts instructions */
+/* INST_RETIRED: QEMU has this event only where it counts instructions. */
+#define PMCEID_INSTRUCTIONS 8
 
 bool timer_is_exact(void)
 {

@@ -40,6 +40,7 @@
 #define GICR_CPUS 123
 #define GICR_SIZE (GICR_CPUS * 0x20000)
 #define UART_BASE 0x09000000
+#define SECURE_GPIO_BASE 0x090b0000
 
 /* Interrupt numbers: PPIs of the generic timer, SPI 1 for the UART. */
 #define INTID_TIMER_VIRTUAL 27

@@ -137,6 +137,13 @@ static void refuse_kill(const struct finding *n)
 		       n->own->name);
 }
 
+/* What is caught is what a lab does. Before it there is nothing to catch: the boot itself is broken. */
+static void refuse_before_lab(const struct finding *n)
+{
+	if (!lab_entered)
+		end("panic why=fault-before-lab detector=%s", n->detector);
+}
+
 __attribute__((noreturn)) static void halt(const struct finding *n)
 {
 	turn_pass(true);
@@ -148,6 +155,7 @@ __attribute__((noreturn)) static void halt(const struct finding *n)
 
 static struct frame *halt_or_kill(const struct finding *n)
 {
+	refuse_before_lab(n);
 	if (n->class == CLASS_BUG || !can_kill(n->frame))
 		halt(n);
 	report("[EXC] killed thread=%s by=%s", current()->name, n->detector);
@@ -239,6 +247,7 @@ void fault_emergency(struct frame *f)
 	report_finding(&n, kind_names[f->kind]);
 	if (n.class == CLASS_HANG)
 		fault_hang(n.detector);
+	refuse_before_lab(&n);
 	refuse_kill(&n);
 	if (in_report)
 		end("double-fault by=%s", n.detector);

@@ -116,6 +116,9 @@ extern const struct lab *const __labs_end[];
 	}                                                                                          \
 	static void family##_##label(__attribute__((unused)) struct family##_##label##_args *a)
 
+/* [lab] enter was printed: from now on what faults is the lab's. */
+extern bool lab_entered;
+
 /* Check the values as they are now (GDB may have changed them) and print [lab] enter. */
 void lab_enter(const struct lab *lab);
 

@@ -300,6 +300,10 @@ void boot_main(uintptr_t dtb, unsigned int el)
 	if (m.wrong)
 		panic(m.wrong);
 	report_line(&m);
+	if (el == 3)
+		end("bad-args why=started-at-el3 : QEMU has no firmware then; start it without secure=on");
+	if (!gic_present())
+		end("bad-args why=no-gicv3 : this machine has another interrupt controller; start QEMU with -M virt,gic-version=3");
 	lab_boot_line(m.line, m.line_length);
 	report_protections();
 	inject_banner();

@@ -97,6 +97,8 @@ static void add_value(const struct param *p, uint64_t value)
 		record_add(" %s=%lu", p->key, value);
 }
 
+bool lab_entered;
+
 void lab_enter(const struct lab *lab)
 {
 	for (size_t i = 0; i < lab->param_count; i++) {
@@ -112,4 +114,5 @@ void lab_enter(const struct lab *lab)
 		add_value(&lab->params[i], lab->values[i]);
 	record_add(" : %s", lab->sentence);
 	record_end();
+	lab_entered = true;
 }

@@ -278,7 +278,9 @@ static inline void split(const struct heap *h, const struct found *f, size_t siz
 		last->previous = rest;
 }
 
-static void *refuse_alloc(struct heap *h, const struct header *wrong, uintptr_t caller)
+/* noinline: what is rare keeps no register of what is not. */
+__attribute__((noinline)) static void *refuse_alloc(struct heap *h, const struct header *wrong,
+						    uintptr_t caller)
 {
 	h->failures++;
 	if (wrong)

@@ -5,10 +5,10 @@
 #include "arch/types.h"
 
 struct refusal {
-	const char *why; /* NULL: there was none */
-	uintptr_t now;	 /* return address of the call that was refused */
-	uintptr_t first; /* of the one that freed it before; 0: not known */
-	bool corrupt;	 /* a header was written over: of the block that one call took, */
+	const char *why;  /* NULL: there was none */
+	uintptr_t now;	  /* return address of the call that was refused */
+	uintptr_t first;  /* of the one that freed it before; 0: not known */
+	uint64_t corrupt; /* not 0: a header was written over: of the block that one call took, */
 	uintptr_t header_of, after; /* after the block that another did; 0: nobody */
 };
 
