@@ -17,6 +17,7 @@ BASE = "bash cat chmod dirname env flock id mkdir mv readlink rm sha256sum sleep
 TOOLS = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-aarch64": "qemu-user",
     "gdb-multiarch": "gdb-multiarch",
     "clang-format": "clang-format",
     "clang-tidy": "clang-tidy",
