@@ -12,6 +12,7 @@
 #   ONLY           a pytest -k expression, for test, golden, soak: ONLY='recurse and not gdb'
 #   TIMES          how often soak runs each scenario (50)
 #   FUZZ, SECONDS  one fuzzer instead of all, and how long each runs: FUZZ=cmdline SECONDS=60
+#   SEED           where FUZZ=stackreport begins: what a failure prints, to see it again
 #   OLD            an older stack-report.json, for stack-report to compare with
 #   DOCS           a document whose tables stack-report or bench rewrites: DOCS=docs/stack-report.md
 #   PART, ROUNDS   what bench measures instead of everything, and how often: PART=scenario ROUNDS=51
@@ -34,7 +35,7 @@ CROSS_COMPILE := $(if $(shell command -v aarch64-none-elf-gcc),aarch64-none-elf-
 endif
 
 # For harness/: through the environment, so that no shell ever splits or expands them.
-export BUILD CROSS_COMPILE LAB ONLY SCENARIO CAPSULE TIMES SMP CPU MEM MTE
+export BUILD CROSS_COMPILE LAB ONLY SCENARIO CAPSULE TIMES SEED SMP CPU MEM MTE
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
@@ -98,7 +99,7 @@ test: build lint ## every check: lint, harness tests, all scenarios against gold
 soak: build ## every scenario TIMES times, until one fails [ONLY=… TIMES=50]
 	@$(PYTHON) -m harness.soak "$$ONLY" "$${TIMES:-50}" $(JOBS)
 
-fuzz: ## the parsers and allocators on this machine, at length, with ASan and UBSan [FUZZ=… SECONDS=…]
+fuzz: ## parsers, allocators (ASan, UBSan) and the stack report, at length [FUZZ=… SECONDS=… SEED=…]
 	@$(PYTHON) -m harness.fuzz "$(FUZZ)" "$(or $(SECONDS),60)"
 
 mutants: build ## small faults put into the code: which live? [FILES=… COUNT=50 SEED=1 TESTS=… DOCS=…]
@@ -183,7 +184,8 @@ headers := $(wildcard kernel/*/*.h)
 # Assembler macros in a header's clothes: clang-format takes them for C.
 host_c_files := $(wildcard harness/host/*.c)
 host_headers := $(wildcard harness/host/*.h harness/host/include/*/*.h)
-formatted := $(c_files) $(filter-out kernel/arch/asm.h,$(headers)) $(host_c_files) $(host_headers)
+stackfuzz_files := $(wildcard harness/stackfuzz/*.c)
+formatted := $(c_files) $(stackfuzz_files) $(filter-out kernel/arch/asm.h,$(headers)) $(host_c_files) $(host_headers)
 scripts := harness/setup.sh harness/fresh.sh .ci/run
 python_roots := harness conftest.py scenarios
 checks := lint-format lint-tidy lint-ruff lint-types lint-shell lint-directions

@@ -1,4 +1,5 @@
 """The host's fuzzers (harness/host): built, seeded and run. `make fuzz` and test_host.py call this.
+`make fuzz` also runs the stack report's, which is Python: harness/stackfuzz.
 
 build/host/fuzz_<name>          the program: one kernel file, libFuzzer, ASan and UBSan
 build/host/seeds/<name>/        what it starts from
@@ -21,9 +22,11 @@ from pathlib import Path
 
 from harness.errors import HarnessError, tail, while_read
 from harness.initrd import newc
+from harness.stackfuzz.run import Tally, hunt
 from harness.tools import find_qemu
 
 SOURCES = Path("harness/host")
+STACKREPORT = "stackreport"
 HOST = Path(os.environ.get("BUILD", "build")) / "host"
 
 MAX_LEN = {"cmdline": 1200, "cpio": 6000, "elf": 10000, "fdt": 12000}
@@ -272,17 +275,44 @@ def fuzz(name: str, seconds: int) -> bool:
     return not came.finding
 
 
+def fuzz_stackreport(seconds: int) -> bool:
+    """Random programs, measured and reported, from SEED on. False: a bound was too low."""
+    seed, tally = first_seed(), Tally()
+    print(f"  FUZZ    stackreport: from SEED={seed} on", flush=True)
+    try:
+        found = hunt(seed, seconds, tally)
+    finally:
+        with while_read():
+            print(f"  FUZZ    stackreport: {tally}", flush=True)
+    if found:
+        print(found, file=sys.stderr)
+    return not found
+
+
+def first_seed() -> int:
+    """SEED, or one that no run before is likely to have had."""
+    given = os.environ.get("SEED") or str(time.time_ns() // 1_000_000 % 1_000_000_000)
+    if not given.isascii() or not given.isdigit():
+        raise HarnessError(f"SEED={given} is not a number", hint="SEED=41, as a failure prints it")
+    return int(given)
+
+
 def main(arguments: Sequence[str]) -> int:
     chosen, seconds = arguments[0], int(arguments[1])
-    if chosen and chosen not in names():
-        print(f"no fuzzer {chosen!r}; there are: {', '.join(names())}", file=sys.stderr)
+    known = [*names(), STACKREPORT]
+    if chosen and chosen not in known:
+        print(f"no fuzzer {chosen!r}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
     try:
-        results = [fuzz(name, seconds) for name in ([chosen] if chosen else names())]
+        results = [long_run(name, seconds) for name in ([chosen] if chosen else known)]
     except HarnessError as error:
         print(error, file=sys.stderr)
         return 2
     return 0 if all(results) else 1
+
+
+def long_run(name: str, seconds: int) -> bool:
+    return fuzz_stackreport(seconds) if name == STACKREPORT else fuzz(name, seconds)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ tools_stamp=$venv/.highwater-tools
 needs=(
 	"aarch64-none-elf-gcc aarch64-linux-gnu-gcc : gcc-aarch64-linux-gnu"
 	"qemu-system-aarch64 : qemu-system-arm"
+	"qemu-aarch64 qemu-aarch64-static : qemu-user"
 	"aarch64-none-elf-gdb gdb-multiarch : gdb-multiarch"
 	"clang : clang"
 	"llvm-readelf : llvm"

@@ -19,6 +19,8 @@ QEMU_WANTED = (7, 2)
 QEMU_INSTALL = "apt install qemu-system-arm, or set HIGHWATER_QEMU to a newer qemu-system-aarch64"
 GDB_INSTALL = "apt install gdb-multiarch, or set HIGHWATER_GDB to a GDB that knows aarch64"
 GCC_INSTALL = "apt install gcc-aarch64-linux-gnu, or put aarch64-none-elf-gcc on PATH"
+CLANG_INSTALL = "apt install clang-14, or put it on PATH"
+QEMU_USER_INSTALL = "apt install qemu-user, or put qemu-aarch64-static on PATH"
 SETPRIV_INSTALL = "apt install util-linux"
 
 
@@ -35,6 +37,16 @@ def qemu_version() -> str:
 def find_gdb() -> Path:
     """gdb-multiarch, else aarch64-none-elf-gdb."""
     return _find("gdb-multiarch", GDB_INSTALL, "HIGHWATER_GDB", others=["aarch64-none-elf-gdb"])
+
+
+def find_clang() -> Path:
+    """The one that kernel and fuzzers are checked with, as harness/setup.sh installs it."""
+    return _find("clang-14", CLANG_INSTALL)
+
+
+def find_qemu_user() -> Path:
+    """QEMU for one Linux program: qemu-aarch64, else the static one."""
+    return _find("qemu-aarch64", QEMU_USER_INSTALL, others=["qemu-aarch64-static"])
 
 
 def find_setpriv() -> Path:
@@ -58,7 +70,7 @@ def cross_prefix() -> str:
 def toolchain() -> str:
     """Name and version of the compiler, as goldens record it: "aarch64-linux-gnu-gcc 12.2.0"."""
     compiler = shutil.which(f"{cross_prefix()}gcc") or ""
-    return f"{Path(compiler).name} {_output(Path(compiler), '-dumpfullversion').strip()}"
+    return f"{Path(compiler).name} {output(Path(compiler), '-dumpfullversion').strip()}"
 
 
 def gcc_version() -> str:
@@ -101,11 +113,11 @@ def _checked_qemu(qemu: Path) -> Path:
 
 @cache
 def _qemu_numbers(qemu: Path) -> tuple[int, ...]:
-    version = re.search(r"version (\d+(?:\.\d+)+)", _output(qemu, "--version"))
+    version = re.search(r"version (\d+(?:\.\d+)+)", output(qemu, "--version"))
     return tuple(map(int, version[1].split("."))) if version else ()
 
 
 @cache
-def _output(program: Path, argument: str) -> str:
+def output(program: Path, argument: str) -> str:
     done = subprocess.run([program, argument], capture_output=True, text=True, check=False)
     return done.stdout

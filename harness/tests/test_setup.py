@@ -19,6 +19,7 @@ BASE = (
 TOOLS = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "qemu-system-aarch64": "qemu-system-arm",
+    "qemu-aarch64": "qemu-user",
     "gdb-multiarch": "gdb-multiarch",
     "clang": "clang",
     "llvm-readelf": "llvm",
