@@ -20,7 +20,7 @@ import pytest
 from harness import warm
 from harness.deadline import Deadline
 from harness.machine import MachineSpec
-from harness.mutants.index import COLLECTED, file_hash, known
+from harness.mutants.index import COLLECTED, file_hash, is_asked, known
 
 _QUIET = ["no-data-collected", "module-not-measured", "module-not-imported", "already-imported"]
 
@@ -46,10 +46,12 @@ class Covering:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
+        every = items[:]
+        items[:] = [item for item in items if is_asked(item.nodeid)]
         names = json.dumps([item.nodeid for item in items])
         (self._folder / COLLECTED).write_text(names, "utf-8")
         new = [item for item in items if not self._is_known(item)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in new])
+        config.hook.pytest_deselected(items=[item for item in every if item not in new])
         items[:] = new
 
     def _is_known(self, item: pytest.Item) -> bool:

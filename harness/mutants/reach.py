@@ -34,8 +34,6 @@ from harness.mutants.uses import Uses
 from harness.symbols import build_id
 from harness.tools import find_qemu
 
-# They try mutants themselves; they hold two boots of one image against each other.
-NOT_ASKED = ("harness/tests/test_mutants.py", "scenarios/test_warm.py")
 _CODE = (".c", ".h", ".S")
 _Place = tuple[str, Iterable[int] | None]  # a file, and lines of it; None: all
 FUZZ_TEST = "harness/tests/test_host.py::test_the_fuzzer_finds_nothing[{}]"
@@ -166,7 +164,7 @@ def _measure(
 ) -> None:
     # With "=", or pytest takes the folder for a place of tests.
     command = [*PYTEST, "-p", "harness.mutants.covering", f"--reach={folder}", "-n", str(jobs)]
-    command += [f"--ignore={name}" for name in NOT_ASKED] + list(asked)
+    command += asked
     done = subprocess.run(
         command,
         cwd=tree.folder,
