@@ -39,12 +39,12 @@ case ${CROSS_COMPILE:-} in
 *) needs[0]="${CROSS_COMPILE}gcc : -" ;;
 esac
 
-# The row of needs that brings it : the oldest version : what an older one lacks
+# The package that brings it in needs : the oldest version : what an older one lacks
 oldest=(
-	"0 : 12 : -fsanitize=shadow-call-stack"
-	"1 : 7.2 : what the scenarios were recorded with, and plugins in Debian's build"
-	"2 : 12 : DWARF 5 of the kernel image"
-	"3 : 14 : the fuzzers' options"
+	"gcc-aarch64-linux-gnu : 12 : -fsanitize=shadow-call-stack"
+	"qemu-system-arm : 7.2 : what the scenarios were recorded with, and plugins in Debian's build"
+	"gdb-multiarch : 12 : DWARF 5 of the kernel image"
+	"clang : 14 : the fuzzers' options"
 )
 
 # The oldest release of a distribution whose packages are new enough.
@@ -90,6 +90,22 @@ find_missing() {
 	done
 }
 
+# Sets found to the command that satisfies the row of needs with package $1; CROSS_COMPILE's has none.
+find_of() {
+	local row
+	for row in "${needs[@]}"; do
+		case ${row##*: } in
+		"$1") ;;
+		-) [[ $1 == gcc-* ]] || continue ;;
+		*) continue ;;
+		esac
+		# shellcheck disable=SC2086 # the commands of a row are words
+		find_any ${row%% :*}
+		return
+	done
+	return 1
+}
+
 # Is version $1 at least $2?
 at_least() { printf '%s\n' "$2" "$1" | sort -VC; }
 
@@ -103,11 +119,10 @@ version_of() {
 
 # One line, before anything is installed: a tool that is there and too old would win over apt's.
 refuse_old_tools() {
-	local row index least lacks version
+	local row package least lacks version
 	for row in "${oldest[@]}"; do
-		IFS=: read -r index least lacks <<<"${row// : /:}"
-		# shellcheck disable=SC2086 # the commands of a row are words
-		find_any ${needs[index]%% :*} || continue
+		IFS=: read -r package least lacks <<<"${row// : /:}"
+		find_of "$package" || continue
 		version=$(version_of "$found") || continue
 		at_least "$version" "$least" || die "$found is $version; Highwater needs $least or newer ($lacks)" \
 			'Debian 12, Debian 13 and Ubuntu 24.04 have that; CROSS_COMPILE= names another compiler'
@@ -129,8 +144,7 @@ refuse_old_release() {
 tools_seen() {
 	local row tools=()
 	for row in "${oldest[@]}"; do
-		# shellcheck disable=SC2086 # the commands of a row are words
-		find_any ${needs[${row%% *}]%% :*} && tools+=("$(command -v "$found")")
+		if find_of "${row%% *}"; then tools+=("$(command -v "$found")"); fi
 	done
 	stat -Lc '%n %s %Y' "${tools[@]}"
 }

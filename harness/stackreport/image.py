@@ -327,11 +327,11 @@ def _functions(
 
 
 def _global_places(by_place: Mapping[tuple[int, int], list[Symbol]]) -> frozenset[tuple[int, int]]:
-    """Where a function keeps its plain name although static ones share it: other files can only mean
-    the global one. Several global ones (overlays) are told apart like all others."""
+    """Where a function keeps its plain name although static ones share it: other files can only
+    mean the global one. Several global ones (overlays) are told apart like all others."""
     places: dict[str, list[tuple[int, int]]] = {}
-    for place, symbols in by_place.items():
-        for symbol in symbols:
+    for place, group in by_place.items():
+        for symbol in group:
             if symbol.bind == GLOBAL:
                 places.setdefault(symbol.name, []).append(place)
     return frozenset(found[0] for found in places.values() if len(found) == 1)

@@ -268,7 +268,7 @@ def _uncovered(program: Program) -> Iterator[str]:
         unit = program.functions[name].unit
         found = [note for note, pattern in patterns if matches(pattern, name, unit)]
         if not found:
-            advice = for_taken(image, name)
+            advice = for_taken(program.image, name)
             yield f"{name}: its address is taken, and no note says who calls it{advice}"
         if len(found) == 1 and found[0].kind == "taken":
             notes.use(found[0])

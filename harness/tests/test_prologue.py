@@ -68,7 +68,12 @@ def image() -> Image:
 
 
 def code(image: Image, name: str) -> tuple[int, ...]:
-    data = image.bytes_of(image.functions[name])
+    function = image.functions[name]
+    (data,) = (
+        bytes_[function.start - start :][: function.size]
+        for start, bytes_ in image.code
+        if start <= function.start < start + len(bytes_)
+    )
     return struct.unpack(f"<{len(data) // 4}I", data)
 
 

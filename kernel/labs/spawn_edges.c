@@ -12,9 +12,10 @@
 #include "proc/initrd.h"
 #include "proc/spawn.h"
 
-STACK_CALLS("lab_spawn_edges",
-	    "end_at_*_end begin_lowest fill_memory follow_text size_as_file load_one_byte move_headers",
-	    "struct edge")
+STACK_CALLS(
+	"lab_spawn_edges",
+	"end_at_*_end begin_lowest fill_memory follow_text size_as_file load_one_byte move_headers",
+	"struct edge")
 
 #define HELLO_WAITS 0x100 /* user/hello.c: it touches nothing but text and data before the gate */
 
