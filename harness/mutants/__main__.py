@@ -113,10 +113,9 @@ def _text(path: Path) -> str:
 
 
 def _number(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of mutants: 1 or more")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
