@@ -33,6 +33,8 @@ ELSE = {
     "grow.seed left=928": "hang by=watchdog",
     "stack.emergency": "double-fault",
     "stack.emergency_overflow": "double-fault by=last-report",
+    "time.hang": "hang by=watchdog",
+    "time.stopped stop=1": "hang by=no-tick",
 }
 
 

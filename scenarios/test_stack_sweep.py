@@ -42,7 +42,7 @@ def test_stack_sweep(case: Case, walk: Walk) -> None:
 @pytest.mark.parametrize("shift", range(11))
 def test_registers_hold_wherever_interrupts_land(shift: int, tmp_path: Path) -> None:
     """QEMU's -icount shift moves every interrupt against the instructions."""
-    line = "lab=stack.registers points=400"
+    line = "lab=stack.registers points=400 watchdog=10000"  # at 10 an instruction takes 1024 ns
     log = boot(ROOT / KERNEL, line, tmp_path, icount=f"shift={shift},sleep=off").log
     assert log.verdict == "ok"
     (landed,) = (r for r in log.select("stack-lab") if r.words == ("sweep",))

@@ -19,16 +19,10 @@
 	__asm__ volatile("msr " SYSREG_NAME(reg) ", %0" ::"r"((uint64_t)(value)))
 
 /*
- * SP here and now. __builtin_frame_address(0) is where the frame record lies, which is at a frame's bottom only
- * with some compilers (core/prologue.h). always_inline: a callee's SP would be lower still.
+ * SP here and now, to read. __builtin_frame_address(0) is where the frame record lies, which is at a frame's bottom
+ * only with some compilers (core/prologue.h).
  */
-static inline __attribute__((always_inline, no_instrument_function)) uintptr_t stack_pointer(void)
-{
-	uintptr_t sp;
-
-	__asm__ volatile("mov %0, sp" : "=r"(sp));
-	return sp;
-}
+register uintptr_t stack_pointer __asm__("sp");
 
 static inline void isb(void)
 {

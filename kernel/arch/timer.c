@@ -37,17 +37,15 @@ void timer_stop(void)
 	isb();
 }
 
-void timer_next(void)
+unsigned long timer_next(void)
 {
 	/* From the last deadline, not from now: ticks do not drift. */
-	uint64_t next = sysreg_read(cntp_cval_el0) + period();
-	uint64_t now = sysreg_read(cntpct_el0);
+	uint64_t deadline = sysreg_read(cntp_cval_el0);
+	uint64_t due = 1 + (sysreg_read(cntpct_el0) - deadline) / period();
 
-	/* A host that ran something else owes us ticks; all at once they would leave no thread its turn. */
-	if (next <= now)
-		next = now + period();
-	sysreg_write(cntp_cval_el0, next);
+	sysreg_write(cntp_cval_el0, deadline + due * period());
 	isb();
+	return due;
 }
 
 /* INST_RETIRED: QEMU has this event only where it counts instructions. */

@@ -12,8 +12,11 @@
 void timer_start(void);
 /* A parked or waiting CPU must not tick: a pending timer makes WFI return at once, for ever. */
 void timer_stop(void);
-/* Called at each tick, before anything else: sets the next. One that has passed already is left out. */
-void timer_next(void);
+/*
+ * Called at each tick, before anything else: sets the next, and says how many were due. Where interrupts were masked,
+ * or the host ran something else, that is more than one: all at once they would leave no thread its turn.
+ */
+unsigned long timer_next(void);
 
 /*
  * Does guest time pass with the instructions (QEMU's -icount), or with the host's clock? In the latter case the

@@ -29,8 +29,7 @@ static struct frame *interrupt(struct frame *f)
 	if (intid >= GIC_NONE)
 		return f;
 	if (intid == INTID_TIMER_PHYSICAL) {
-		timer_next();
-		cpu_local()->ticks++;
+		cpu_local()->ticks += timer_next();
 		if (tick_hook)
 			tick_hook();
 		f = sched_tick();

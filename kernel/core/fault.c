@@ -162,6 +162,9 @@ static struct frame *halt_or_kill(const struct finding *n)
 	turn_pass(false);
 	cpu_local()->reporting_fault = false;
 	timer_resume(&cpu_local()->pause);
+	/* A thread that had stopped the tick for itself does not take it along. */
+	if (!timer_ticks())
+		timer_start();
 	return sched_kill(n->detector);
 }
 
@@ -194,7 +197,7 @@ static void expect_own_stack(uintptr_t sp)
 
 static struct frame *handle(struct finding *n, const char *word)
 {
-	expect_own_stack(stack_pointer());
+	expect_own_stack(stack_pointer);
 	if (fault_expected_hook && fault_expected_hook(n))
 		return sched_kill(n->detector);
 	cpu_local()->reporting_fault = true;

@@ -137,7 +137,7 @@ static void go_below(const struct refusal *r)
 	if (r->how == GROW_COPY)
 		deep_run(grow_deep_patched, FRAMES_BELOW);
 	else
-		recurse(stack_pointer() - BELOW);
+		recurse(stack_pointer - BELOW);
 }
 
 static void masked_grower(void *argument)

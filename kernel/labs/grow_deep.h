@@ -87,14 +87,14 @@ bool deep_right(void);
 		if (left) {                                                                        \
 			grow_deep_##variant(left - 1, self);                                       \
 		} else {                                                                           \
-			(check).lowest = stack_pointer();                                          \
+			(check).lowest = stack_pointer;                                            \
 			bottom;                                                                    \
 		}                                                                                  \
 		(check).frames++;                                                                  \
 		(check).locals +=                                                                  \
 			own.depth != left || own.words[0] != left || own.words[3] != left + 3;     \
 		(check).pointers += self != &own || own.up != up || up->depth != left + 1 ||       \
-				    (uintptr_t)self - stack_pointer() >= DEEP_FRAME_MOST;          \
+				    (uintptr_t)self - stack_pointer >= DEEP_FRAME_MOST;            \
 		(check).registers +=                                                               \
 			a != left * 3 || b != left * 5 || c != left * 7 || d != left * 11;         \
 		return (check).frames;                                                             \

@@ -67,7 +67,7 @@ static void make_neighbour(void)
 __attribute__((noinline)) static uint64_t stand_at_end(const struct big_frames *f)
 {
 	uintptr_t low = current()->growth->lowest + ROOM_BYTES;
-	volatile uint8_t *honest = __builtin_alloca(stack_pointer() - low);
+	volatile uint8_t *honest = __builtin_alloca(stack_pointer - low);
 
 	honest[0] = 1;
 	return f->fixed(0) + honest[0];

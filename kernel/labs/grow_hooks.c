@@ -12,7 +12,7 @@ void __cyg_profile_func_exit(void *function, void *caller);
 void __cyg_profile_func_enter(__attribute__((unused)) void *function,
 			      __attribute__((unused)) void *caller)
 {
-	if (stack_pointer() < current()->guard0)
+	if (stack_pointer < current()->guard0)
 		grow_ask(0);
 }
 

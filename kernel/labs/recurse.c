@@ -12,21 +12,19 @@ STACK_CALLS("recurse_through_pointer", "recurse_through_pointer",
 __attribute__((noinline)) uint64_t recurse(uintptr_t floor)
 {
 	volatile uint64_t fill[FRAME_WORDS];
-	uintptr_t here = stack_pointer();
 
 	for (int i = 0; i < FRAME_WORDS; i++)
-		fill[i] = here;
-	return here > floor ? recurse(floor) + fill[0] : fill[FRAME_WORDS - 1];
+		fill[i] = floor;
+	return stack_pointer > floor ? recurse(floor) + fill[0] : fill[FRAME_WORDS - 1];
 }
 
 __attribute__((noinline)) uint64_t recurse_pages(uintptr_t floor)
 {
 	volatile uint64_t fill[PAGE_WORDS];
-	uintptr_t here = stack_pointer();
 
 	for (unsigned int i = 0; i < PAGE_WORDS; i++)
-		fill[i] = here;
-	return here > floor ? recurse_pages(floor) + fill[0] : fill[PAGE_WORDS - 1];
+		fill[i] = floor;
+	return stack_pointer > floor ? recurse_pages(floor) + fill[0] : fill[PAGE_WORDS - 1];
 }
 
 static uint64_t (*volatile through)(uintptr_t) = recurse_through_pointer;
@@ -34,9 +32,8 @@ static uint64_t (*volatile through)(uintptr_t) = recurse_through_pointer;
 __attribute__((noinline)) uint64_t recurse_through_pointer(uintptr_t floor)
 {
 	volatile uint64_t fill[FRAME_WORDS];
-	uintptr_t here = stack_pointer();
 
 	for (int i = 0; i < FRAME_WORDS; i++)
-		fill[i] = here;
-	return here > floor ? through(floor) + fill[0] : fill[FRAME_WORDS - 1];
+		fill[i] = floor;
+	return stack_pointer > floor ? through(floor) + fill[0] : fill[FRAME_WORDS - 1];
 }

@@ -53,6 +53,8 @@ static const char *variant_name(uint64_t value)
 /* What the probe found on init's stack. */
 static struct {
 	const struct thread *init;
+	uintptr_t lowest,
+		lowest_pc; /* the chain's last function: without a guard, perhaps below its stack */
 	unsigned int frames;
 	struct {
 		uintptr_t pc;
@@ -71,6 +73,8 @@ __attribute__((noinline)) static void probe_chain(void)
 
 	found.init = current();
 	found.frames = 0;
+	found.lowest = record[0];
+	found.lowest_pc = record[1];
 	while (found.frames < MAX_FRAMES && stack_contains(s, record[0])) {
 		found.frame[found.frames].pc = record[1];
 		found.frame[found.frames++].record = record[0];
@@ -132,7 +136,7 @@ LAB(spawn, chain, "init starts a program through four functions with large frame
 	}
 	report_frames();
 	used = thread_stack_high_watermark_bytes(found.init);
-	depth = stack_top(&found.init->stack) - bottom(0);
+	depth = stack_top(&found.init->stack) - frame_bottom(found.lowest, found.lowest_pc, true);
 	report("[spawn] chain variant=%s depth=%lu used=%lu margin=%lu", variant_names[a->variant],
 	       depth, used, a->stack - used);
 	if (a->cost)

@@ -137,7 +137,7 @@ LAB(stack, pointers, "overflow by recursion through a function pointer", RECURSE
 __attribute__((noinline)) static uint64_t recurse_printing(uintptr_t floor)
 {
 	volatile uint64_t fill[2];
-	uintptr_t here = stack_pointer();
+	uintptr_t here = stack_pointer;
 
 	fill[0] = here;
 	fill[1] = here;

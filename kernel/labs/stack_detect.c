@@ -190,7 +190,7 @@ static unsigned int secret_left;
 
 static void erase_victim(__attribute__((unused)) void *unused)
 {
-	uintptr_t sp = stack_pointer();
+	uintptr_t sp = stack_pointer;
 
 	use_secret();
 	report("[stack-lab] secret words=%u before=yes", SECRET_WORDS);

@@ -30,7 +30,7 @@ struct jump {
 /* Take the frame when ROOM_BYTES are left, by standing that far down with an honest frame of our own. */
 __attribute__((noinline)) static uint64_t stand_low(const struct jump *jump)
 {
-	size_t down = stack_pointer() - current()->stack.base - ROOM_BYTES;
+	size_t down = stack_pointer - current()->stack.base - ROOM_BYTES;
 	volatile uint8_t *honest = __builtin_alloca(down);
 
 	honest[0] = 1;

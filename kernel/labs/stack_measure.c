@@ -29,16 +29,19 @@ static struct {
 		descent.frame = (caller) - (here);                                                 \
 	} while (0)
 
-/* Each level writes all of its frame. The record lies lowest in a frame, so its address is the lowest SP. */
+/*
+ * Each level writes all of its frame, with what x29 holds: so it has to keep x29, and one that was changed on the
+ * stack is noticed (scenarios/test_flips.py).
+ */
 #define DESCEND(name, ...)                                                                         \
 	__attribute__((noinline, ##__VA_ARGS__)) static uint64_t name(uint64_t calls,              \
 								      uintptr_t caller)            \
 	{                                                                                          \
 		volatile uint64_t fill[FRAME_WORDS];                                               \
-		uintptr_t here = stack_pointer();                                                  \
+		uintptr_t here = stack_pointer;                                                    \
                                                                                                    \
 		for (int i = 0; i < FRAME_WORDS; i++)                                              \
-			fill[i] = here;                                                            \
+			fill[i] = (uintptr_t)__builtin_frame_address(0);                           \
 		if (calls == 1)                                                                    \
 			NOTE_FRAME(here, caller);                                                  \
 		return calls > 1 ? name(calls - 1, here) + fill[0] : fill[FRAME_WORDS - 1];        \
@@ -63,7 +66,7 @@ static void measure(void *argument)
 	struct job *job = argument;
 	size_t used, lowest;
 
-	job->down(job->asked, stack_pointer());
+	job->down(job->asked, stack_pointer);
 	used = thread_stack_high_watermark_bytes(current());
 	lowest = stack_top(&current()->stack) - descent.lowest;
 	report("[stack-lab] %s asked=%lu frame=%lu used=%lu lowest_sp=%lu gap=%lu budget=%lu",
@@ -131,7 +134,7 @@ static uint64_t touch_reserved;
 __attribute__((noinline, no_stack_protector)) static uint64_t promise(uint64_t bytes,
 								      uintptr_t caller)
 {
-	uintptr_t before = stack_pointer();
+	uintptr_t before = stack_pointer;
 	uintptr_t lowest;
 
 	__asm__ volatile("sub	sp, sp, %1\n\t"

@@ -88,7 +88,7 @@ struct frame *grow_fault(struct frame *f)
 bool grow_prefault(size_t bytes)
 {
 	struct growth *g = current()->growth;
-	uintptr_t sp = stack_pointer();
+	uintptr_t sp = stack_pointer;
 	uint64_t flags;
 
 	if (!g || sp - g->lowest < bytes)
