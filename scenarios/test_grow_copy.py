@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 NO_GROWTH = Control("protect=-growth", "caught by=guard-page")
 NOT_RETIRED = Control("protect=-retire", "survived")
 SIGNING = signing_cpu()
-SEED = "grow_seed_morestack|grow_seed_more"  # which of the two GCC 14 keeps
+SEED = "grow_seed_morestack|grow_seed_more|grow_seed_deep"  # the loop that it is in
 
 SCENARIOS = [
     Scenario("grow.copy", verdict="ok", controls=(NO_GROWTH,)),

@@ -16,6 +16,8 @@
 #include "proc/sched.h"
 #include "proc/thread.h"
 
+STACK_STARTS("thread:victim", "edge_victim edge_code_victim edge_sp_victim", 16 * KiB,
+	     "dies() starts what it is given")
 STACK_CALLS("kernel/core/fault.c:handle", "note_finding",
 	    "fault_expected_hook: the labs called edges set it")
 
