@@ -6,11 +6,11 @@ Nothing else in the harness forgives, rounds or drops anything. Three rules, eac
    the banner, the boot line, the list of protections, the talk about holding, and raw= (raw
    hexadecimal).
 2. A number that the compiler decides gets its band, `frame=48~25%`: exact under the recorded
-   toolchain, within the band under another. A band that is there already stays, so normalising
-   twice changes nothing. What [boot] and [lab] print are parameters, and never get one.
+   toolchain, not compared under another. A band that is there already stays, so normalising twice
+   changes nothing. What [boot] and [lab] print are parameters, and never get one.
 3. Everything else stays byte for byte.
 
-Pure. Comparison, with what a band means, is golden.py.
+Pure. Comparison is golden.py; what a band means, facts.py.
 """
 
 import re

@@ -206,7 +206,7 @@ variant=… stack=…` runs one, checks that the program ran, gave its exit code
 behind, and measures.
 
 Written by `make spawn-chains`; a test fails when this is not what that prints.
-Compiler: {toolchain}. Each frame is the distance between two live frame records, and what the
+Compiler: {toolchain}. Each frame is what the kernel measured between two frames, and what the
 compiler says in its call graph; both are the same, or the test fails. Instructions are retired
 ones (PMCCNTR_EL0 under `-icount shift=0`) of the second launch, from the request to the answer,
 fs server included, on 64 KiB stacks.

@@ -1,14 +1,7 @@
 """Two lists of canonical records: what differs, said in words.
 
-`exact` is how a run is compared under the toolchain that the golden names: every byte, bands
-aside. Under another one three things are forgiven, and only these:
-
-    a number with a band    frame=48~25%     may be 36 to 60
-    an offset in a function recurse+0x2c     and an SP in its stack; not a far, which is data
-    the number of a frame   #340             folding depends on frame sizes
-
-A band may be put by hand behind any value that ends in a number (`far=thread:victim-0x10~100%`).
-Pure.
+Every byte is compared, bands aside. A band, `frame=48~25%`, marks a number that the compiler
+decides; under another compiler or QEMU facts.py leaves it out before it compares. Pure.
 """
 
 import re
@@ -20,13 +13,9 @@ from harness.log import Record, verdict_text
 
 Pair = tuple[Record | None, Record | None]
 
-DATA_KEYS = frozenset({"far"})
-
 _BAND = re.compile(r"(.*)(~(\d+)%)")
-_TRAILING_NUMBER = re.compile(r"(.*?)(0x[0-9a-f]+|\d+)")
 _FRAME_NUMBER = re.compile(r"#\d+")
 _SYMBOL = re.compile(r"([A-Za-z_.$][\w.$]*)(\+0x[0-9a-f]+)")
-_NOT_FUNCTIONS = frozenset({"null", "unmapped"})
 
 
 @dataclass(frozen=True)
@@ -42,8 +31,8 @@ class Difference:
         return [self.reason, *(f"  {sign} {side}" for sign, side in sides if side is not None)]
 
 
-def differences(old: Sequence[Record], new: Sequence[Record], *, exact: bool) -> list[Difference]:
-    found = (_difference(pair, exact) for pair in align(old, new))
+def differences(old: Sequence[Record], new: Sequence[Record]) -> list[Difference]:
+    found = map(_difference, align(old, new))
     return [difference for difference in found if difference is not None]
 
 
@@ -90,17 +79,13 @@ def _pair(old: Sequence[Record], new: Sequence[Record]) -> Iterator[Pair]:
     yield from ((None, after) for after in rest)
 
 
-def _difference(pair: Pair, exact: bool) -> Difference | None:
+def _difference(pair: Pair) -> Difference | None:
+    """Shown without the bands, which forgive nothing."""
     old, new = pair
     if old is None or new is None:
         return Difference("record missing" if new is None else "record extra", old, new)
-    reasons = list(_reasons(old, new, exact))
-    return Difference("; ".join(reasons), *_shown(old, new, exact)) if reasons else None
-
-
-def _shown(old: Record, new: Record, exact: bool) -> tuple[Record, Record]:
-    """Of a comparison of every byte without the bands, which then forgive nothing."""
-    return (_bare(old), _bare(new)) if exact else (old, new)
+    reasons = list(_reasons(old, new))
+    return Difference("; ".join(reasons), _bare(old), _bare(new)) if reasons else None
 
 
 def _bare(record: Record) -> Record:
@@ -108,22 +93,22 @@ def _bare(record: Record) -> Record:
     return replace(record, fields=fields)
 
 
-def _reasons(old: Record, new: Record, exact: bool) -> Iterator[str]:
+def _reasons(old: Record, new: Record) -> Iterator[str]:
     if old.area == new.area == ("end",) and verdict_text(old) != verdict_text(new):
         yield f"verdict changed {verdict_text(old)} → {verdict_text(new)}"
         return
-    yield from _word_reasons(old.words, new.words, exact)
-    yield from _field_reasons(old, new, exact)
+    yield from _word_reasons(old.words, new.words)
+    yield from _field_reasons(old, new)
     if old.prose != new.prose:
         yield "wording changed"
 
 
-def _word_reasons(old: Sequence[str], new: Sequence[str], exact: bool) -> Iterator[str]:
+def _word_reasons(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
     if len(old) != len(new):
         yield f"words changed {' '.join(old)} → {' '.join(new)}"
         return
     for before, after in zip(old, new, strict=True):
-        if before != after and (exact or not _forgiven("", before, after)):
+        if before != after:
             yield _word_reason(before, after)
 
 
@@ -133,22 +118,20 @@ def _word_reason(old: str, new: str) -> str:
     return _symbol_reason(old, new) or f"word changed {old} → {new}"
 
 
-def _field_reasons(old: Record, new: Record, exact: bool) -> Iterator[str]:
+def _field_reasons(old: Record, new: Record) -> Iterator[str]:
     yield from (f"{key}= is gone" for key in old.fields if key not in new.fields)
     yield from (f"{key}= is new" for key in new.fields if key not in old.fields)
     if set(old.fields) == set(new.fields) and list(old.fields) != list(new.fields):
         yield "fields in another order"
     for key in old.fields:
         if key in new.fields:
-            yield from _value_reason(old, key, new.fields[key], exact)
+            yield from _value_reason(old, key, new.fields[key])
 
 
-def _value_reason(record: Record, key: str, new_value: str, exact: bool) -> Iterator[str]:
-    (old, band), (new, _) = split_band(record.fields[key]), split_band(new_value)
-    if old == new or (not exact and (_within(old, new, band) or _forgiven(key, old, new))):
-        return
-    outside = f", outside {band}" if band and not exact else ""
-    yield _changed(record, key, old, new) + outside
+def _value_reason(record: Record, key: str, new_value: str) -> Iterator[str]:
+    old, new = split_band(record.fields[key])[0], split_band(new_value)[0]
+    if old != new:
+        yield _changed(record, key, old, new)
 
 
 def _changed(record: Record, key: str, old: str, new: str) -> str:
@@ -171,22 +154,6 @@ def _symbol_reason(old: str, new: str, where: str = "") -> str:
 
 def _function(record: Record) -> str:
     return next((match[1] for word in record.words if (match := _SYMBOL.fullmatch(word))), "")
-
-
-def _forgiven(key: str, old: str, new: str) -> bool:
-    if not key and _FRAME_NUMBER.fullmatch(old) and _FRAME_NUMBER.fullmatch(new):
-        return True
-    before, after = _SYMBOL.fullmatch(old), _SYMBOL.fullmatch(new)
-    same = before and after and before[1] == after[1]
-    return bool(same and before and before[1] not in _NOT_FUNCTIONS and key not in DATA_KEYS)
-
-
-def _within(old: str, new: str, band: str) -> bool:
-    before, after = _TRAILING_NUMBER.fullmatch(old), _TRAILING_NUMBER.fullmatch(new)
-    if not band or not before or not after or before[1] != after[1]:
-        return False
-    was, now, percent = int(before[2], 0), int(after[2], 0), int(band[1:-1])
-    return abs(now - was) * 100 <= was * percent
 
 
 def _with_bands(old: Record | None, new: Record) -> Record:

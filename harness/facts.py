@@ -20,10 +20,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from harness.compare import DATA_KEYS, Difference, Pair, align, differences, split_band
+from harness.compare import Difference, Pair, align, differences, split_band
 from harness.log import Record
 
 ANY = "*"
+DATA_KEYS = frozenset({"far"})
 WALKS = frozenset({("bt",), ("gdb",)})
 
 _NUMBERED = re.compile(r"#\d+")
@@ -57,7 +58,7 @@ def judge(old: Sequence[Record], new: Sequence[Record]) -> Judged:
     overrun = frozenset(_overrun(old))
     facts = [_facts(pair, overrun) for pair in pairs]
     sides = [[record for record in side if record] for side in zip(*facts, strict=True)]
-    found = differences(sides[0], sides[1], exact=True) if facts else []
+    found = differences(sides[0], sides[1]) if facts else []
     return Judged(tuple(found), sum(_left_out(record) for record in old))
 
 

@@ -111,7 +111,7 @@ def compare(path: Path, seen: Golden, *, looked: bool, exact: bool = False) -> C
 
 
 def _exactly(old: Sequence[Record], new: Sequence[Record]) -> Judged:
-    return Judged(tuple(differences(old, new, exact=True)), 0)
+    return Judged(tuple(differences(old, new)), 0)
 
 
 def parse(text: str, path: Path) -> Golden:
