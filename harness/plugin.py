@@ -42,6 +42,7 @@ CASE = "case"
 HYPOTHESIS = "hypothesispytest"  # its plugin's name
 GOLDENS = "GOLDENS"  # of a module: goldens that no case writes
 MESSAGE = "highwater_headline"  # on a report: its longrepr is one of our messages
+UNJUDGED = "highwater_unjudged"  # a report's property: values of goldens not compared
 CAUSE = "highwater_cause"  # beside it: what it may share with others; is a golden pending?
 
 
@@ -168,10 +169,12 @@ def gdb(request: pytest.FixtureRequest) -> "Iterator[Open]":
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    call: pytest.CallInfo[None],
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What the harness raises is a message for people: shown whole, without a traceback."""
     report = yield
+    if counts := _taken(getattr(item, "funcargs", {}).get("walk")):
+        report.user_properties.append((UNJUDGED, str(sum(counts))))
     error = call.excinfo.value if call.excinfo else None
     if ours := _headline(error):
         report.longrepr = str(error)
@@ -232,6 +235,8 @@ class Messages:
         for _, alike in told:
             if alike:
                 terminalreporter.write_line(alike, bold=True)
+        if said := _not_judged(terminalreporter.stats.get("passed", [])):
+            terminalreporter.write_line(said)
 
 
 class Orphans:
@@ -305,6 +310,25 @@ def _cases(scenarios: "list[Scenario]") -> "list[Case]":
         names = ", ".join(twice)
         pytest.fail(f"two cases are called {names}: give one row a name=", pytrace=False)
     return [case for scenario in scenarios for case in scenario.cases()]
+
+
+def _taken(walk: object) -> list[int]:
+    """What the walks of this test did not judge; the next test's begin anew."""
+    counts: list[int] = getattr(walk, "unjudged", [])
+    taken, counts[:] = list(counts), []
+    return taken
+
+
+def _not_judged(passed: list[pytest.TestReport]) -> str:
+    """What a run says of goldens that another compiler or QEMU made."""
+    properties = [pair for report in passed for pair in report.user_properties]
+    counts = [int(str(value)) for key, value in properties if key == UNJUDGED]
+    if not counts:
+        return ""
+    return (
+        f"goldens of another compiler or QEMU: {len(counts)} cases were judged by their facts, and"
+        f" {sum(counts)} values that those decide were not (harness/facts.py)"
+    )
 
 
 def _once(failed: list[pytest.TestReport]) -> list[tuple[pytest.TestReport, str]]:

@@ -22,7 +22,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path, PurePath
 from shlex import join
@@ -74,6 +74,7 @@ class Walker:
     differed by that alone (harness/mutants: a fault that only a number shows).
     kept: one GDB for all that is looked at; else each look starts its own.
     warm: living machines, for the cases that can be warm; else each case starts its own.
+    unjudged: of each golden that another compiler or QEMU made, how many values were not compared.
     accepting: the goldens that this session's cases write anew; a difference from one of these is
     what is asked for. None: a session that accepts nothing.
     """
@@ -84,6 +85,7 @@ class Walker:
     warm: "WarmPool | None" = None
     accepting: frozenset[PurePath] | None = None
     foreign: Path | None = None
+    unjudged: list[int] = field(default_factory=list)
 
     def __call__(self, case: Case) -> None:
         folder = self.root / ARTIFACTS / case.full_id
@@ -95,6 +97,7 @@ class Walker:
         judgement = judging(exact=self.exact)
         run.file(evidence, judgement)
         _offer(judgement)
+        self._note(judgement.comparison)
         if not judgement.passed and not self._accepts(judgement):
             run.look_again()
             run.freeze()
@@ -110,6 +113,7 @@ class Walker:
         seen = golden.Golden(lab, boot, self.build.toolchain, self.build.qemu, records)
         comparing = partial(golden.compare, self.root / GOLDEN / name, seen, looked=True)
         found = comparing(exact=self.exact)
+        self._note(found)
         if found.same:
             golden.pending_path(found.path).unlink(missing_ok=True)
             self._list(name, comparing(exact=True))
@@ -117,6 +121,10 @@ class Walker:
         golden.write_pending(found)
         if self.accepting is None:
             raise GoldenDiffers(found)
+
+    def _note(self, found: golden.Comparison | None) -> None:
+        if found and found.unjudged:
+            self.unjudged.append(found.unjudged)
 
     def _accepts(self, judgement: Judgement) -> bool:
         return judgement.sound and judgement.case.golden in (self.accepting or ())
