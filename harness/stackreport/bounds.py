@@ -12,7 +12,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal, NamedTuple
 
 from harness.stackreport import origin
@@ -121,6 +120,7 @@ class Program:
         self.walks: dict[str, Walk] = {}
         # Graphs that leave out the same calls have the same edges, but for their starts.
         self.edges: dict[tuple[Hashable, Hashable], dict[str, list[_Edge]]] = defaultdict(dict)
+        self._through: dict[tuple[str, ...] | None, list[str]] = {}
         self._places = self._kept_places()
         start = [] if image.entry in self._at else image.parts(image.entry)
         self._walk_all({*self._codes, *map(self._add, start)})
@@ -134,9 +134,13 @@ class Program:
         section = self.functions[caller].section
         return [n for n in names if self.functions[n].section == section] or names
 
-    @cache  # noqa: B019 - it lives as long as the report
     def called_through(self, patterns: tuple[str, ...] | None) -> list[str]:
         """What a computed call may reach: anything, or what has a name that a note gives."""
+        if patterns not in self._through:
+            self._through[patterns] = self._called_through(patterns)
+        return self._through[patterns]
+
+    def _called_through(self, patterns: tuple[str, ...] | None) -> list[str]:
         known = self.functions if self.taken is None else self.taken
         if patterns is None:
             return sorted(known)
@@ -177,7 +181,7 @@ class Program:
             self._walk_all({self._add(found[0])})
             self.taken = self._taken()
             self.edges.clear()
-            Program.called_through.cache_clear()
+            self._through.clear()
         return found[0].name
 
     # --- walking

@@ -8,7 +8,7 @@ the stack by the text that addresses them. Two paths that meet hold what either 
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from weakref import WeakKeyDictionary
 
 from harness.stackreport.code import CALLS, CONDITIONAL, RETURNS, Call, Code, Walk
 from harness.stackreport.instruction import CALLER_SAVED, UNKNOWN, Instruction
@@ -21,6 +21,8 @@ ADDRESSES = frozenset({"adr", "movz"})
 PAGE = "page of "
 
 Sums = frozenset[str]
+# Of each function as long as anybody has it: a cache would keep its whole image for ever.
+_KNOWN: WeakKeyDictionary[Code, frozenset[int]] = WeakKeyDictionary()
 _WHOLE = re.compile(r"\bx(?:[12]?[0-9]|30)\b")
 
 
@@ -32,10 +34,11 @@ def is_computed(code: Code, walk: Walk, call: Call) -> bool:
     instruction = code.text[call.address]
     if instruction is None or instruction.kind in RETURNS:
         return True
-    return call.address in _calls_of_sums(code)
+    if code not in _KNOWN:
+        _KNOWN[code] = _calls_of_sums(code)
+    return call.address in _KNOWN[code]
 
 
-@cache
 def _calls_of_sums(code: Code) -> frozenset[int]:
     found: set[int] = set()
     before: dict[int, Sums] = {code.start: frozenset()}
