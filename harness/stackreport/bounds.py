@@ -22,6 +22,9 @@ from harness.stackreport.notes import Note, Notes, NotesError, matches
 Status = Literal["≤", "≥", "unbounded"]
 SHOWN_REASONS = 3
 SHOWN_CYCLE = 4
+# Functions with what is left of each noted recursion. This kernel has 5000; several notes of a
+# hundred in one circle would be a power of a hundred.
+MOST_WAYS = 10_000
 RECURSION_LIMIT = 100_000  # of Python; a noted recursion is walked once per activation
 
 
@@ -120,6 +123,7 @@ class Program:
         self.walks: dict[str, Walk] = {}
         # Graphs that leave out the same calls have the same edges, but for their starts.
         self.edges: dict[tuple[Hashable, Hashable], dict[str, list[_Edge]]] = defaultdict(dict)
+        self.tangled: set[frozenset[str]] = set()  # circles with too many noted recursions
         self._through: dict[tuple[str, ...] | None, list[str]] = {}
         self._places = self._kept_places()
         start = [] if image.entry in self._at else image.parts(image.entry)
@@ -311,6 +315,12 @@ class Graph:
             return self._known[key]
         if key in self._active:
             return Bound(0, "unbounded", frozenset({self._circle(key)}))
+        component = self._component[name]
+        if len(self._known) > MOST_WAYS:
+            self._program.tangled.add(component)
+        if component in self._program.tangled:
+            first = min(component)
+            return Bound(0, "unbounded", frozenset({f"too many ways round a circle of {first}"}))
         self._active[key] = None
         fixed, circle = self._parts(name)
         options = [fixed]
