@@ -90,7 +90,7 @@ KSYMS := $(BUILD)/kernel/ksyms
 
 # The boot path: what runs on the 1 KiB of a boot loader (labs/boot.c) has to fit them, or there is no
 # kernel. 1024 bytes but for the guard words and the frame of __stack_chk_fail, which never gets further.
-BOOT_PATH := leave_boot_stack stay_light
+BOOT_PATH := leave_boot_stack stay_light fault_second
 BOOT_PATH_BUDGET := 976
 # The others overflow it on purpose, or run on a borrowed stack.
 BOOT_PATH_WITHOUT := __stack_chk_fail recurse map_by_plan

@@ -70,12 +70,19 @@ def test_a_wrong_verdict_fails(root: Path) -> None:
     assert headline(judgement) == "expected caught by=guard-page, seen caught by=sentinel"
 
 
-@pytest.mark.parametrize("word", ["caught", "contained", "survived"])
-def test_nothing_is_caught_before_the_lab_is_entered(root: Path, word: str) -> None:
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [
+        (b"caught by=guard-page", "caught, but the log has no [lab] enter record"),
+        (b"contained by=guard-page", "contained before [lab] enter"),
+        (b"survived", "survived before [lab] enter"),
+    ],
+)
+def test_nothing_is_caught_before_the_lab_is_entered(root: Path, verdict: bytes, told: str) -> None:
     lines = [line for line in SERIAL.splitlines(True) if not line.startswith(b"[lab] enter")]
-    early = b"".join(lines).replace(b"[end] caught", b"[end] " + word.encode())
+    early = b"".join(lines).replace(b"[end] caught by=guard-page", b"[end] " + verdict)
     judgement = _judge(root, CONTROL, evidence(early, looked=False))
-    assert f"{word}, but the log has no [lab] enter record" in judgement.objections[0]
+    assert told in judgement.objections[0]
     assert not judgement.sound
 
 
@@ -136,13 +143,15 @@ def test_caught_and_contained_are_told_apart_without_a_golden(
 
 
 def test_a_number_that_failed_exactly_has_no_band(root: Path) -> None:
-    """It forgave nothing. Under another toolchain it would have, and is shown."""
+    """It forgave nothing. Under another toolchain it is not compared."""
     far = SERIAL.replace(b"frame=32", b"frame=64")
-    for build, shown in ((BUILD, "frame=32 "), (OTHER_BUILD, "frame=32~25% ")):
-        comparison = _judge(root, BOOT, evidence(far, looked=False), build).comparison
-        assert comparison is not None
-        _, _, old, new = comparison.reasons()
-        assert (shown in old, "~25%" in new) == (True, build is OTHER_BUILD)
+    comparison = _judge(root, BOOT, evidence(far, looked=False), BUILD).comparison
+    assert comparison is not None
+    _, _, old, new = comparison.reasons()
+    assert ("frame=32 " in old, "~25%" in new) == (True, False)
+    elsewhere = _judge(root, BOOT, evidence(far, looked=False), OTHER_BUILD).comparison
+    assert elsewhere is not None
+    assert elsewhere.same
 
 
 @pytest.mark.parametrize(
