@@ -88,12 +88,15 @@ class Memory:
     def fetch(self, address: int, mnemonic: str) -> Value | None:
         """What a load from here finds, if every run finds the same."""
         size = WORDS[mnemonic]
-        slot = self.slots.get(address)
-        if size == 8 and slot is not None:
-            return Value("slot", address) if isinstance(slot, str) else Value("address", slot)
+        slot = self.slots.get(address) if size == 8 else None
+        if isinstance(slot, str):
+            return Value("slot", address)
         homes = [s for s in self._sections if s.start <= address and address + size <= s.end]
+        # What the loader puts into .data is only the first value there.
         if len(homes) != 1 or not homes[0].fixed:
             return None
+        if slot is not None:
+            return Value("address", slot)
         at = address - homes[0].start
         number = int.from_bytes(homes[0].data[at : at + size], "little", signed=size == 4)
         return Value("number", number % (1 << 64))
