@@ -31,7 +31,7 @@ class Qmp:
         self._greeting: dict[str, Any] = {}
         self._events: list[dict[str, Any]] = []
         self._answers: dict[int, dict[str, Any]] = {}
-        self._greeted = False
+        self._greeted = self._shaken = False
 
     @property
     def events(self) -> tuple[dict[str, Any], ...]:
@@ -54,7 +54,9 @@ class Qmp:
             if not self._greeted:
                 self._greeted = True
                 self._send("qmp_capabilities", _HELLO, {}, deadline)
-            self._wait_answer("qmp_capabilities", _HELLO, deadline)
+            if not self._shaken:
+                self._wait_answer("qmp_capabilities", _HELLO, deadline)
+                self._shaken = True
             return self._greeting
 
     def execute(self, command: str, /, deadline: Deadline | None = None, **arguments: Any) -> Any:

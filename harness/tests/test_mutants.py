@@ -362,8 +362,8 @@ NUMBERS = "scenarios/test_cost.py::test_cost[alloc]"
 # and neither looks at how many failures there were.
 PLANTED = {
     ("heap_free", "condition"): "killed",
-    ("next", "boundary"): "counted",
-    ("no_room", "h->failures++;"): "survived",
+    ("heap_alloc", "f.record->owner = owner_from(caller);"): "counted",
+    ("refuse_alloc", "h->failures++;"): "survived",
 }
 
 

@@ -111,7 +111,7 @@ def test_nothing_is_similar_to_what_nobody_meant() -> None:
         ("stack.two_cpus", "SMP=2"),
         ("stack.secondary cpu=3", "SMP=4"),
         ("stack.return_address", "CPU=max"),
-        ("pool.overflow mode=tagged", "MTE=1"),
+        ("pool.overflow kind=2", "MTE=1"),
     ],
 )
 def test_a_refused_machine_says_what_to_type_and_that_works(
@@ -274,7 +274,8 @@ def test_a_pipe_is_told_nothing(build: Path, kernels: Kernels) -> None:
             child.wait(timeout=3 * AFTER)
         child.terminate()
         output, errors = child.communicate(timeout=SECONDS)
-    assert (output, errors) == (b"", b""), "QEMU's command alone"
+    assert errors == b"", "QEMU's command alone"
+    assert output in (b"", b"[boot] going to sleep\n"), "the guest's own line, if it came by then"
 
 
 def test_what_comes_wipes_what_was_said() -> None:
