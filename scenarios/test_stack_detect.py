@@ -74,7 +74,7 @@ SCENARIOS = [
         "stack.vla_smash",
         name="vla_smash-canary",
         verdict="caught by=canary",
-        gdb_view=False,
+        gdb_view="the records above the array are overwritten, and GDB has nothing to unwind from",
         uncontrolled="-canary makes it a constant, which this overwrites as well",
         cpu=SIGNING,
         only="gcc>=12.4",
