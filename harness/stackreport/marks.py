@@ -8,10 +8,12 @@ paint below is no depth: only SP counts.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+_TOOLCHAIN = re.compile(r"^# toolchain: (.*)$", re.MULTILINE)
 _STACK = re.compile(r"^\[stack\] (\S+) used=(\d+)\S* size=(\d+)(?:.* lowest_sp=(\d+))?")
 _STRAY = re.compile(r"^\[EXC\] stray stack=(\S+) .*by=pointer")
 _BACKTRACE = re.compile(r"^\[bt\] #\d+ ([^+ ]+)\+\S+ .*stack=(\S+)")
@@ -36,11 +38,22 @@ class Mark:
 
 
 def read(folder: Path) -> list[Mark]:
-    """Every mark of every golden below a folder; `log` is the path from there."""
-    found: list[Mark] = []
-    for path in sorted(folder.rglob("*.log")):
-        found += parse(path.read_text("utf-8"), path.relative_to(folder).as_posix())
-    return found
+    """Every mark of every golden below a folder; `log` is the path from there. Of the compiler that
+    made most of them: another one's frames are no measure of this image.
+    """
+    texts = {path: path.read_text("utf-8") for path in sorted(folder.rglob("*.log"))}
+    usual = Counter(map(_compiler, texts.values())).most_common(1)
+    return [
+        mark
+        for path, text in texts.items()
+        if _compiler(text) == usual[0][0]
+        for mark in parse(text, path.relative_to(folder).as_posix())
+    ]
+
+
+def _compiler(text: str) -> str:
+    found = _TOOLCHAIN.search(text)
+    return found[1] if found else ""
 
 
 def parse(text: str, log: str, root: str = "thread_start") -> Iterator[Mark]:

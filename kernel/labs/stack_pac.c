@@ -13,7 +13,6 @@
 #include "labs/victim.h"
 
 STACK_DYNAMIC("smash_vla", 64, "an array of 64 bytes at most")
-STACK_MARK("stack/return_address-fpac.log", "thread:victim", "its walk ends in the gadget")
 STACK_TAKEN("gadget*", "return addresses are overwritten with it; it is never called")
 
 #pragma GCC diagnostic ignored "-Wvla" /* stack.vla_smash is about one */

@@ -1,5 +1,7 @@
 """Measurements against bounds."""
 
+from pathlib import Path
+
 from harness.stackreport import marks, notes, report
 from harness.stackreport.image import Image
 
@@ -51,3 +53,10 @@ def test_a_measurement_of_no_known_stack_is_a_problem(image: Image) -> None:
     (problem,) = made.problems
     assert problem.startswith("x.log: other used=1 lowest_sp=0: no thread_create()")
     assert 'STACK_SIZE("other", 4096, "why")' in problem
+
+
+def test_goldens_of_another_compiler_are_no_marks(tmp_path: Path) -> None:
+    for name, compiler in (("a", "gcc 12"), ("b", "gcc 12"), ("c", "gcc 14")):
+        text = f"# toolchain: {compiler}\n[stack] thread:{name} used=16 size=4096\n"
+        (tmp_path / f"{name}.log").write_text(text, "utf-8")
+    assert [mark.log for mark in marks.read(tmp_path)] == ["a.log", "b.log"]
