@@ -46,7 +46,7 @@ LIVE = [
 # Of each bound, how much was ever measured, at least: a bound that gets looser shows here.
 # Every path that prints an address may look up a name of EL0's code, and only a process's does.
 TIGHT = {
-    "boot:cpu0": 0.30,
+    "boot:cpu0": 0.28,
     "irq:cpu*": 0.80,
     "emergency:cpu*": 0.75,
     "thread:lab": 0.30,
