@@ -157,6 +157,8 @@ def do_all(tree: Path) -> Iterator[tuple[int, str]]:
         module = " -m pytest" if name == "pytest" else ""
         command.write_text(f'#!/bin/sh\nexec {sys.executable}{module} "$@"\n')
         command.chmod(0o755)
+    for name in ("clang-format", "clang-tidy"):  # of PyPI, beside the interpreter
+        (tree / ".venv/bin" / name).symlink_to(Path(sys.executable).with_name(name))
     for step in STEPS:
         if isinstance(step, Write):
             (tree / step.path).write_text(step.text, "utf-8")
