@@ -45,7 +45,7 @@ make_system() {
 		>"$logs/debootstrap.log" 2>&1 || die "debootstrap failed; its log: $logs/debootstrap.log"
 	cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 	cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
-	git clone --quiet . "$root/root/highwater"
+	git clone --quiet . "$root/srv/highwater"
 }
 
 settings() { env | grep -iE '^(https?_proxy|no_proxy|PIP_(INDEX_URL|CERT|DEFAULT_TIMEOUT))=' || true; }
@@ -59,7 +59,7 @@ inside() {
 		mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" || exit 1
 		exec chroot "$1" env -i HOME=/root TERM=dumb LANG=C.UTF-8 \
 			PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "${@:3}" \
-			bash -c "cd /root/highwater && $2"' inside "$root" "$1" "${pass[@]}"
+			bash -c "cd /srv/highwater && $2"' inside "$root" "$1" "${pass[@]}"
 }
 
 # pytest's last line, if the command ran it.
