@@ -71,7 +71,7 @@ endif
 ifneq ($(and $(ONLY),$(filter test golden soak,$(goals))),)
 ifeq ($(findstring n,$(flags))$(findstring q,$(flags)),)
 only_folders := scenarios $(if $(filter test,$(goals)),harness/tests)
-ifneq ($(shell $(PYTHON) -m harness.only '$(subst ','\'',$(ONLY))' $(only_folders) >&2; echo $$?),0)
+ifneq ($(shell $(PYTHON) -m harness.run.only '$(subst ','\'',$(ONLY))' $(only_folders) >&2; echo $$?),0)
 $(error ONLY selects no test, see above)
 endif
 endif
@@ -97,19 +97,19 @@ test: build lint ## every check: lint, harness tests, all scenarios against gold
 	@$(PYTHON) -m pytest -n $(JOBS) $(if $(ONLY),-k "$$ONLY")
 
 soak: build ## every scenario TIMES times, until one fails [ONLY=… TIMES=50]
-	@$(PYTHON) -m harness.soak "$$ONLY" "$${TIMES:-50}" $(JOBS)
+	@$(PYTHON) -m harness.dev.soak "$$ONLY" "$${TIMES:-50}" $(JOBS)
 
 fuzz: ## parsers, allocators (ASan, UBSan) and the stack report, at length [FUZZ=… SECONDS=… SEED=…]
-	@$(PYTHON) -m harness.fuzz "$(FUZZ)" "$(or $(SECONDS),60)"
+	@$(PYTHON) -m harness.dev.fuzz "$(FUZZ)" "$(or $(SECONDS),60)"
 
 mutants: build ## small faults put into the code: which live? [FILES=… COUNT=50 SEED=1 TESTS=… DOCS=…]
-	@$(PYTHON) -m harness.mutants --files '$(FILES)' --tests '$(TESTS)' --jobs $(JOBS) \
+	@$(PYTHON) -m harness.dev.mutants --files '$(FILES)' --tests '$(TESTS)' --jobs $(JOBS) \
 		$(if $(COUNT),--count '$(COUNT)') $(if $(SEED),--seed '$(SEED)') $(if $(DOCS),--docs '$(DOCS)')
 
 run: build ## boot once, serial on the terminal: make run LAB='stack.recurse stack=16K' | SCENARIO=… [SMP=2 CPU=max MEM=256M MTE=1]
 	@$(PYTHON) -m harness.cli run $(machine) $(if $(SCENARIO),--scenario "$$SCENARIO",-- "$$LAB")
 
-# Whether a value is one, harness/wanted.py says.
+# Whether a value is one, harness/live/wanted.py says.
 machine = $(foreach name,SMP CPU MEM MTE,$(if $($(name)),--$(call lower,$(name))="$$$(name)"))
 lower = $(subst SMP,smp,$(subst CPU,cpu,$(subst MEM,mem,$(subst MTE,mte,$(1)))))
 
@@ -142,38 +142,38 @@ golden: build ## accept what the scenarios print now as golden, show the diff, w
 	@$(PYTHON) -m pytest scenarios -q --no-header --tb=no --golden-exact --golden-accept $(accepting) || { \
 		status=$$?; [ $$status -ne 5 ] || echo "ONLY='$$ONLY' selects no scenario; see pytest --co -q" >&2; \
 		exit $$status; }
-	@$(PYTHON) -m harness.pages || :
+	@$(PYTHON) -m harness.documents.pages || :
 
 # Orphans are known, and removed, only after a run of everything in one process.
 accepting = $(if $(ONLY),-n $(JOBS) -k "$$ONLY",--golden-orphans=$(BUILD)/golden-orphans)
 
 pages: build ## the pages of docs/ that are written from rows, goldens and the image (golden does it, too)
-	@$(PYTHON) -m harness.pages
+	@$(PYTHON) -m harness.documents.pages
 
 suite: build ## docs/stack-suite.md, from rows, catalogue and goldens
-	@$(PYTHON) -m harness.suite > $(BUILD)/stack-suite.md && mv $(BUILD)/stack-suite.md docs/stack-suite.md
+	@$(PYTHON) -m harness.documents.stack_suite > $(BUILD)/stack-suite.md && mv $(BUILD)/stack-suite.md docs/stack-suite.md
 
 traces: build ## record the kernel's own allocations again, by GDB: kernel/labs/trace_recorded.h
-	@$(PYTHON) -m harness.traces
+	@$(PYTHON) -m harness.dev.traces
 
 memory-docs: ## the tables of docs/memory-labs.md, from the goldens
-	@$(PYTHON) -m harness.memorydocs
+	@$(PYTHON) -m harness.documents.memory_labs
 
 costs: build ## the tables of what the guest's jobs cost in docs/performance.md
-	@$(PYTHON) -m harness.costs
+	@$(PYTHON) -m harness.documents.costs
 
 boot-stacks: build ## docs/boot-stacks.md, from the boot labs' rows and goldens
-	@$(PYTHON) -m harness.bootstacks > $(BUILD)/boot-stacks.md && mv $(BUILD)/boot-stacks.md docs/boot-stacks.md
+	@$(PYTHON) -m harness.documents.boot_stacks > $(BUILD)/boot-stacks.md && mv $(BUILD)/boot-stacks.md docs/boot-stacks.md
 
 spawn-chains: build ## docs/spawn-chains.md and its picture, measured on every size of stack
-	@$(PYTHON) -m harness.chains
+	@$(PYTHON) -m harness.documents.spawn_chains
 
 growth: ## the tables of docs/growing-stacks.md, from goldens
-	@$(PYTHON) -m harness.growth
+	@$(PYTHON) -m harness.documents.growing_stacks
 
 # Not built first: it is about a machine that has nothing yet.
 fresh: ## the README's commands on a bare Debian, as root: make fresh RELEASE=trixie
-	@harness/fresh.sh '$(RELEASE)'
+	@harness/dev/fresh.sh '$(RELEASE)'
 
 setup: ## install what is missing (every other target does so by itself)
 
@@ -184,9 +184,9 @@ headers := $(wildcard kernel/*/*.h)
 # Assembler macros in a header's clothes: clang-format takes them for C.
 host_c_files := $(wildcard harness/host/*.c)
 host_headers := $(wildcard harness/host/*.h harness/host/include/*/*.h)
-stackfuzz_files := $(wildcard harness/stackfuzz/*.c)
+stackfuzz_files := $(wildcard harness/dev/stackfuzz/*.c)
 formatted := $(c_files) $(stackfuzz_files) $(filter-out kernel/arch/asm.h,$(headers)) $(host_c_files) $(host_headers)
-scripts := harness/setup.sh harness/fresh.sh .ci/run
+scripts := harness/setup.sh harness/dev/fresh.sh .ci/run
 python_roots := harness conftest.py scenarios
 checks := lint-format lint-tidy lint-ruff lint-types lint-shell lint-directions
 
@@ -214,7 +214,7 @@ lint-shell:
 
 lint-directions:
 	$(call say,LINT,directions)
-	@$(PYTHON) -m harness.lint
+	@$(PYTHON) -m harness.dev.lint
 
 # PyPI's clang-tidy brings no headers of the compiler's own (stddef.h …): the host's clang has them.
 CLANG_HEADERS = $(shell $(HOST_CC) -print-resource-dir)/include
@@ -240,9 +240,9 @@ $(host_tidied): $(BUILD)/lint/host/%.tidied: harness/host/%.c
 		2>$@.stderr || { cat $@.stderr >&2; exit 1; }
 	@touch $@
 
-$(BUILD)/lint/compile_commands.json: $(BUILD)/compile_commands.json harness/tidyflags.py
+$(BUILD)/lint/compile_commands.json: $(BUILD)/compile_commands.json harness/dev/tidyflags.py
 	@mkdir -p $(@D)
-	@$(PYTHON) -m harness.tidyflags $< $@ $(CLANG_HEADERS)
+	@$(PYTHON) -m harness.dev.tidyflags $< $@ $(CLANG_HEADERS)
 
 format: ## lay out C and Python the way lint wants it
 	@$(VENV)/clang-format -i $(formatted)

@@ -11,7 +11,6 @@ without a word; 2 for a boot line that the kernel refused, and whatever else sta
 """
 
 import argparse
-import os
 import shutil
 import signal
 import subprocess
@@ -22,23 +21,22 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
-from rich.console import Console as Terminal
 from rich.text import Text
 
-from harness import debug, wanted
-from harness.capsule import SNAPSHOT, Capsule
-from harness.catalogue import whole
 from harness.deadline import Deadline
-from harness.debug import SERIAL_LIMIT, gdb_command
 from harness.errors import HarnessError, while_read
-from harness.log import Record, parse_line, seen_verdict
-from harness.machine import Machine, MachineSpec, check_kernel
-from harness.refused import is_refusal, refusal
-from harness.run import QUICK, run
-from harness.stub import become_machine
+from harness.live import debug, wanted
+from harness.live.debug import SERIAL_LIMIT, gdb_command
+from harness.live.output import Output
+from harness.live.refused import is_refusal, refusal
+from harness.live.run import QUICK, run
+from harness.paths import BUILD, KERNEL
+from harness.qemu.machine import Machine, MachineSpec, check_kernel
+from harness.qemu.stub import become_machine
+from harness.run.capsule import SNAPSHOT, Capsule
+from harness.serial.catalogue import whole
+from harness.serial.log import Record, parse_line, seen_verdict
 
-BUILD = Path(os.environ.get("BUILD") or "build")
-KERNEL = BUILD / "kernel.elf"
 INTERRUPTED = 128 + signal.SIGINT
 
 DEMO_LAB = "stack.recurse"
@@ -52,12 +50,6 @@ DEMO_LOOK = (
     "backtrace -3",
     "detach",
 )
-
-
-class Output(Terminal):
-    def on_broken_pipe(self) -> None:
-        """Rich would leave with status 1; while_read() has one answer, whoever was printing."""
-        raise BrokenPipeError
 
 
 terminal = Output(highlight=False, soft_wrap=True)

@@ -27,16 +27,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import lock, marks
+from harness import lock
 from harness.errors import HarnessError
+from harness.scenario import marks
 
 if TYPE_CHECKING:
     from _pytest._io import TerminalWriter
     from _pytest.mark.structures import ParameterSet
 
+    from harness.qemu.fast.warm import WarmPool
+    from harness.run.session import Open
     from harness.scenario import Case, Scenario, Walk
-    from harness.session import Open
-    from harness.warm import WarmPool
 
 CASE = "case"
 HYPOTHESIS = "hypothesispytest"  # its plugin's name
@@ -125,8 +126,8 @@ def case(request: pytest.FixtureRequest) -> "Case":
 @pytest.fixture(scope="session")
 def walk(request: pytest.FixtureRequest) -> "Iterator[Walk]":
     """Run a case; raises ScenarioFailed, whose text is the whole message."""
-    from harness.gdb import KeptGdb
-    from harness.walk import Walker
+    from harness.debugger.session import KeptGdb
+    from harness.run.walk import Walker
 
     option = request.config.getoption
     with KeptGdb() as kept:
@@ -145,7 +146,7 @@ def walk(request: pytest.FixtureRequest) -> "Iterator[Walk]":
 @pytest.fixture(scope="session")
 def warm() -> "Iterator[WarmPool]":
     """Living machines that boot from a snapshot: warm.boot(MachineSpec(…), Deadline(…))."""
-    from harness.warm import WarmPool
+    from harness.qemu.fast.warm import WarmPool
 
     with WarmPool() as pool:
         yield pool
@@ -154,8 +155,8 @@ def warm() -> "Iterator[WarmPool]":
 @pytest.fixture
 def gdb(request: pytest.FixtureRequest) -> "Iterator[Open]":
     """gdb("stack.recurse stack=8K"): a session at the lab's entry; gone when the test ends."""
-    from harness.session import Session
-    from harness.walk import ARTIFACTS, KERNEL
+    from harness.paths import ARTIFACTS, KERNEL
+    from harness.run.session import Session
 
     root = request.config.rootpath
     folder = root / ARTIFACTS / re.sub(r"[^\w.-]", "-", f"{request.path.stem}.{request.node.name}")
@@ -200,7 +201,7 @@ class Message:
         return self.headline
 
     def toterminal(self, writer: "TerminalWriter") -> None:
-        from harness.failure import style
+        from harness.verdict.failure import style
 
         for line in self.text.splitlines():
             writer.line(line, **style(line))
@@ -262,7 +263,7 @@ class Orphans:
         self._claimed = set(_claimed(session, self._root / "golden"))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        from harness.golden import orphans
+        from harness.verdict.golden import orphans
 
         stopped = bool(session.shouldstop or session.shouldfail)
         if self._partial or stopped or not self._modules >= _scenario_files(self._root):
@@ -285,7 +286,7 @@ class Accepting:
 
     def pytest_sessionstart(self) -> None:
         """After lock.py, which tries first, and before xdist starts its workers, last."""
-        from harness.golden import discard
+        from harness.verdict.golden import discard
 
         discard(self._goldens)
 
@@ -296,7 +297,7 @@ class Accepting:
 
     def pytest_unconfigure(self) -> None:
         """Behind pytest's own summary. The lock is given back after it."""
-        from harness.golden import main
+        from harness.verdict.golden import main
 
         if self._finished:
             accepted = main(("accept", *self._root, *self._orphans))
@@ -327,7 +328,7 @@ def _not_judged(passed: list[pytest.TestReport]) -> str:
         return ""
     return (
         f"goldens of another compiler or QEMU: {len(counts)} cases were judged by their facts, and"
-        f" {sum(counts)} values that those decide were not (harness/facts.py)"
+        f" {sum(counts)} values that those decide were not (harness/verdict/facts.py)"
     )
 
 

@@ -40,16 +40,16 @@ $(BUILD)/user/%.elf: $(BUILD)/kernel/user/%.c.o $(BUILD)/kernel/user/start.S.o k
 $(BUILD)/user/%: $(BUILD)/user/%.elf
 	@$(CROSS_COMPILE)objcopy --strip-debug $< $@
 
-$(INITRD): $(USER_PROGRAMS) $(BUILD)/user.sources harness/initrd.py
+$(INITRD): $(USER_PROGRAMS) $(BUILD)/user.sources harness/qemu/initrd.py
 	$(call say,CPIO,$@)
-	@$(PYTHON) harness/initrd.py $@ $(USER_PROGRAMS)
+	@$(PYTHON) harness/qemu/initrd.py $@ $(USER_PROGRAMS)
 
 $(BUILD)/kernel/proc/initrd_default.S.o: $(INITRD)
 $(BUILD)/kernel/proc/initrd_default.S.o: KERNEL_CPPFLAGS += -DINITRD='"$(INITRD)"'
 
 # The same kernel as a file that QEMU gives an -initrd to.
-$(BUILD)/kernel.img: $(BUILD)/kernel.elf harness/initrd.py
-	@$(PYTHON) harness/initrd.py --image $@ $<
+$(BUILD)/kernel.img: $(BUILD)/kernel.elf harness/qemu/initrd.py
+	@$(PYTHON) harness/qemu/initrd.py --image $@ $<
 
 .SECONDARY: $(USER_NAMES:%=$(BUILD)/user/%.elf) $(USER_SOURCES:%=$(BUILD)/%.o) $(BUILD)/kernel/user/start.S.o
 

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.boot import boot
-from harness.walk import KERNEL
-
-ROOT = Path(__file__).parent.parent
+from harness.paths import KERNEL, ROOT
+from harness.run.boot import boot
 
 PAGE = "lab=inject.once fault=page.alloc,"
 
@@ -95,8 +93,8 @@ def test_accepted(line: str, key: str, value: str, tmp_path: Path) -> None:
 
 def test_line_for_the_serial_port_is_checked_too(tmp_path: Path) -> None:
     from harness.deadline import Deadline
-    from harness.log import parse
-    from harness.machine import Machine, MachineSpec
+    from harness.qemu.machine import Machine, MachineSpec
+    from harness.serial.log import parse
 
     spec = MachineSpec(ROOT / KERNEL, append="lab=stack.recurse hold=serial")
     with Machine(spec, tmp_path) as machine:

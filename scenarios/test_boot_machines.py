@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from harness import tools
-from harness.boot import UNHURRIED, boot
-from harness.log import Log, Record
-from harness.machine import MachineSpec
-from harness.walk import KERNEL
+from harness.paths import KERNEL, ROOT
+from harness.qemu.machine import MachineSpec
+from harness.run.boot import UNHURRIED, boot
+from harness.serial.log import Log, Record
 
-ROOT = Path(__file__).parent.parent
 # Tokens of the structure block, Devicetree Specification 0.4, 5.4.1.
 BEGIN_NODE, END_NODE, NOP = (struct.pack(">I", token) for token in (1, 2, 4))
 # A property of four bytes: where its name is, and its value.

@@ -7,18 +7,16 @@ before it is read, and goes on from there for each row.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
-from harness.log import parse_lines
-from harness.machine import MachineSpec
-from harness.session import soon
-from harness.symbols import Symbols
-from harness.walk import KERNEL
-from harness.warm import RAM_BASE, READY, Snapshot, saved_at
+from harness.paths import KERNEL, ROOT
+from harness.qemu.fast.warm import RAM_BASE, READY, Snapshot, saved_at
+from harness.qemu.machine import MachineSpec
+from harness.run.session import soon
+from harness.serial.log import parse_lines
+from harness.serial.symbols import Symbols
 
-ROOT = Path(__file__).parent.parent
 MIB = 1 << 20
 RAM = 32 * MIB
 ROOM = 2 * MIB  # the kernel has mapped no more for the tree

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.boot import boot
-from harness.walk import KERNEL
+from harness.paths import KERNEL, ROOT
+from harness.run.boot import boot
 
-ROOT = Path(__file__).parent.parent
 LOOPS = 6
 # The lab, what it needs, the verdict.
 ALIKE = [

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import Deadline
-from harness.golden import goldens, load, orphans
-from harness.log import Log, parse
-from harness.machine import Machine, MachineSpec
+from harness.paths import GOLDEN, KERNEL
+from harness.qemu.machine import Machine, MachineSpec
 from harness.scenario import Scenario, duplicates
-from harness.symbols import build_id
-from harness.walk import GOLDEN, KERNEL
+from harness.serial.log import Log, parse
+from harness.serial.symbols import build_id
+from harness.verdict.golden import goldens, load, orphans
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -9,20 +9,19 @@ which words nobody watches.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from harness.log import Log, seen_verdict
+from harness.paths import HW
+from harness.qemu.fast.warm import Snapshot
+from harness.run.session import Open, Session, soon
 from harness.scenario import Walk, is_elsewhere
-from harness.session import Open, Session, soon
+from harness.serial.log import Log, seen_verdict
 from harness.tools import gcc_version
-from harness.warm import Snapshot
 
 SWEEP = "flips/watermark.log"
 GOLDENS = (SWEEP,)
 
-COMMANDS = Path(__file__).parent.parent / "harness" / "gdb" / "hw.py"
 LEAF = "stack.watermark depth=2"
 LOWEST = "&'kernel/labs/stack_measure.c'::descent.lowest"
 CANARY = "&((struct thread *) $TPIDR_EL1)->canary"
@@ -154,7 +153,7 @@ def test_guard_entry_made_valid(gdb: Open) -> None:
 
 def guard_entry(session: Session) -> str:
     """Where the page-table entry of the guard below the current thread's stack lies."""
-    session.gdb.source(COMMANDS)
+    session.gdb.source(HW)
     base = "((struct thread *) $TPIDR_EL1)->stack.base"
     walk = session.gdb.console(f"hw pt {base} - 1")
     level, table, index = walk.splitlines()[-2].split()[:3]

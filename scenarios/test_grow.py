@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.boot import UNHURRIED, boot
+from harness.paths import KERNEL, ROOT
+from harness.run.boot import UNHURRIED, boot
 from harness.scenario import (
     DETERMINISTIC,
     Case,
@@ -13,9 +14,6 @@ from harness.scenario import (
     Walk,
     halted_and_killed,
 )
-from harness.walk import KERNEL
-
-ROOT = Path(__file__).parent.parent
 
 NO_GROWTH = Control("protect=-growth", "caught by=guard-page")
 NO_GUARD = (

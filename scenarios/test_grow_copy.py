@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.boot import UNHURRIED, boot
+from harness.paths import KERNEL, ROOT
+from harness.run.boot import UNHURRIED, boot
 from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
 from harness.stackreport.image import Image, load
 from harness.tools import signing_cpu
-from harness.walk import KERNEL
-
-ROOT = Path(__file__).parent.parent
 
 NO_GROWTH = Control("protect=-growth", "caught by=guard-page")
 NOT_RETIRED = Control("protect=-retire", "survived")

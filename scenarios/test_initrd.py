@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.boot import boot
-from harness.initrd import linked, newc
-from harness.log import Log
-from harness.symbols import programs
-from harness.walk import KERNEL
+from harness.paths import KERNEL
+from harness.qemu.initrd import linked, newc
+from harness.run.boot import boot
+from harness.serial.log import Log
+from harness.serial.symbols import programs
 
 
 def program(name: str) -> bytes:

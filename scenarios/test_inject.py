@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from harness import golden, tools
-from harness.boot import boot
-from harness.log import Record, parse_lines
+from harness import tools
+from harness.paths import KERNEL, ROOT
+from harness.qemu.fast.warm import WarmPool, saved_at
+from harness.run.boot import boot
+from harness.run.session import Open, Session, soon
 from harness.scenario import Case, Control, Scenario, Walk
-from harness.session import Open, Session, soon
-from harness.walk import KERNEL
-from harness.warm import WarmPool, saved_at
+from harness.serial.log import Record, parse_lines
+from harness.verdict import golden
 
-ROOT = Path(__file__).parent.parent
 BOOT_SWEEP = "inject/boot.log"
 GOLDENS = (BOOT_SWEEP,)
 

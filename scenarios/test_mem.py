@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from harness.boot import UNHURRIED, boot
-from harness.log import Log
+from harness.paths import KERNEL, ROOT
+from harness.run.boot import UNHURRIED, boot
 from harness.scenario import Case, Scenario, Walk
-from harness.walk import KERNEL
+from harness.serial.log import Log
 
-ROOT = Path(__file__).parent.parent
 MEASUREMENT = "a measurement: nothing illegal is done that anything could catch"
 
 SCENARIOS = [

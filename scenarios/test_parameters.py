@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from harness.boot import boot
-from harness.catalogue import Catalogue, Lab, Param, read
-from harness.log import Log
+from harness.paths import KERNEL
+from harness.qemu.fast.warm import WarmPool
+from harness.run.boot import boot
 from harness.scenario import Scenario, Walk
-from harness.walk import KERNEL
-from harness.warm import WarmPool
+from harness.serial.catalogue import Catalogue, Lab, Param, read
+from harness.serial.log import Log
 
 HERE = Path(__file__).parent
 IMAGE = HERE.parent / KERNEL

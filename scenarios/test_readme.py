@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import golden, tools
-from harness.boot import boot
-from harness.walk import GOLDEN, KERNEL
-
-ROOT = Path(__file__).parent.parent
+from harness import tools
+from harness.paths import GOLDEN, KERNEL, ROOT
+from harness.run.boot import boot
+from harness.verdict import golden
 
 
 def test_the_run_in_the_readme(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from harness import canon, golden, intlog, log, tools
-from harness.boot import UNHURRIED, boot
-from harness.walk import GOLDEN, KERNEL
+from harness import tools
+from harness.paths import GOLDEN, KERNEL, ROOT
+from harness.run.boot import UNHURRIED, boot
+from harness.serial import canon, intlog, log
+from harness.verdict import golden
 
-ROOT = Path(__file__).parent.parent
 TIMES = 5
 
 LINES = [

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.boot import boot
+from harness.paths import KERNEL, ROOT
+from harness.run.boot import boot
 from harness.scenario import Case, Control, Scenario, Walk
-from harness.walk import KERNEL
-
-ROOT = Path(__file__).parent.parent
 
 OWN_FAULT = "the CPU itself refuses it at EL0: there is no switch for that"
 CHAIN_ONLY = "VA 0 is mapped nowhere; what these rows hold is the chain across IPC"

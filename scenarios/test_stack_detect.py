@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from harness.boot import boot
+from harness.paths import KERNEL, ROOT
+from harness.run.boot import boot
 from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
 from harness.tools import signing_cpu
-from harness.walk import KERNEL
-
-ROOT = Path(__file__).parent.parent
 
 NO_SENTINEL = Control("protect=-sentinel", "survived")
 NO_CANARY = Control("protect=-canary", "survived")

@@ -11,16 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.boot import UNHURRIED
 from harness.deadline import Deadline
-from harness.gdb import GdbSession
-from harness.log import Log, parse
-from harness.machine import Machine, MachineSpec
-from harness.symbols import build_id
+from harness.debugger.session import GdbSession
+from harness.paths import KERNEL, ROOT
+from harness.qemu.machine import Machine, MachineSpec
+from harness.run.boot import UNHURRIED
+from harness.serial.log import Log, parse
+from harness.serial.symbols import build_id
 from harness.tools import find_gdb
-from harness.walk import KERNEL
 
-ROOT = Path(__file__).parent.parent
 BUDGET_SECONDS = 30.0
 MOST_STEPS = 5000
 

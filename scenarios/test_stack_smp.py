@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from harness.boot import boot
+from harness.paths import KERNEL, ROOT
+from harness.run.boot import boot
 from harness.scenario import Case, Control, Scenario, Walk
-from harness.walk import KERNEL
-
-ROOT = Path(__file__).parent.parent
 
 BY_SENTINEL = Control("protect=-guard", "caught by=sentinel")
 UNNOTICED = Control("protect=-guard,-sentinel", "survived")

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import canon, intlog
-from harness.boot import boot
-from harness.log import parse_lines
+from harness.paths import KERNEL, ROOT
+from harness.qemu.fast.warm import saved_at
+from harness.run.boot import boot
+from harness.run.session import Open, soon
 from harness.scenario import Case, Control, Scenario, Walk
-from harness.session import Open, soon
-from harness.symbols import Symbols
-from harness.walk import KERNEL
-from harness.warm import saved_at
-
-ROOT = Path(__file__).parent.parent
+from harness.serial import canon, intlog
+from harness.serial.log import parse_lines
+from harness.serial.symbols import Symbols
 
 SCENARIOS = [
     Scenario(

@@ -5,14 +5,14 @@ GDB takes the CPU out of console_write(), with a line begun and the console's lo
 
 from pathlib import Path
 
-from harness import log, tools
+from harness import tools
 from harness.deadline import Deadline
-from harness.gdb import GdbSession
-from harness.log import Log
-from harness.machine import Machine, MachineSpec
-from harness.walk import KERNEL
+from harness.debugger.session import GdbSession
+from harness.paths import KERNEL, ROOT
+from harness.qemu.machine import Machine, MachineSpec
+from harness.serial import log
+from harness.serial.log import Log
 
-ROOT = Path(__file__).parent.parent
 # No timer runs yet on the boot stack. Each stop would let guest time jump to its deadline, and QEMU
 # does not come back from a step with a masked interrupt pending.
 LINE = "lab=stack.boot protect=-watchdog"

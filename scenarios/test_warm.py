@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import canon, intlog, log
-from harness.capsule import Capsule, image_of
 from harness.deadline import Deadline
-from harness.machine import Machine, MachineSpec
+from harness.paths import KERNEL
+from harness.qemu.fast.warm import Warm, WarmPool
+from harness.qemu.machine import Machine, MachineSpec
+from harness.run.capsule import Capsule, image_of
 from harness.scenario import Case
-from harness.symbols import build_id, unfilled
-from harness.walk import KERNEL
-from harness.warm import Warm, WarmPool
+from harness.serial import canon, intlog, log
+from harness.serial.symbols import build_id, unfilled
 
 HERE = Path(__file__).parent
 IMAGE = HERE.parent / KERNEL

@@ -24,11 +24,10 @@ from harness import scratch
 from harness.bench import rows
 from harness.bench.document import document
 from harness.bench.measure import Result, Row, Times, results, take_turns
-from harness.cli import Output
 from harness.errors import while_read
-from harness.walk import BUILD, KERNEL
+from harness.live.output import Output
+from harness.paths import BUILD, KERNEL, ROOT
 
-ROOT = Path(__file__).parents[2]
 FLOOR = ROOT / BUILD / "floor.elf"
 OUT = ROOT / BUILD / "bench.json"
 ROUNDS = 21

@@ -7,7 +7,7 @@ them is written by hand. A part that was not measured keeps its table.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.tables import markdown
+from harness.documents.page import markdown
 
 Table = Sequence[Sequence[str]]
 

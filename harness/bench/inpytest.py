@@ -54,7 +54,7 @@ class Clock:
 
     def _time_floor(self) -> float:
         from harness.bench.rows import bare
-        from harness.machine import MachineSpec
+        from harness.qemu.machine import MachineSpec
 
         if not self._floor:
             return 0.0

@@ -8,11 +8,12 @@ from pathlib import Path
 from harness import tools
 from harness.bench.measure import Row, Run
 from harness.deadline import Deadline
-from harness.gdb import KeptGdb
-from harness.machine import Machine, MachineSpec
-from harness.symbols import Symbols
-from harness.walk import FAULT_HOOK, KERNEL, gdb_at, looks_of
-from harness.warm import Snapshot, Warm
+from harness.debugger.session import KeptGdb
+from harness.paths import KERNEL
+from harness.qemu.fast.warm import Snapshot, Warm
+from harness.qemu.machine import Machine, MachineSpec
+from harness.run.walk import gdb_at, looks_of
+from harness.serial.symbols import FAULT_HOOK, Symbols
 
 LAB = "lab=stack.recurse nonce=0"
 SWEPT = "lab=inject.once op=thread nonce=0"  # what a sweep runs: from the lab on, little is printed

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from harness import mi
-from harness.channel import MIB, Channel, Lines
 from harness.deadline import Deadline
-from harness.drain import Drain
+from harness.debugger import mi
 from harness.errors import GdbDied, GdbError, GdbTimeout
 from harness.owned import Owned
+from harness.qemu.channel import MIB, Channel, Lines
+from harness.qemu.drain import Drain
 
 SECONDS = 20.0  # for one command; GDB answers in 0.1 ms, so this is only the backstop
 LEAVE_SECONDS = 3.0

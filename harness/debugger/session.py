@@ -8,7 +8,7 @@ symbols costs three times what a boot costs.
 
 Each command is also written to the transcript, in the form a person would type, its answer as a
 comment: the file is a GDB script that replays the session. Knows nothing of the kernel; the
-commands in harness/gdb are loaded with `source`.
+commands in harness/hw are loaded with `source`.
 """
 
 import re
@@ -18,10 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from harness import mi
 from harness.deadline import Deadline
+from harness.debugger import mi
+from harness.debugger.process import (
+    LEAVE_SECONDS,
+    SECONDS,
+    Gdb,
+    Stop,
+    fields,
+    function,
+    items,
+    text,
+)
 from harness.errors import GdbError
-from harness.gdbchild import LEAVE_SECONDS, SECONDS, Gdb, Stop, fields, function, items, text
 from harness.owned import Owned
 
 _REPLAY_SOCKET = "gdb.sock"

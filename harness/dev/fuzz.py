@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.dev.stackfuzz.run import Tally, hunt
 from harness.errors import HarnessError, tail, while_read
-from harness.initrd import newc
-from harness.stackfuzz.run import Tally, hunt
+from harness.qemu.initrd import newc
 from harness.tools import find_qemu
 
 SOURCES = Path("harness/host")

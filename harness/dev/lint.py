@@ -1,10 +1,10 @@
 """Dependency directions: who may include or import whom, as tables, and nothing that escapes them.
 
     kernel    labs -> proc -> mem -> core -> arch, never back
-    Python    scenarios -> plugin -> walk -> machine | gdb | judge -> console | golden -> log
+    Python    the rooms of harness/ in the order of one case's walk, and no circle in a room
 
-`make lint` calls it as `python -m harness.lint`. It reads text only: C by its #include lines,
-Python by ast. A file that has no row is an error too ("place it"). Not here: style, types, bugs;
+`make lint` calls it as `python -m harness.dev.lint`. It reads text only: C by its #include lines,
+Python by ast. A file that has no place is an error too ("place it"). Not here: style, types, bugs;
 other tools know those better.
 """
 
@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from harness.errors import while_read
@@ -48,148 +49,48 @@ C_SYSTEM = frozenset({"limits.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h
 
 
 @dataclass(frozen=True)
-class Row:
-    """A module may import rows of a lower rank only; a pure one also nothing that acts."""
+class Room:
+    """A package, or a module beside them. Pure: nothing in it acts, and all it imports is pure."""
 
-    rank: int
+    name: str
     pure: bool = False
+    modules: str = ""  # of a package whose every module is named here; else all that is in it
+
+    def holds(self, module: str) -> bool:
+        if self.modules:
+            named = {f"{self.name}.{one}" for one in self.modules.split()}
+            return module == self.name or module in named
+        return f"{module}.".startswith(f"{self.name}.")
 
 
-PYTHON = {
-    "harness": Row(0, pure=True),
-    "harness.errors": Row(0, pure=True),
-    "harness.deadline": Row(1, pure=True),
-    "harness.chains": Row(9),
-    "harness.initrd": Row(1),
-    "harness.lint": Row(1),
-    "harness.lock": Row(1),
-    "harness.log": Row(1, pure=True),
-    "harness.mi": Row(1, pure=True),
-    "harness.owned": Row(1, pure=True),
-    "harness.pane": Row(1),
-    "harness.similar": Row(1, pure=True),
-    "harness.stackreport": Row(1, pure=True),
-    "harness.qcow2": Row(1),
-    "harness.scratch": Row(1),
-    "harness.starter": Row(1),
-    "harness.symbols": Row(1, pure=True),
-    "harness.tidyflags": Row(1, pure=True),
-    "harness.vmstate": Row(1, pure=True),
-    "harness.tools": Row(1),
-    "harness.channel": Row(2),
-    "harness.child": Row(2),
-    "harness.compare": Row(2, pure=True),
-    "harness.intlog": Row(2, pure=True),
-    "harness.scenario": Row(2, pure=True),
-    "harness.views": Row(2, pure=True),
-    "harness.canon": Row(3, pure=True),
-    "harness.marks": Row(3, pure=True),
-    "harness.only": Row(3),
-    "harness.catalogue": Row(3, pure=True),
-    "harness.drain": Row(3),
-    "harness.fuzz": Row(10),
-    "harness.facts": Row(3, pure=True),
-    "harness.golden": Row(4, pure=True),
-    "harness.console": Row(4),
-    "harness.gdbchild": Row(4),
-    "harness.qmp": Row(4),
-    "harness.rsp": Row(4),
-    "harness.gdb": Row(5),
-    "harness.judge": Row(5, pure=True),
-    "harness.machine": Row(5),
-    "harness.capsule": Row(6),
-    "harness.rewind": Row(6),
-    "harness.screen": Row(6),
-    "harness.stub": Row(6),
-    "harness.failure": Row(6, pure=True),
-    "harness.warm": Row(7),
-    "harness.boot": Row(8),
-    "harness.walk": Row(8),
-    "harness.debug": Row(10),
-    "harness.refused": Row(9),
-    "harness.run": Row(10),
-    "harness.waiting": Row(1),
-    "harness.wanted": Row(6),
-    "harness.tables": Row(9),
-    "harness.session": Row(7),
-    "harness.plugin": Row(9),
-    # The static stack report: a ladder of its own, beside the machine's.
-    "harness.stackreport.instruction": Row(0, pure=True),
-    "harness.stackreport.effects": Row(1, pure=True),
-    "harness.stackreport.marks": Row(1, pure=True),
-    "harness.stackreport.notes": Row(1, pure=True),
-    "harness.stackreport.memory": Row(2, pure=True),
-    "harness.stackreport.code": Row(3, pure=True),
-    "harness.stackreport.relocations": Row(3, pure=True),
-    "harness.stackreport.image": Row(4, pure=True),
-    "harness.stackreport.origin": Row(4, pure=True),
-    "harness.stackreport.beside": Row(5, pure=True),
-    "harness.stackreport.bounds": Row(5, pure=True),
-    "harness.stackreport.findings": Row(6, pure=True),
-    "harness.stackreport.rows": Row(6, pure=True),
-    "harness.stackreport.advice": Row(6, pure=True),
-    "harness.stackreport.asjson": Row(7, pure=True),
-    "harness.stackreport.report": Row(7, pure=True),
-    "harness.stackreport.text": Row(7, pure=True),
-    "harness.stackreport.diff": Row(8, pure=True),
-    "harness.stackreport.picture": Row(8, pure=True),
-    "harness.stackreport.__main__": Row(9),
-    "harness.bench": Row(0, pure=True),
-    "harness.bench.measure": Row(1, pure=True),
-    "harness.bench.rows": Row(9),
-    "harness.bench.document": Row(10),
-    "harness.bench.inpytest": Row(10),
-    "harness.bench.__main__": Row(12),
-    # Mutants: made from the text, tried in a copy of the tree.
-    "harness.mutants": Row(0, pure=True),
-    "harness.mutants.mutant": Row(1, pure=True),
-    "harness.mutants.accepted": Row(2, pure=True),
-    "harness.mutants.inassembly": Row(2, pure=True),
-    "harness.mutants.inc": Row(2, pure=True),
-    "harness.mutants.inpython": Row(2, pure=True),
-    "harness.mutants.outcome": Row(2, pure=True),
-    "harness.mutants.inpytest": Row(2, pure=True),
-    "harness.mutants.document": Row(3, pure=True),
-    "harness.mutants.made": Row(3, pure=True),
-    "harness.mutants.store": Row(3),
-    "harness.mutants.tree": Row(3),
-    "harness.mutants.bits": Row(3),
-    "harness.mutants.lines": Row(3),
-    "harness.mutants.uses": Row(1, pure=True),
-    "harness.mutants.index": Row(2),
-    "harness.mutants.covering": Row(8),
-    "harness.mutants.reach": Row(8),
-    "harness.mutants.attempt": Row(9),
-    "harness.mutants.campaign": Row(10),
-    "harness.mutants.__main__": Row(12),
-    "conftest": Row(10),
-    "harness.cli": Row(11),
-    "harness.costs": Row(10),
-    "harness.growth": Row(9),
-    "harness.memorydocs": Row(10),
-    "harness.pages": Row(11),
-    "harness.soak": Row(9),
-    "harness.suite": Row(9),
-    "harness.traces": Row(9),
-    "harness.bootstacks": Row(10),
-    # The fuzzer of that report: it makes programs, and holds its word against what they do.
-    "harness.stackfuzz": Row(0, pure=True),
-    "harness.stackfuzz.flags": Row(0, pure=True),
-    "harness.stackfuzz.model": Row(1, pure=True),
-    "harness.stackfuzz.names": Row(2, pure=True),
-    "harness.stackfuzz.shrink": Row(2, pure=True),
-    "harness.stackfuzz.assembly": Row(3, pure=True),
-    "harness.stackfuzz.c": Row(3, pure=True),
-    "harness.stackfuzz.trial": Row(8),
-    "harness.stackfuzz.run": Row(9),
-}
+# The walk of one case. A room may import from those above it; its own modules may import each
+# other, as long as that does not go round.
+ROOMS = (
+    Room("harness.errors", pure=True),
+    Room("harness.paths", pure=True),
+    Room("harness", modules="deadline lock owned scratch similar tools"),
+    Room("harness.serial", pure=True),
+    Room("harness.scenario", pure=True),
+    Room("harness.verdict", pure=True),
+    Room("harness.stackreport", pure=True),
+    Room("harness.qemu"),
+    Room("harness.debugger"),
+    Room("harness.run"),
+    Room("harness.live"),
+    Room("harness.documents"),
+    Room("harness.bench"),
+    Room("harness.dev"),
+    Room("harness.plugin"),
+    Room("harness.cli"),
+    Room("conftest"),
+)
 
-# Folders whose every file has the same row. Nobody imports from them but their own files.
-PYTHON_FOLDERS = {
-    "scenarios": Row(10),  # one file a family
-    "harness/tests": Row(12),  # tests may look at everything
-    "harness/gdb": Row(1),  # sourced inside GDB: sees errors at most
-    "kernel/tools": Row(0),  # run by the build, before there is a harness
+# Folders that nobody imports from but their own files, and the last room that they may look into.
+FOLDERS = {
+    "scenarios": "harness.documents",  # one file a family
+    "harness/tests": "conftest",  # tests may look at everything
+    "harness/hw": "harness.errors",  # sourced inside GDB, which has no .venv
+    "kernel/tools": "",  # run by the build, before there is a harness
 }
 
 # What a pure module must not import.
@@ -260,18 +161,35 @@ def _include_fault(
 
 
 def check_python(root: Path) -> Iterator[Problem]:
+    graph: dict[Path, set[Path]] = {}
     for path in sorted(_python_files(root)):
         shown = path.relative_to(root)
-        name = _module_name(shown)
-        row = _row_of(shown)
-        if row is None:
-            yield Problem(shown, 1, f"{name} has no row", _place("PYTHON"))
+        rank = _rank_of(shown)
+        if rank is None:
+            what = f"{_module_name(shown)} has no room"
+            yield Problem(
+                shown, 1, what, "place it: a package or a row of ROOMS in harness/dev/lint.py"
+            )
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(shown))
-        for line, wanted in _imports(tree, name, shown.name == "__init__.py"):
-            fault = _import_fault(root, shown, row, wanted)
+        graph[shown] = set()
+        for line, wanted in _imported(path, shown):
+            target = _find(root, shown, wanted)
+            if target and target != shown:
+                graph[shown].add(target)
+            fault = _import_fault(shown, rank, wanted, target)
             if fault:
                 yield Problem(shown, line, *fault)
+    yield from _round(graph)
+
+
+def _round(graph: dict[Path, set[Path]]) -> Iterator[Problem]:
+    """The modules that import each other in a circle, if any do."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as e:
+        circle = [str(path) for path in e.args[1]]
+        what = f"imports go round: {' <- '.join(circle)}"
+        yield Problem(Path(circle[0]), 1, what, "move what both need to a module of its own")
 
 
 def _python_files(root: Path) -> Iterator[Path]:
@@ -289,12 +207,21 @@ def _module_name(shown: Path) -> str:
 
 
 def _folder_of(shown: Path) -> str | None:
-    return next((f for f in PYTHON_FOLDERS if shown.is_relative_to(f)), None)
+    return next((f for f in FOLDERS if shown.is_relative_to(f)), None)
 
 
-def _row_of(shown: Path) -> Row | None:
+def _rank_of(shown: Path) -> int | None:
+    """Where its room stands in ROOMS; a folder's files stand right after what they may look into"""
     folder = _folder_of(shown)
-    return PYTHON_FOLDERS[folder] if folder else PYTHON.get(_module_name(shown))
+    if folder is not None:
+        return next((n + 1 for n, room in enumerate(ROOMS) if room.name == FOLDERS[folder]), 0)
+    name = _module_name(shown)
+    return next((n for n, room in enumerate(ROOMS) if room.holds(name)), None)
+
+
+def _imported(path: Path, shown: Path) -> Iterator[tuple[int, str]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(shown))
+    return _imports(tree, _module_name(shown), shown.name == "__init__.py")
 
 
 def _imports(tree: ast.Module, name: str, package: bool) -> Iterator[tuple[int, str]]:
@@ -311,34 +238,36 @@ def _imports(tree: ast.Module, name: str, package: bool) -> Iterator[tuple[int, 
                 yield node.lineno, f"{base}.{alias.name}"
 
 
-def _import_fault(root: Path, shown: Path, row: Row, wanted: str) -> tuple[str, str] | None:
+def _import_fault(
+    shown: Path, rank: int, wanted: str, target: Path | None
+) -> tuple[str, str] | None:
     """What is wrong with one import and what to do about it, or None."""
-    name = _module_name(shown)
+    name, folder = _module_name(shown), _folder_of(shown)
+    pure = folder is None and ROOMS[rank].pure
     top = wanted.split(".")[0]
-    if row.pure and top in ACTING:
+    if pure and top in ACTING and shown.name != "__main__.py":
         return (
             f"{name} is pure, but imports {top}",
             "let the caller act and pass the result in, or move this to a module that acts",
         )
-    target = _find(root, shown, wanted)
     if target is None or target == shown:
         return None
-    folder = _folder_of(target)
-    if folder:
-        return None if folder == _folder_of(shown) else _private(name, target, folder)
-    other = PYTHON.get(_module_name(target))
-    if other is None:
-        return None  # reported once, where that file itself has no row
-    if row.pure and not other.pure:
+    if _folder_of(target):
+        theirs = str(_folder_of(target))
+        return None if theirs == folder else _private(name, target, theirs)
+    other = _rank_of(target)
+    if other is None or _module_name(target) == "harness":
+        return None  # without a room: reported once, where that file is looked at
+    if pure and not ROOMS[other].pure:
         return (
             f"{name} is pure, but imports {_module_name(target)}, which is not",
             "move what both need to a pure module",
         )
-    if other.rank < row.rank or _module_name(target) == "harness":
+    if other < rank or (other == rank and folder is None):
         return None
     return (
-        f"{name} (rank {row.rank}) imports {_module_name(target)} (rank {other.rank})",
-        f"allowed are ranks below {row.rank}: take it as an argument, or move it down",
+        f"{name} imports {_module_name(target)}, of {ROOMS[other].name}, which comes later",
+        "take it as an argument, or move it up in ROOMS of harness/dev/lint.py",
     )
 
 
@@ -350,7 +279,7 @@ def _private(name: str, target: Path, folder: str) -> tuple[str, str]:
 
 
 def _find(root: Path, shown: Path, wanted: str) -> Path | None:
-    """The repository's file behind a dotted name (`harness.log.parse` is harness/log.py), if any.
+    """The repository's file of a dotted name (`harness.errors.HarnessError`), if there is one.
 
     Names are looked up from the top and beside the importing file, the way scripts see each other.
     """
@@ -365,7 +294,7 @@ def _find(root: Path, shown: Path, wanted: str) -> Path | None:
 
 
 def _place(table: str) -> str:
-    return f"place it: add a row to {table} in harness/lint.py"
+    return f"place it: add a row to {table} in harness/dev/lint.py"
 
 
 def check(root: Path) -> list[Problem]:

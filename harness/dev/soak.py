@@ -1,6 +1,6 @@
 """`make soak`: the scenarios that ONLY selects, TIMES times, until one fails.
 
-    python -m harness.soak ONLY TIMES WORKERS
+    python -m harness.dev.soak ONLY TIMES WORKERS
 
 pytest-repeat makes TIMES tests of each, in one pytest, so that nothing is started or collected
 twice. All repetitions of a test are one piece of work for one worker, since they write into one

@@ -1,9 +1,9 @@
 """The compiler's command lines as clang-tidy can read them.
 
 The kernel is built by GCC, with options that clang does not know and takes for errors. `make lint`
-calls this as `python -m harness.tidyflags FROM TO HEADERS`: both are compile_commands.json, and the
-folder of stddef.h and its like. The copy has clang's target and none of the options below. Warnings
-are dropped too: GCC gave its own.
+calls this as `python -m harness.dev.tidyflags FROM TO HEADERS`: both are compile_commands.json, and
+the folder of stddef.h and its like. The copy has clang's target and none of the options below.
+Warnings are dropped too: GCC gave its own.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Allocation traces of the kernel's own run, recorded by GDB: kernel/labs/trace_recorded.h.
 
-    .venv/bin/python -m harness.traces          (make traces)
+    .venv/bin/python -m harness.dev.traces          (make traces)
 
 GDB stops at each public entry of an allocator, reads what is asked for, runs to the return address
 and reads what came back. Nothing in the kernel knows of it. A trace has sizes and slots, no
@@ -16,11 +16,11 @@ from pathlib import Path
 
 from harness import scratch, tools
 from harness.deadline import Deadline
+from harness.debugger.process import Stop
+from harness.debugger.session import GdbSession
 from harness.errors import GdbError, HarnessError, status_of
-from harness.gdb import GdbSession
-from harness.gdbchild import Stop
-from harness.machine import Machine, MachineSpec
-from harness.walk import KERNEL
+from harness.paths import KERNEL
+from harness.qemu.machine import Machine, MachineSpec
 
 TABLE = Path("kernel/labs/trace_recorded.h")
 COMMAND = "make traces"
@@ -139,7 +139,7 @@ def generate(kernel: Path) -> str:
 
 _TOP = f"""\
 /*
- * Recorded from the kernel's own run by `{COMMAND}` (harness/traces.py); do not edit. A test
+ * Recorded from the kernel's own run by `{COMMAND}` (harness/dev/traces.py); do not edit. A test
  * records them again and compares.
  */
 #include "labs/trace.h"

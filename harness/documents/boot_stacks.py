@@ -1,7 +1,7 @@
 """docs/boot-stacks.md, written from the goldens of the boot labs and their rows.
 
-    .venv/bin/python -m harness.bootstacks > docs/boot-stacks.md
-    .venv/bin/python -m harness.bootstacks --time 21    # the wall times, medians of 21 boots each
+    .venv/bin/python -m harness.documents.boot_stacks > docs/boot-stacks.md
+    .venv/bin/python -m harness.documents.boot_stacks --time 21    # wall times, medians of 21 boots
 
 Memory map and watermarks are what golden/boot says; so are the instructions. A number that no
 golden holds, a wall time, is not written by this: TIMES is what --time printed on the day it was
@@ -14,16 +14,17 @@ from importlib import import_module
 from pathlib import Path
 from statistics import median
 
-from harness import scratch, suite
-from harness.compare import split_band
+from harness import scratch
 from harness.deadline import Deadline
+from harness.documents import stack_suite
 from harness.errors import GoldenError, HarnessError, status_of
-from harness.golden import Golden, load
-from harness.log import Record
-from harness.machine import Machine, MachineSpec
-from harness.walk import GOLDEN, KERNEL
+from harness.paths import GOLDEN, KERNEL
+from harness.qemu.machine import Machine, MachineSpec
+from harness.serial.log import Record
+from harness.verdict.compare import split_band
+from harness.verdict.golden import Golden, load
 
-COMMAND = ".venv/bin/python -m harness.bootstacks > docs/boot-stacks.md"
+COMMAND = ".venv/bin/python -m harness.documents.boot_stacks > docs/boot-stacks.md"
 MODULE = "scenarios.test_boot"
 BOOT = GOLDEN / "boot"
 CPUS = (1, 2, 4, 8, 64, 256)
@@ -220,7 +221,9 @@ def _rows(root: Path, sentences: Mapping[str, str]) -> Iterator[str]:
     yield "## What goes wrong, and who notices\n"
     yield "The columns are those of [the stack suite](stack-suite.md).\n"
     module = import_module(MODULE)
-    yield suite.table([suite.row(row, root, sentences) for row in suite.scenarios(module)])
+    yield stack_suite.table(
+        [stack_suite.row(row, root, sentences) for row in stack_suite.scenarios(module)]
+    )
 
 
 def _table(lines: Iterable[Sequence[str]]) -> str:
@@ -256,7 +259,7 @@ def main(arguments: Sequence[str]) -> int:
     def lines() -> Iterable[str]:
         if arguments[:1] == ["--time"]:
             return (f"{row}\n" for row in measure(root, int(arguments[1])))
-        return [document(root, suite.catalogue(root))]
+        return [document(root, stack_suite.catalogue(root))]
 
     return status_of(lambda: sys.stdout.writelines(lines()))
 

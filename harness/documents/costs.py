@@ -1,6 +1,6 @@
 """The tables of docs/performance.md that say what the guest's jobs cost.
 
-    .venv/bin/python -m harness.costs          (make costs)
+    .venv/bin/python -m harness.documents.costs          (make costs)
 
 Everything is retired instructions, exact under icount (kernel/labs/cost.h). Jobs and protections
 come from the goldens. The phases of the boot come from a boot: a lab more, or a variable, moves
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import scratch
-from harness.boot import boot
+from harness.documents.page import Document, Row, fields, records
 from harness.errors import HarnessError
-from harness.log import Record
-from harness.tables import Document, Row, fields, records
-from harness.walk import KERNEL
+from harness.paths import KERNEL
+from harness.run.boot import boot
+from harness.serial.log import Record
 
 COMMAND = "make costs"
 LIMIT = 150  # hundredths of the least
@@ -149,7 +149,7 @@ def phase_rows(told: Iterable[Record]) -> Iterator[Row]:
     if [r.fields["phase"] for r in told] != list(PHASES):
         raise HarnessError(
             f"the phases of the boot have changed: {', '.join(r.fields['phase'] for r in told)}",
-            hint="say in harness/costs.py what each does",
+            hint="say in harness/documents/costs.py what each does",
         )
     for record in told:
         shown, before = PHASES[record.fields["phase"]]

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import GoldenError, HarnessError, status_of
-from harness.golden import Golden, load, write_atomic
-from harness.log import Record, verdict_text
+from harness.serial.log import Record, verdict_text
+from harness.verdict.golden import Golden, load, write_atomic
 
 DOCUMENT = Path("docs/growing-stacks.md")
 GOLDEN = Path("golden/grow")

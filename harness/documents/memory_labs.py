@@ -1,6 +1,6 @@
 """The tables of docs/memory-labs.md, from the goldens.
 
-    .venv/bin/python -m harness.memorydocs          (make memory-docs)
+    .venv/bin/python -m harness.documents.memory_labs          (make memory-docs)
 
 tables.py says where a table stands. tests/test_memorydocs.py holds the committed document against
 the goldens.
@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.log import Record
-from harness.tables import Document, Row, fields, records
+from harness.documents.page import Document, Row, fields, records
+from harness.serial.log import Record
 
 COMMAND = "make memory-docs"
 AREA = "mem-lab"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import GoldenError, HarnessError, status_of
-from harness.golden import load
-from harness.log import Record
-from harness.walk import GOLDEN
+from harness.paths import GOLDEN
+from harness.serial.log import Record
+from harness.verdict.golden import load
 
 Row = Sequence[str]
 Table = Callable[[Path], Iterator[Row]]

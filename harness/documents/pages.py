@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from harness import bootstacks, growth, memorydocs, suite, tools
+from harness import tools
+from harness.documents import boot_stacks, growing_stacks, memory_labs, stack_suite
 from harness.errors import status_of
-from harness.golden import load, write_atomic
+from harness.paths import GOLDEN, KERNEL
 from harness.stackreport import beside, image, marks, notes, report, text
 from harness.stackreport.__main__ import into
-from harness.walk import GOLDEN, KERNEL
+from harness.verdict.golden import load, write_atomic
 
 COMMAND = "make pages"
 Page = Callable[[str, Path], str]  # the text as it is, the root → the text as it should be
@@ -35,10 +36,10 @@ def stack_report(before: str, root: Path) -> str:
 
 
 PAGES: Mapping[str, Page] = {
-    "docs/stack-suite.md": lambda _, root: suite.document(root, suite.catalogue(root)),
-    "docs/boot-stacks.md": lambda _, root: bootstacks.document(root, suite.catalogue(root)),
-    "docs/growing-stacks.md": growth.document,
-    "docs/memory-labs.md": memorydocs.DOCUMENT.rewritten,
+    "docs/stack-suite.md": lambda _, root: stack_suite.document(root, stack_suite.catalogue(root)),
+    "docs/boot-stacks.md": lambda _, root: boot_stacks.document(root, stack_suite.catalogue(root)),
+    "docs/growing-stacks.md": growing_stacks.document,
+    "docs/memory-labs.md": memory_labs.DOCUMENT.rewritten,
     "docs/stack-report.md": stack_report,
 }
 

@@ -1,11 +1,11 @@
 """docs/spawn-chains.md and its picture: the seed document's call chain, measured in every variant.
 
     make spawn-chains
-    .venv/bin/python -m harness.chains [FOLDER]     (docs)
+    .venv/bin/python -m harness.documents.spawn_chains [FOLDER]     (docs)
 
 Boots spawn.chain once for each variant and each size of kernel stack. Every frame comes twice, from
 the live records and from the compiler (-fcallgraph-info, kept in the image), and the two must be
-equal. Prose stands here; every number is measured. harness/tests/test_chains.py holds the committed
+equal. Prose stands here; every number is measured. Its test holds the committed
 files, the agreement and the targets against this.
 """
 
@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from harness import scratch
-from harness.boot import boot
-from harness.log import Log
+from harness.paths import KERNEL
+from harness.run.boot import boot
+from harness.serial.log import Log
 from harness.stackreport import image
 from harness.tools import toolchain
-from harness.walk import KERNEL
 
 DOCS = Path("docs")
 PAGE, PICTURE = "spawn-chains.md", "spawn-chains.svg"

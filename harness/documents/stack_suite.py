@@ -1,6 +1,6 @@
 """docs/stack-suite.md, written from what is there: rows, the kernel's catalogue, goldens.
 
-    .venv/bin/python -m harness.suite > docs/stack-suite.md
+    .venv/bin/python -m harness.documents.stack_suite > docs/stack-suite.md
 
 One row a scenario of scenarios/test_stack*.py. What the lab does is the kernel's own sentence
 (lab=list); stack, class and detector stand in the golden; verdict and controls are the scenario's.
@@ -19,15 +19,15 @@ from pathlib import Path
 from types import ModuleType
 
 from harness import scratch
-from harness.boot import boot
 from harness.errors import GoldenError, HarnessError, status_of
-from harness.golden import load
-from harness.log import Record
+from harness.paths import GOLDEN, KERNEL
+from harness.run.boot import boot
 from harness.scenario import Scenario
-from harness.walk import GOLDEN, KERNEL
+from harness.serial.log import Record
+from harness.verdict.golden import load
 
 SCENARIOS = Path("scenarios")
-COMMAND = ".venv/bin/python -m harness.suite > docs/stack-suite.md"
+COMMAND = ".venv/bin/python -m harness.documents.stack_suite > docs/stack-suite.md"
 
 # Who, how, broken, noticed, measured. A module that is not named comes last.
 ORDER = (

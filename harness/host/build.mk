@@ -1,6 +1,6 @@
 # What runs on the machine that builds. The fuzzers: kernel files as they stand, under libFuzzer, ASan and
-# UBSan; harness/fuzz.py makes them: make -f harness/host/build.mk build/host/fuzz_cmdline
-# And what is loaded into QEMU (harness/starter.py, harness/machine.py), which `make build` makes.
+# UBSan; harness/dev/fuzz.py makes them: make -f harness/host/build.mk build/host/fuzz_cmdline
+# And what is loaded into QEMU (harness/qemu/fast/starter.py, harness/qemu/machine.py), which `make build` makes.
 
 BUILD ?= build
 HOST_CC ?= clang

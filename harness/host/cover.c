@@ -9,7 +9,7 @@
  *
  * One file a test: FOLDER/<FNV-1a of PYTEST_CURRENT_TEST without its phase>, mapped and shared, so that
  * all machines of one test fill the same one, and a QEMU that is killed has lost nothing.
- * harness/mutants/reach.py reads them. A machine that no test has started is left alone.
+ * harness/dev/mutants/reach.py reads them. A machine that no test has started is left alone.
  *
  * Declared here is the part of QEMU's interface that is used, as in limit.c.
  */

@@ -2,7 +2,7 @@
  * QEMU's own start, paid for once: loaded into it by LD_PRELOAD, this stops it where main() would be
  * called, all its libraries linked, and clones it from there for every machine that is asked for. A
  * clone runs the whole of main() with arguments, environment, directory and descriptors of its own:
- * nothing of a machine is shared but the pages that the linker wrote. harness/starter.py asks.
+ * nothing of a machine is shared but the pages that the linker wrote. harness/qemu/fast/starter.py asks.
  *
  * A clone is a child of our parent, not of ours (CLONE_PARENT): it is waited for, killed and watched
  * there like any child, and the kernel kills it when our parent's thread ends (PR_SET_PDEATHSIG).

@@ -1,4 +1,4 @@
-"""Loads Highwater's GDB commands: `source harness/gdb/hw.py`, then `help hw`.
+"""Loads Highwater's GDB commands: `source harness/hw/hw.py`, then `help hw`.
 
 Every other file of this directory is loaded as a module of the package `hw`; a command is a class
 there with @command (kernel.py), and needs to be named nowhere else. Sourcing this file again loads

@@ -22,24 +22,24 @@ import pytest
 from pexpect import EOF
 
 from harness import scratch
-from harness.capsule import Capsule
-from harness.channel import MIB
 from harness.deadline import Deadline
+from harness.debugger.session import PATIENCE
 from harness.errors import HarnessError, MachineError
-from harness.gdb import PATIENCE
-from harness.log import Record
-from harness.machine import Machine, MachineSpec
-from harness.pane import in_tmux, serial_pane
-from harness.refused import end_of
-from harness.rewind import POWER_OFF, frozen, record
+from harness.live.pane import in_tmux, serial_pane
+from harness.live.refused import end_of
+from harness.live.screen import Printed, Screen
+from harness.paths import HW, ROOT
+from harness.qemu.channel import MIB
+from harness.qemu.machine import Machine, MachineSpec
+from harness.qemu.rewind import POWER_OFF, frozen, record
+from harness.run.capsule import Capsule
 from harness.scenario import Case
-from harness.screen import Printed, Screen
+from harness.serial.log import Record
+from harness.serial.symbols import FAULT_HOOK, build_id
 from harness.similar import similar
-from harness.symbols import build_id
 from harness.tools import find_gdb
-from harness.walk import FAULT_HOOK
 
-COMMANDS = Path("harness/gdb/hw.py")
+COMMANDS = HW.relative_to(ROOT)
 SERIAL_LIMIT = 256 * MIB  # a person is watching, and can stop it
 RECORD_SECONDS = 60.0
 HOLDING = b"[lab] holding "

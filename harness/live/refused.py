@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
-from harness.boot import boot
 from harness.errors import HarnessError
-from harness.log import Record, parse_line
+from harness.run.boot import boot
 from harness.scenario import GLOBAL_KEYS
+from harness.serial.log import Record, parse_line
 from harness.similar import similar
 
 LIST = "make list prints every lab, its parameters and the protections"

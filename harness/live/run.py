@@ -12,14 +12,14 @@ from shlex import join
 
 from pexpect import EOF
 
-from harness.channel import MIB
 from harness.deadline import Deadline
 from harness.errors import HarnessError
-from harness.log import NO_END, seen_verdict
-from harness.machine import Machine, MachineSpec
-from harness.refused import end_of, is_refusal, refusal
-from harness.screen import Printed, Screen
-from harness.waiting import AFTER, Waiting
+from harness.live.refused import end_of, is_refusal, refusal
+from harness.live.screen import Printed, Screen
+from harness.live.waiting import AFTER, Waiting
+from harness.qemu.channel import MIB
+from harness.qemu.machine import Machine, MachineSpec
+from harness.serial.log import NO_END, seen_verdict
 
 SERIAL_LIMIT = 256 * MIB  # a person is watching, and can stop it
 QUICK = 30.0  # seconds for what ends within one

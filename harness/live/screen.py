@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import pexpect
 
-from harness.machine import Machine
+from harness.qemu.machine import Machine
 
 _CHUNK = 1 << 16
 _PROMPT = b"(gdb) "

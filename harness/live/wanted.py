@@ -13,7 +13,7 @@ from shlex import quote
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.machine import MachineSpec
+from harness.qemu.machine import MachineSpec
 from harness.similar import similar
 from harness.tools import find_qemu
 

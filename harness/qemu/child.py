@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from harness.starter import StarterError, starter_of
+from harness.qemu.fast.starter import StarterError, starter_of
 from harness.tools import find_setpriv
 
 BLOCK = 512  # what sh's ulimit -f counts in

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from pexpect import EOF, TIMEOUT
 from pexpect.spawnbase import SpawnBase
 
-from harness.channel import Channel
 from harness.deadline import Deadline
+from harness.qemu.channel import Channel
 
 if TYPE_CHECKING:
 

@@ -13,9 +13,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from harness.channel import MIB, ByteChannel, Channel
-from harness.child import Child, spawn
 from harness.deadline import Deadline
+from harness.qemu.channel import MIB, ByteChannel, Channel
+from harness.qemu.child import Child, spawn
 
 TICK = 0.02  # seconds: a guest prints some 4 KiB in that time, and a pipe holds 64
 

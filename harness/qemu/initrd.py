@@ -4,8 +4,8 @@ cpio "newc" is what kernel/proc/cpio.c reads. QEMU passes -initrd on only to a L
 Documentation/arm64/booting.rst), not to a bare ELF: image() makes one of kernel.elf, a page of
 header in front of the same bytes.
 
-    python -m harness.initrd OUT FILE…      an archive of these files, by their names
-    python -m harness.initrd --image OUT kernel.elf
+    python -m harness.qemu.initrd OUT FILE…      an archive of these files, by their names
+    python -m harness.qemu.initrd --image OUT kernel.elf
 """
 
 import struct

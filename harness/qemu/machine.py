@@ -18,11 +18,7 @@ from typing import TypeVar
 from pexpect import EOF, TIMEOUT
 
 from harness import scratch
-from harness.channel import MIB, ByteChannel, Channel
-from harness.child import BLOCK
-from harness.console import Console
 from harness.deadline import Deadline
-from harness.drain import Drain
 from harness.errors import (
     DeadlinePassed,
     HarnessError,
@@ -34,10 +30,14 @@ from harness.errors import (
     MachineReset,
     MachineSilent,
 )
-from harness.intlog import POWER_OFF
 from harness.owned import Owned
-from harness.qmp import Qmp
-from harness.starter import built
+from harness.qemu.channel import MIB, ByteChannel, Channel
+from harness.qemu.child import BLOCK
+from harness.qemu.console import Console
+from harness.qemu.drain import Drain
+from harness.qemu.fast.starter import built
+from harness.qemu.qmp import Qmp
+from harness.serial.intlog import POWER_OFF
 from harness.tools import find_qemu
 
 SERIAL_LIMIT = 4 * MIB

@@ -12,9 +12,9 @@ import json
 import threading
 from typing import Any
 
-from harness.channel import Channel, Lines
 from harness.deadline import Deadline
 from harness.errors import QmpError
+from harness.qemu.channel import Channel, Lines
 
 _SECONDS = 5.0
 _HELLO = 0  # the id of qmp_capabilities

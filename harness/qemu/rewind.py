@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import qcow2
 from harness.deadline import Deadline
 from harness.errors import HarnessError
-from harness.machine import Machine, MachineSpec
+from harness.qemu.fast import qcow2
+from harness.qemu.machine import Machine, MachineSpec
 
 SHIFT = "shift=3,sleep=off"
 FROZEN = "frozen"  # the snapshot in the folder of a case that failed warm

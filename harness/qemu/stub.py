@@ -18,7 +18,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from harness.machine import MachineSpec
+from harness.qemu.machine import MachineSpec
 from harness.tools import find_qemu, find_setpriv
 
 _CHUNK = 1 << 16

@@ -12,11 +12,11 @@ from typing import Any
 
 from harness.deadline import Deadline
 from harness.errors import HarnessError
-from harness.log import Log, parse
-from harness.machine import Machine, MachineSpec
+from harness.qemu.fast.warm import WarmPool
+from harness.qemu.machine import Machine, MachineSpec
 from harness.scenario import UNHURRIED_MS
-from harness.symbols import build_id
-from harness.warm import WarmPool
+from harness.serial.log import Log, parse
+from harness.serial.symbols import build_id
 
 BUDGET_SECONDS = 30.0
 UNHURRIED = f"watchdog={UNHURRIED_MS}"

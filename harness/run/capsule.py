@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from harness.errors import HarnessError, KernelNotBuilt
-from harness.machine import MachineSpec
+from harness.qemu.machine import MachineSpec
 from harness.scenario import Case
-from harness.symbols import build_id
+from harness.serial.symbols import build_id
 
 FILE = "capsule.json"
 SNAPSHOT = "snapshot.qcow2"  # beside it, where a warm boot failed: the moment it began (warm.py)

@@ -1,6 +1,6 @@
 """ONLY, looked at before anything is built: does this pytest -k expression select any test?
 
-    python -m harness.only EXPRESSION [FOLDER…]
+    python -m harness.run.only EXPRESSION [FOLDER…]
 
 The Makefile asks for test, golden and soak. Refused (status 2) are an expression that pytest cannot
 read and one that selects nothing; for each word of it that no test has in its name, what is

@@ -18,20 +18,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import log, qcow2, rewind
 from harness.deadline import Deadline
+from harness.debugger.process import Stop
+from harness.debugger.session import GdbSession
 from harness.errors import GdbError
-from harness.gdb import GdbSession
-from harness.gdbchild import Stop
-from harness.machine import Machine, MachineSpec
 from harness.owned import Owned
+from harness.paths import HW
+from harness.qemu import rewind
+from harness.qemu.fast import qcow2
+from harness.qemu.machine import Machine, MachineSpec
 from harness.scenario import DETERMINISTIC, UNHURRIED_MS
-from harness.symbols import build_id
+from harness.serial import log
+from harness.serial.symbols import FAULT_HOOK, build_id
 from harness.tools import find_gdb
 
-FAULT_HOOK = "debugger_fault_hook"
 LAST_OFF = "last_off"  # where the report of last resort ends
-COMMANDS = Path(__file__).parent / "gdb" / "hw.py"
 GUEST_MS = 2000
 BUDGET_SECONDS = 30.0
 MOST_STEPS = 5000
@@ -159,7 +160,7 @@ class Session(Owned):
         False: the machine stopped elsewhere first; after `save`, at its end.
         """
         if not self._has_commands:
-            self.gdb.source(COMMANDS)
+            self.gdb.source(HW)
             self._has_commands = True
         self.gdb.console_moving(f"hw inject {site} nth={nth}", self.deadline)
         return self.number("$hw_injected") == 1

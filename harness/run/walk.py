@@ -17,7 +17,6 @@ registers. A success removes qemu-int.log: its count stands in canonical.log, an
 file that can be large. What an earlier run left is removed first.
 """
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
@@ -28,26 +27,25 @@ from pathlib import Path, PurePath
 from shlex import join
 from typing import TYPE_CHECKING
 
-from harness import canon, capsule, golden, tools
-from harness.capsule import Capsule, image_of
+from harness import tools
 from harness.deadline import Deadline
 from harness.errors import GdbError, HarnessError, KernelNotBuilt, ToolMissing
-from harness.failure import Failure, ScenarioFailed, changes, reopen
-from harness.judge import Build, Evidence, Judgement, Look, judge
-from harness.log import parse_line
-from harness.machine import Machine, MachineSpec, check_kernel
+from harness.paths import ARTIFACTS, GOLDEN, KERNEL
+from harness.qemu.machine import Machine, MachineSpec, check_kernel
+from harness.run import capsule
+from harness.run.capsule import Capsule, image_of
 from harness.scenario import Case
-from harness.symbols import ImageSymbols, Symbols, build_id, programs
+from harness.serial import canon
+from harness.serial.log import parse_line
+from harness.serial.symbols import FAULT_HOOK, ImageSymbols, Symbols, build_id, programs
+from harness.verdict import golden
+from harness.verdict.failure import Failure, ScenarioFailed, changes, reopen
+from harness.verdict.judge import Build, Evidence, Judgement, Look, judge
 
 if TYPE_CHECKING:
-    from harness.gdb import GdbSession, KeptGdb
-    from harness.warm import WarmBoot, WarmPool
+    from harness.debugger.session import GdbSession, KeptGdb
+    from harness.qemu.fast.warm import WarmBoot, WarmPool
 
-FAULT_HOOK = "debugger_fault_hook"
-BUILD = Path(os.environ.get("BUILD") or "build")
-KERNEL = BUILD / "kernel.elf"
-ARTIFACTS = BUILD / "artifacts"
-GOLDEN = Path("golden")
 
 _LOOK_SECONDS = 10.0  # of the second boot of a failure that GDB had not looked at
 _KEPT = ("command", "serial.log", "canonical.log", "reopen", capsule.FILE)
@@ -296,7 +294,7 @@ class Run:
 
 def gdb_at(machine: Machine, folder: Path, kept: "KeptGdb | None") -> "GdbSession":
     """For a machine that waits for it, with the kernel's symbols and those of its programs."""
-    from harness.gdb import ONLY_LOOKING, GdbSession
+    from harness.debugger.session import ONLY_LOOKING, GdbSession
 
     assert machine.gdb_socket is not None
     kernel = machine.spec.kernel

@@ -31,7 +31,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Literal, Protocol, get_args
 
-from harness.log import NO_END, VERDICTS, parse_line, verdict_text
+from harness.serial.log import NO_END, VERDICTS, parse_line, verdict_text
 
 Trigger = Literal["boot", "serial", "gdb"]
 

@@ -16,7 +16,7 @@ Pure. Comparison is golden.py; what a band means, facts.py.
 import re
 from collections.abc import Iterable, Mapping
 
-from harness.log import Record
+from harness.serial.log import Record
 
 DROPPED = frozenset(
     {

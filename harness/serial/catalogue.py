@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from harness.errors import LogError
-from harness.log import Record
+from harness.serial.log import Record
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from harness.errors import IntLogError
-from harness.log import Record
+from harness.serial.log import Record
 
 # The exception class says what QEMU's own number does not: it logs a wild PC as a prefetch abort.
 # A failed authentication is a prefetch abort at the branch; with FEAT_FPAC, an exception before.

@@ -18,6 +18,7 @@ from harness.errors import KernelNotBuilt
 BUILD_ID = re.compile(rb"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0(.{20})", re.DOTALL)
 
 UNMAPPED = "unmapped"
+FAULT_HOOK = "debugger_fault_hook"  # the kernel calls it when its report of a fault is out
 
 
 @dataclass(frozen=True)

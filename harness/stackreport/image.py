@@ -27,6 +27,7 @@ from elftools.dwarf.abbrevtable import AbbrevDecl
 from elftools.elf.elffile import ELFFile
 
 from harness.errors import HarnessError
+from harness.serial.symbols import BUILD_ID
 from harness.stackreport.memory import Memory, Section
 from harness.stackreport.relocations import (
     UNDEFINED,
@@ -37,7 +38,6 @@ from harness.stackreport.relocations import (
     symbols,
     taken,
 )
-from harness.symbols import BUILD_ID
 
 CALLGRAPH = ".GNU.callgraph"
 STACK_SIZES = ".stack_sizes"

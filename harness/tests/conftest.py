@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.starter import Starter, starter_of
+from harness.paths import ROOT
+from harness.qemu.fast.starter import Starter, starter_of
 from harness.tools import cross_prefix, find_qemu
 
 SOURCES = Path(__file__).parent / "machines"
-BUILD = Path(__file__).parents[2] / "build" / "test-machines"
+BUILD = ROOT / "build" / "test-machines"
 FLAGS = [
     "-nostdlib",
     "-static",

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.judge import Build, Evidence
 from harness.scenario import Control, Scenario
-from harness.symbols import Symbols
-from harness.views import SIGNAL_FRAME
+from harness.serial.symbols import Symbols
+from harness.verdict.judge import Build, Evidence
+from harness.verdict.views import SIGNAL_FRAME
 
 BUILD_ID = "9f3c0a11223344556677889900aabbccddeeff01"
 NONCE = "4d2a"

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 
 import pexpect
 
-ROOT = Path(__file__).parents[2]
+from harness.paths import ROOT
+
 SECONDS = 20
 CLI = (sys.executable, "-m", "harness.cli")
 PROMPT = r"\(gdb\) (\x1b\[\?2004h)?"  # not at the end: the serial port may print behind it

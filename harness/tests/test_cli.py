@@ -7,10 +7,10 @@ import pytest
 
 from harness import cli
 from harness.errors import HarnessError
+from harness.paths import ROOT
 from harness.tests.conftest import Kernels
 from harness.tests.terminal import unread
 
-ROOT = Path(__file__).parents[2]
 CATALOGUE = b"""\
 [list] lab stack.recurse : overflow a stack
 [list] param stack.recurse stack default=16384 min=4096 max=65536 : size

@@ -14,10 +14,8 @@ from pathlib import Path
 import pytest
 from pexpect import TIMEOUT
 
-from harness.channel import ByteChannel, Channel, Lines
-from harness.console import Console
 from harness.deadline import Deadline
-from harness.drain import Drain
+from harness.debugger.process import Gdb
 from harness.errors import (
     DeadlinePassed,
     GdbTimeout,
@@ -26,10 +24,12 @@ from harness.errors import (
     QmpError,
     RspError,
 )
-from harness.gdbchild import Gdb
-from harness.machine import Machine, MachineSpec
-from harness.qmp import Qmp
-from harness.rsp import Rsp
+from harness.qemu.channel import ByteChannel, Channel, Lines
+from harness.qemu.console import Console
+from harness.qemu.drain import Drain
+from harness.qemu.machine import Machine, MachineSpec
+from harness.qemu.qmp import Qmp
+from harness.qemu.rsp import Rsp
 from harness.tests.conftest import Kernels
 from harness.tools import find_gdb
 

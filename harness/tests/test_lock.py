@@ -1,10 +1,10 @@
 """harness.lock: a second pytest in a tree is refused, by name, and only while there is a first."""
 
 import sys
-from pathlib import Path
 
 import pytest
 
+from harness.paths import ROOT
 from harness.tests.samples import GOLDEN_TEXT
 
 pytest_plugins = ["pytester"]
@@ -38,7 +38,7 @@ DIES = "import os, signal\ndef test_dies():\n    os.kill(os.getpid(), signal.SIG
 
 @pytest.fixture
 def tree(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OPTIONS", "")
     for name in ("BUILD", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
         monkeypatch.delenv(name, raising=False)

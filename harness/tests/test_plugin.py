@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import marks, walk
+from harness.paths import ARTIFACTS, ROOT
+from harness.scenario import marks
 from harness.tests.samples import GOLDEN_TEXT, write_golden
 
 pytest_plugins = ["pytester"]
@@ -16,8 +17,8 @@ pytest_plugins = ["pytester"]
 CONFTEST = '''
 import os
 import pytest
-from harness import walk
-from harness.judge import Build
+from harness.run import walk
+from harness.verdict.judge import Build
 from harness.tests import samples
 
 pytest_plugins = ["harness.plugin"]
@@ -46,7 +47,7 @@ def _no_qemu(monkeypatch):
 '''
 SCENARIOS = """
 from harness.scenario import Case, Control, Scenario, Walk
-from harness import walk
+from harness.run import walk
 from harness.tests.samples import SCENARIO
 
 SCENARIOS = [SCENARIO, *MORE]
@@ -94,12 +95,12 @@ class Project:
         return run(*arguments)
 
     def artifact(self, case: str, name: str) -> Path:
-        return self.root / walk.ARTIFACTS / case / name
+        return self.root / ARTIFACTS / case / name
 
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("BUILD", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     return Project(pytester)
@@ -439,7 +440,7 @@ def test_pytest_starts_without_the_harness_proper(project: Project) -> None:
     project.pytester.makepyfile(
         "import sys, json\n"
         "def test_x():\n"
-        "    names = ('pexpect', 'elftools', 'harness.machine', 'harness.walk')\n"
+        "    names = ('pexpect', 'elftools', 'harness.qemu.machine', 'harness.run.walk')\n"
         "    assert not set(names) & set(sys.modules), json.dumps(sorted(sys.modules))"
     )
     name = "test_pytest_starts_without_the_harness_proper.py"

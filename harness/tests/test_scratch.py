@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness import scratch
-from harness.machine import Machine, MachineSpec
+from harness.paths import ROOT
+from harness.qemu.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 
-ROOT = Path(__file__).parents[2]
 OWNER = """
 from harness.scratch import folder
 with folder() as made:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-from harness.log import Record, verdict_text
+from harness.serial.log import Record, verdict_text
 
 Pair = tuple[Record | None, Record | None]
 

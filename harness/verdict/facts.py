@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from harness.compare import Difference, Pair, align, differences, split_band
-from harness.log import Record
+from harness.serial.log import Record
+from harness.verdict.compare import Difference, Pair, align, differences, split_band
 
 ANY = "*"
 DATA_KEYS = frozenset({"far"})

@@ -15,9 +15,9 @@ from shlex import quote
 from textwrap import indent
 
 from harness.errors import tail
-from harness.golden import Comparison, pending_path
-from harness.judge import Judgement
 from harness.scenario import Case
+from harness.verdict.golden import Comparison, pending_path
+from harness.verdict.judge import Judgement
 
 GOLDEN_LINES = 40
 _MOVED = re.compile(r"(grew|shrank) (\d+) → (\d+)(?: \([^)]*\))?")

@@ -16,8 +16,8 @@ triggers:
 Nothing updates itself. A comparison that fails leaves `<golden>.new` beside the golden; it
 becomes the golden only by
 
-    python -m harness.golden accept [--orphans FILE]
-    python -m harness.golden discard                    forget the pending
+    python -m harness.verdict.golden accept [--orphans FILE]
+    python -m harness.verdict.golden discard                    forget the pending
 
 `make golden` ends with the one and begins with the other, and nobody else runs in between: see
 plugin.py's --golden-accept.
@@ -36,10 +36,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.compare import Difference, carry_bands, differences
 from harness.errors import GoldenError, LogError, while_read
-from harness.facts import Judged, judge
-from harness.log import Record, parse_line
+from harness.serial.log import Record, parse_line
+from harness.verdict.compare import Difference, carry_bands, differences
+from harness.verdict.facts import Judged, judge
 
 MAGIC = "# highwater golden 1"
 HEADER = ("lab", "boot", "toolchain", "qemu")
@@ -235,7 +235,9 @@ _COMMANDS = {"accept": _accept, "discard": _discard}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m harness.golden", description="accept goldens")
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.verdict.golden", description="accept goldens"
+    )
     parser.add_argument("command", choices=sorted(_COMMANDS))
     parser.add_argument("--root", type=Path, default=Path("golden"), help="default: golden")
     parser.add_argument("--orphans", type=Path, help="file of golden names to remove")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import indent
 
-from harness import canon, golden, intlog, log, views
 from harness.errors import (
     HarnessError,
     IntLogError,
@@ -22,8 +21,10 @@ from harness.errors import (
     MachineSilent,
     tail,
 )
-from harness.log import HARNESS_ERROR, NO_END, Log, Record
 from harness.scenario import Case
+from harness.serial import canon, intlog, log
+from harness.serial.log import HARNESS_ERROR, NO_END, Log, Record
+from harness.verdict import golden, views
 
 Look = Sequence[views.Frame]
 OF_A_LAB = frozenset(("caught", "contained", "survived"))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
 from typing import Protocol
 
-from harness.log import Log, Record
+from harness.serial.log import Log, Record
 
 ENTRY = "entry"  # the walk came to where the thread began
 SIGNAL_FRAME = "<signal handler called>"  # GDB's name for a frame marked .cfi_signal_frame

@@ -9,7 +9,7 @@
  * Areas:   boot lab list EXC bt stack pool heap page thread inject cost end, and <family>-lab.
  * Words:   positional, before the first key, without '='. Values have no blank. Prose is for people.
  * Addresses are names: recurse+0x2c, thread:victim-0x10 (under the stack's lowest byte), null+0x8,
- * unmapped. Raw hexadecimal stands behind `raw=` only; harness/canon.py drops it.
+ * unmapped. Raw hexadecimal stands behind `raw=` only; harness/serial/canon.py drops it.
  *
  *   [boot] highwater build=ID nonce=N el=E cpus=N ram=BYTES
  *   [boot] args : the boot line as read

@@ -1,6 +1,6 @@
 /*
  * An allocation trace: what is asked for and given back, in what order, without a word of who serves it.
- * Some are made by a rule here, two were recorded from the kernel itself (harness/traces.py).
+ * Some are made by a rule here, two were recorded from the kernel itself (harness/dev/traces.py).
  */
 #ifndef LABS_TRACE_H
 #define LABS_TRACE_H

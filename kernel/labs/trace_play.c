@@ -190,7 +190,7 @@ LAB(mem, traces, "the same allocation traces through pool, first fit and bump", 
 	}
 }
 
-/* --- what harness/traces.py records -------------------------------------------------------------- */
+/* --- what harness/dev/traces.py records -------------------------------------------------------------- */
 
 #define CHURN_LIVE 8
 

@@ -1,5 +1,5 @@
 /*
- * Recorded from the kernel's own run by `make traces` (harness/traces.py); do not edit. A test
+ * Recorded from the kernel's own run by `make traces` (harness/dev/traces.py); do not edit. A test
  * records them again and compares.
  */
 #include "labs/trace.h"

@@ -20,7 +20,7 @@ void initrd_use(const void *archive, size_t bytes)
 	const char *why = cpio_check(archive, bytes);
 
 	if (why)
-		end("bad-args why=initrd-%s size=%lu : -initrd is no cpio archive (newc); make one with python -m harness.initrd",
+		end("bad-args why=initrd-%s size=%lu : -initrd is no cpio archive (newc); make one with python -m harness.qemu.initrd",
 		    why, bytes);
 	start = archive;
 	end_of_archive = start + bytes;

@@ -11,14 +11,14 @@ from pathlib import Path
 from shlex import quote
 
 from harness import tools
+from harness.dev.mutants import accepted, document, made, reach
+from harness.dev.mutants.campaign import Campaign, Pair
+from harness.dev.mutants.mutant import Mutant
+from harness.dev.mutants.outcome import LIVING
+from harness.dev.mutants.store import Store, alone
+from harness.dev.mutants.tree import Tree, digest, sources
 from harness.errors import HarnessError, while_read
-from harness.golden import write_atomic
-from harness.mutants import accepted, document, made, reach
-from harness.mutants.campaign import Campaign, Pair
-from harness.mutants.mutant import Mutant
-from harness.mutants.outcome import LIVING
-from harness.mutants.store import Store, alone
-from harness.mutants.tree import Tree, digest, sources
+from harness.verdict.golden import write_atomic
 
 FOLDER = "mutants"  # of build/
 

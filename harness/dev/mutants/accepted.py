@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.dev.mutants.mutant import Mutant
 from harness.errors import HarnessError
-from harness.mutants.mutant import Mutant
 
 FILE = Path("kernel/mutants-accepted.toml")
 _NEEDED = frozenset(("file", "in", "text", "instead", "why"))

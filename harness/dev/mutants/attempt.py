@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.mutants.mutant import Mutant
-from harness.mutants.outcome import Outcome
-from harness.mutants.reach import Chosen, Reach
-from harness.mutants.tree import PYTEST, BuildFailed, Tree
+from harness.dev.mutants.mutant import Mutant
+from harness.dev.mutants.outcome import Outcome
+from harness.dev.mutants.reach import Chosen, Reach
+from harness.dev.mutants.tree import PYTEST, BuildFailed, Tree
 
 FIRST = 24  # tests of the first pytest; most mutants do not get beyond
 _LEAST_SECONDS = 60.0
@@ -81,7 +81,7 @@ class Attempt:
         files = sorted({test.partition("::")[0] for test in tests})
         # fmt: off
         command = [
-            *PYTEST, "-x", "-p", "harness.mutants.inpytest",
+            *PYTEST, "-x", "-p", "harness.dev.mutants.inpytest",
             f"--mutant-tests={listing}", f"--mutant-report={report}", *files,
         ]
         # fmt: on

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.symbols import programs
+from harness.serial.symbols import programs
 
 _Lines = dict[tuple[str, int], set[int]]  # path and line → numbers of bits
 

@@ -10,13 +10,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.mutants.accepted import Entry
-from harness.mutants.attempt import Attempt
-from harness.mutants.mutant import Mutant
-from harness.mutants.outcome import LIVING, Outcome
-from harness.mutants.reach import Reach
-from harness.mutants.store import Store
-from harness.mutants.tree import Tree
+from harness.dev.mutants.accepted import Entry
+from harness.dev.mutants.attempt import Attempt
+from harness.dev.mutants.mutant import Mutant
+from harness.dev.mutants.outcome import LIVING, Outcome
+from harness.dev.mutants.reach import Reach
+from harness.dev.mutants.store import Store
+from harness.dev.mutants.tree import Tree
 
 Pair = tuple[Mutant, Outcome]
 Say = Callable[[str], None]

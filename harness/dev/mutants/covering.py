@@ -1,6 +1,6 @@
 """A pytest plugin for one run on the tree as it is: which test executes what (reach.py reads it).
 
-    pytest -p harness.mutants.covering --reach FOLDER [--reach-lines]
+    pytest -p harness.dev.mutants.covering --reach FOLDER [--reach-lines]
 
 Python's lines are coverage.py's, one context a test; the kernel's are host/cover.c's, which knows
 its test by PYTEST_CURRENT_TEST, so that a QEMU that a test's own child starts is counted, too. A
@@ -17,16 +17,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import warm
 from harness.deadline import Deadline
-from harness.machine import MachineSpec
-from harness.mutants.index import COLLECTED, file_hash, is_asked, known
+from harness.dev.mutants.index import COLLECTED, file_hash, is_asked, known
+from harness.qemu.fast import warm
+from harness.qemu.machine import MachineSpec
 
 _QUIET = ["no-data-collected", "module-not-measured", "module-not-imported", "already-imported"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--reach", type=Path, help="the folder of harness/mutants/reach.py")
+    parser.addoption("--reach", type=Path, help="the folder of harness/dev/mutants/reach.py")
     parser.addoption("--reach-lines", action="store_true", help="Python's lines, too")
 
 

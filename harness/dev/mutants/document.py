@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from harness.mutants.inpytest import CAUSES
-from harness.mutants.mutant import OPERATORS, Mutant
-from harness.mutants.outcome import LIVING, STATUSES, Outcome, Score, by_group
+from harness.dev.mutants.inpytest import CAUSES
+from harness.dev.mutants.mutant import OPERATORS, Mutant
+from harness.dev.mutants.outcome import LIVING, STATUSES, Outcome, Score, by_group
 
 Pair = tuple[Mutant, Outcome]
 _HEAD = ("of", "tried", *STATUSES, "score", "95 %")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from harness.mutants.mutant import Mutant, numbered
+from harness.dev.mutants.mutant import Mutant, numbered
 
 _LINE = re.compile(
     r"(?P<indent>[ \t]+)(?P<code>(?P<name>[a-z][\w.]*)(?:[ \t]+[^/\n]*?)?)[ \t]*(?:/[/*].*)?"

@@ -13,7 +13,7 @@ from functools import cache
 import tree_sitter_c
 from tree_sitter import Language, Node, Parser
 
-from harness.mutants.mutant import Mutant, numbered
+from harness.dev.mutants.mutant import Mutant, numbered
 
 BARRIERS = re.compile(rb"\b(dsb|dmb|isb|tlbi|barrier|smp_[rw]?mb)|\b(ic|dc) [ic]")
 _SWAPS = {

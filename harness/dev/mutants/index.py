@@ -11,7 +11,7 @@ from typing import Any
 
 # The first tries mutants itself. Every case of test_warm.py is one of another file: cold, warm, and
 # on RAM full of rubbish; three of them are enough.
-_NOT_ASKED = ("harness/tests/test_mutants.py", "scenarios/test_warm.py")
+_NOT_ASKED = ("harness/tests/dev/test_mutants.py", "scenarios/test_warm.py")
 _ASKED = ("[stack.recurse]", "[spawn.hello]", "[pool.threads]")
 INDEX, COLLECTED = "index.json", "collected.json"
 

@@ -1,6 +1,6 @@
 """A pytest plugin for a run on a mutant: these tests, in this order, until one fails.
 
-    pytest -p harness.mutants.inpytest --mutant-tests FILE --mutant-report FILE
+    pytest -p harness.dev.mutants.inpytest --mutant-tests FILE --mutant-report FILE
 
 --mutant-tests has a line for each test: how many seconds it may take, and its name. --mutant-report
 gets one line of JSON: the first test that failed, the class of its reason (CAUSES), its words.

@@ -8,7 +8,7 @@ that ends in a NameError wherever it is used.
 import ast
 from collections.abc import Iterator
 
-from harness.mutants.mutant import Mutant, numbered
+from harness.dev.mutants.mutant import Mutant, numbered
 
 _SWAPS: dict[type[ast.cmpop], tuple[str, str, str]] = {
     ast.Lt: ("boundary", "<", "<="),

@@ -50,6 +50,6 @@ def merge(folder: Path, into: Path) -> None:
 
 
 def _inside(name: str) -> str:
-    """build/mutants/tree-0/harness/log.py → harness/log.py"""
+    """build/mutants/tree-0/harness/serial/log.py → harness/serial/log.py"""
     _, found, rest = name.rpartition("/harness/")
     return f"harness/{rest}" if found else name

@@ -5,9 +5,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from random import Random
 
+from harness.dev.mutants import inassembly, inc, inpython
+from harness.dev.mutants.mutant import Mutant
 from harness.errors import HarnessError
-from harness.mutants import inassembly, inc, inpython
-from harness.mutants.mutant import Mutant
 
 MAKERS: Mapping[str, Callable[[str, bytes], list[Mutant]]] = {
     ".c": inc.mutants,
@@ -19,9 +19,9 @@ ROOTS = ("kernel/", "harness/")
 # Tests are what is measured; what runs inside GDB has a Python of its own; the rest judges.
 LEFT_OUT = (
     "harness/tests/*",
-    "harness/gdb/*",
+    "harness/hw/*",
     "harness/host/*",
-    "harness/mutants/inpytest.py",
+    "harness/dev/mutants/inpytest.py",
     "kernel/labs/trace_recorded.h",
 )
 _LEAST = 2  # of each folder

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any, Self
 
-from harness.mutants.mutant import Mutant
+from harness.dev.mutants.mutant import Mutant
 
 STATUSES = (
     "killed", "timeout", "counted", "survived", "unreached", "equivalent", "accepted",

@@ -24,19 +24,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from harness.dev.mutants.bits import Bits, plugin_options
+from harness.dev.mutants.index import take_in
+from harness.dev.mutants.lines import Lines, merge
+from harness.dev.mutants.mutant import Mutant
+from harness.dev.mutants.tree import PYTEST, Tree, sources
+from harness.dev.mutants.uses import Uses
 from harness.errors import HarnessError, tail
-from harness.mutants.bits import Bits, plugin_options
-from harness.mutants.index import take_in
-from harness.mutants.lines import Lines, merge
-from harness.mutants.mutant import Mutant
-from harness.mutants.tree import PYTEST, Tree, sources
-from harness.mutants.uses import Uses
-from harness.symbols import build_id
+from harness.serial.symbols import build_id
 from harness.tools import find_qemu
 
 _CODE = (".c", ".h", ".S")
 _Place = tuple[str, Iterable[int] | None]  # a file, and lines of it; None: all
-FUZZ_TEST = "harness/tests/test_host.py::test_the_fuzzer_finds_nothing[{}]"
+FUZZ_TEST = "harness/tests/dev/test_host.py::test_the_fuzzer_finds_nothing[{}]"
 FUZZ_SECONDS = 30.0
 _SECONDS = 0.3  # what a test costs beside itself
 
@@ -163,7 +163,7 @@ def _measure(
     tree: Tree, folder: Path, jobs: int, asked: Sequence[str], environment: Mapping[str, str]
 ) -> None:
     # With "=", or pytest takes the folder for a place of tests.
-    command = [*PYTEST, "-p", "harness.mutants.covering", f"--reach={folder}", "-n", str(jobs)]
+    command = [*PYTEST, "-p", "harness.dev.mutants.covering", f"--reach={folder}", "-n", str(jobs)]
     command += asked
     done = subprocess.run(
         command,
@@ -192,7 +192,7 @@ def _covering_qemu(tree: Tree, folder: Path) -> Path:
 
 
 def _harness_hash(root: Path) -> str:
-    left_out = ("harness/tests/", "harness/mutants/", "harness/host/")
+    left_out = ("harness/tests/", "harness/dev/mutants/", "harness/host/")
     hashed = hashlib.sha256()
     for name in sources(root):
         if name.startswith("harness/") and not name.startswith(left_out):

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.dev.mutants.outcome import Outcome
 from harness.errors import HarnessError
-from harness.mutants.outcome import Outcome
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from harness.dev.mutants.mutant import Mutant
 from harness.errors import HarnessError, tail
-from harness.mutants.mutant import Mutant
-from harness.symbols import BUILD_ID, programs
+from harness.serial.symbols import BUILD_ID, programs
 from harness.tools import cross_prefix
 
 BUILT = ("kernel", "user")  # folders of build/ that a copy begins with
@@ -31,7 +31,7 @@ PYTEST = (
     ".venv/bin/python", "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider",
     "--rootdir=.", "-c", "pytest.ini",
 )  # fmt: skip
-MAKEFILE = "harness/mutants/kernel.mk"
+MAKEFILE = "harness/dev/mutants/kernel.mk"
 BUILD_SECONDS = 600
 
 

@@ -8,8 +8,8 @@ of KINDS a statement; a statement's form chooses among the instructions that do 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from harness.stackfuzz.model import STEP, Batch, Function, Statement
-from harness.stackfuzz.names import Names, names
+from harness.dev.stackfuzz.model import STEP, Batch, Function, Statement
+from harness.dev.stackfuzz.names import Names, names
 
 NEVER = 57  # a bit of x that is never set
 

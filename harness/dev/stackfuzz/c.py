@@ -7,8 +7,8 @@ measured comes near to what is reserved.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from harness.stackfuzz.model import STEP, Batch, Function, Statement, statements
-from harness.stackfuzz.names import MOST_DYNAMIC, Names, names
+from harness.dev.stackfuzz.model import STEP, Batch, Function, Statement, statements
+from harness.dev.stackfuzz.names import MOST_DYNAMIC, Names, names
 
 HEADER = """\
 typedef long fn(long);

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
-from harness.stackfuzz import flags
-from harness.stackfuzz.flags import Flags
+from harness.dev.stackfuzz import flags
+from harness.dev.stackfuzz.flags import Flags
 
 BITS = 54  # of x; above them bits that are never set, and three that count recursion
 LEVELS = 8

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from harness.stackfuzz.model import LEVELS, Batch, Program, called, every, statements
+from harness.dev.stackfuzz.model import LEVELS, Batch, Program, called, every, statements
 
 IN_TEXT = frozenset({"relative", "below"})  # C statements that name functions in assembly
 MOST_DYNAMIC = 4096  # what alloca and arrays of variable length take at most, each

@@ -15,10 +15,10 @@ from itertools import count
 from os import cpu_count
 from pathlib import Path
 
-from harness.stackfuzz import trial
-from harness.stackfuzz.model import Batch, batch, kinds
-from harness.stackfuzz.shrink import shrink
-from harness.stackfuzz.trial import BUILD, Measured, Outcome
+from harness.dev.stackfuzz import trial
+from harness.dev.stackfuzz.model import Batch, batch, kinds
+from harness.dev.stackfuzz.shrink import shrink
+from harness.dev.stackfuzz.trial import BUILD, Measured, Outcome
 
 ARGUMENTS = 40
 SHRUNK_ARGUMENTS = 12

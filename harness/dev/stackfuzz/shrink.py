@@ -5,8 +5,8 @@ statements, and what each says. Pure; the caller knows what failing is, and how 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from harness.stackfuzz.flags import Flags
-from harness.stackfuzz.model import Batch, Function, Program, Statement, without_unused
+from harness.dev.stackfuzz.flags import Flags
+from harness.dev.stackfuzz.model import Batch, Function, Program, Statement, without_unused
 
 Fails = Callable[[Batch], bool]
 

@@ -21,11 +21,11 @@ from threading import get_ident
 
 from elftools.elf.elffile import ELFFile
 
+from harness.dev.stackfuzz import assembly, c
+from harness.dev.stackfuzz.flags import BASE, CLANG
+from harness.dev.stackfuzz.model import Batch, arguments
+from harness.dev.stackfuzz.names import names, notes
 from harness.errors import HarnessError, tail
-from harness.stackfuzz import assembly, c
-from harness.stackfuzz.flags import BASE, CLANG
-from harness.stackfuzz.model import Batch, arguments
-from harness.stackfuzz.names import names, notes
 from harness.stackreport import image, report
 from harness.stackreport import notes as stacknotes
 from harness.stackreport.bounds import Bound
@@ -255,7 +255,7 @@ def _do(command: Sequence[str], folder: Path) -> None:
         raise BadProgram(
             f"a random program does not build in {folder}",
             evidence=[("command", shlex.join(command)), ("said", said)],
-            hint="the generator writes what this toolchain refuses: mend harness/stackfuzz",
+            hint="the generator writes what this toolchain refuses: mend harness/dev/stackfuzz",
         )
 
 
@@ -296,5 +296,5 @@ def _crashed(batch: Batch, command: list[str], said: str) -> BadProgram:
     return BadProgram(
         f"random program {batch.seed} crashed ({batch.flags})",
         evidence=[("command", " ".join(command)), ("said", said)],
-        hint="the generator writes what cannot run: mend harness/stackfuzz",
+        hint="the generator writes what cannot run: mend harness/dev/stackfuzz",
     )

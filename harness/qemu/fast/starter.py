@@ -24,8 +24,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 MOST_FDS = 16  # starter.c's
 SECONDS = 20.0  # to be answered in; it takes 15 ms the first time, then less than one
 

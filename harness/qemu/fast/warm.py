@@ -32,14 +32,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from harness import qcow2, rewind, scratch, tools
+from harness import scratch, tools
 from harness.deadline import Deadline
 from harness.errors import HarnessError
-from harness.machine import INT_LOG_LIMIT, SERIAL_LIMIT, Machine, MachineSpec
 from harness.owned import Owned
-from harness.rsp import PC, Rsp
-from harness.symbols import Symbols, build_id
-from harness.vmstate import FLASH, without_untouched
+from harness.qemu import rewind
+from harness.qemu.fast import qcow2
+from harness.qemu.fast.vmstate import FLASH, without_untouched
+from harness.qemu.machine import INT_LOG_LIMIT, SERIAL_LIMIT, Machine, MachineSpec
+from harness.qemu.rsp import PC, Rsp
+from harness.serial.symbols import Symbols, build_id
 
 READY = "boot_main"  # where the snapshot is taken
 ROOM = 1040  # bytes for a boot line in the device tree: more than the kernel takes (too-long)

@@ -12,9 +12,8 @@ import pytest
 from harness.bench import rows
 from harness.bench.document import document
 from harness.bench.measure import Result, Row, Times, results, take_turns
+from harness.paths import BUILD, ROOT
 from harness.tests.conftest import Kernels
-from harness.tests.test_machine import ROOT
-from harness.walk import BUILD
 
 
 def test_rows_take_turns() -> None:

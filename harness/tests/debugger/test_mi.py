@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness import mi
+from harness.debugger import mi
 
 STOPPED = (
     '*stopped,reason="breakpoint-hit",disp="keep",bkptno="1",frame={addr="0x0000000040200040",'

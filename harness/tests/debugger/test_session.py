@@ -15,12 +15,12 @@ from subprocess import PIPE
 import pytest
 
 from harness.deadline import Deadline
+from harness.debugger.session import GdbFrame, GdbSession, KeptGdb
 from harness.errors import GdbDied, GdbError, GdbTimeout
-from harness.gdb import GdbFrame, GdbSession, KeptGdb
-from harness.machine import Machine, MachineSpec
+from harness.paths import ROOT
+from harness.qemu.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 from harness.tests.gone import is_gone
-from harness.tests.test_machine import ROOT
 from harness.tools import find_gdb, find_qemu
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -192,7 +192,7 @@ def test_gdb_killed(pair: Pair) -> None:
 
 
 def test_gdb_that_does_not_answer(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.gdb.LEAVE_SECONDS", 0.05)
+    monkeypatch.setattr("harness.debugger.session.LEAVE_SECONDS", 0.05)
     os.kill(pair.gdb.pid, signal.SIGSTOP)
     with pytest.raises(GdbTimeout, match=r"GDB gave no answer within 0.05 s"):
         pair.gdb.command("-list-features", deadline=Deadline(0.05))
@@ -284,8 +284,8 @@ OWNER = """
     import sys
     from pathlib import Path
     from harness.deadline import Deadline
-    from harness.gdb import GdbSession
-    from harness.machine import Machine, MachineSpec
+    from harness.debugger.session import GdbSession
+    from harness.qemu.machine import Machine, MachineSpec
     from harness.tools import find_gdb, find_qemu
     kernel, workdir = Path(sys.argv[1]), Path(sys.argv[2])
     with Machine(MachineSpec(kernel, gdb=True), workdir) as machine:

@@ -16,9 +16,9 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from harness import tools
-from harness.symbols import build_id
+from harness.paths import ROOT
+from harness.serial.symbols import build_id
 
-ROOT = Path(__file__).parents[2]
 PARTS = ("kernel", "harness", "scenarios", "golden", "conftest.py", "pytest.ini")
 
 UNRELATED = """\

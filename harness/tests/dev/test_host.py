@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import fuzz
+from harness.dev import fuzz
+from harness.dev.fuzz import Mutant, Run
 from harness.errors import HarnessError
-from harness.fuzz import Mutant, Run
 
 # How many inputs a short run has: what finds every mutant below, with some to spare.
 RUNS = {"bump": 8000, "cmdline": 4000, "fdt": 3000, "heap": 8000, "inject": 4000, "page": 2000}

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from harness import mi
+from harness.debugger import mi
+from harness.paths import ROOT
 from harness.tests.gone import is_gone
 from harness.tools import find_gdb
 
-ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / ".vscode" / "launch.json"
 
 

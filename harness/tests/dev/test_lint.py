@@ -1,10 +1,11 @@
-"""harness.lint, on small trees with one broken direction each; `make lint` runs it on this one."""
+"""harness.dev.lint on small trees with one broken direction each; `make lint` runs it here."""
 
 from pathlib import Path
 
 import pytest
 
-from harness.lint import C_LAYERS, PYTHON, PYTHON_FOLDERS, check
+from harness.dev.lint import C_LAYERS, FOLDERS, ROOMS, check
+from harness.paths import ROOT
 
 
 def problems(root: Path, files: dict[str, str]) -> list[str]:
@@ -55,39 +56,63 @@ def test_c_includes_that_cannot_be_right(tmp_path: Path, line: str, said: str) -
 
 
 @pytest.mark.parametrize(
-    "name", ["kernel/net/a.c", "kernel/a.c", "harness/stray.py", "stray.py", "tools/stray.py"]
+    "name",
+    [
+        "kernel/net/a.c",
+        "kernel/a.c",
+        "harness/stray.py",
+        "harness/attic/stray.py",
+        "stray.py",
+        "tools/stray.py",
+    ],
 )
-def test_a_file_without_a_row_is_told_where_to_get_one(tmp_path: Path, name: str) -> None:
+def test_a_file_without_a_room_is_told_where_to_get_one(tmp_path: Path, name: str) -> None:
     (found,) = problems(tmp_path, {name: ""})
     assert found.startswith(f"{name}:1: ")
-    assert "add a row to" in found
+    assert "harness/dev/lint.py" in found
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "import harness.machine",
-        "from harness import machine",
-        "from harness.machine import Machine",
-        "from . import machine",
-        "from .machine import Machine",
-        "def f() -> None:\n    import harness.machine",
+        "import harness.run.walk",
+        "from harness.run import walk",
+        "from harness.run.walk import Walker",
+        "from ..run import walk",
+        "from ..run.walk import Walker",
+        "def f() -> None:\n    import harness.run.walk",
     ],
 )
 def test_python_may_not_import_upward_however_it_is_written(tmp_path: Path, line: str) -> None:
-    files = {"harness/__init__.py": "", "harness/machine.py": "", "harness/drain.py": line}
+    files = {
+        "harness/__init__.py": "",
+        "harness/run/walk.py": "",
+        "harness/qemu/drain.py": line,
+    }
     (found,) = problems(tmp_path, files)
-    assert "harness.drain" in found
-    assert "imports harness.machine" in found
+    assert "harness.qemu.drain" in found
+    assert "imports harness.run.walk, of harness.run, which comes later" in found
+
+
+def test_the_modules_of_a_room_see_each_other_but_not_in_a_circle(tmp_path: Path) -> None:
+    files = {
+        "harness/qemu/machine.py": "from harness.qemu import drain\n",
+        "harness/qemu/drain.py": "",
+    }
+    assert problems(tmp_path, files) == []
+    (found,) = problems(tmp_path, {"harness/qemu/drain.py": "import harness.qemu.machine\n"})
+    assert "imports go round" in found
+    assert "drain.py" in found
+    assert "machine.py" in found
 
 
 def test_python_may_import_downward(tmp_path: Path) -> None:
     files = {
         "harness/__init__.py": "",
         "harness/errors.py": "import sys\n",
-        "harness/machine.py": "import socket\nfrom harness import errors\n",
-        "conftest.py": "import harness.machine\n",
-        "scenarios/test_stack.py": "from harness.machine import Machine\nimport helper\n",
+        "harness/qemu/machine.py": "import socket\nfrom harness import errors\n",
+        "conftest.py": "import harness.qemu.machine\n",
+        "scenarios/test_stack.py": "from harness.qemu.machine import Machine\nimport helper\n",
         "scenarios/helper.py": "",
     }
     assert problems(tmp_path, files) == []
@@ -95,22 +120,28 @@ def test_python_may_import_downward(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["import socket", "from concurrent import futures"])
 def test_a_pure_module_does_not_act(tmp_path: Path, line: str) -> None:
-    (found,) = problems(tmp_path, {"harness/canon.py": f"{line}\n"})
-    assert found.startswith("harness/canon.py:1: harness.canon is pure, but imports ")
+    (found,) = problems(tmp_path, {"harness/serial/canon.py": f"{line}\n"})
+    assert found.startswith("harness/serial/canon.py:1: harness.serial.canon is pure, but imports ")
 
 
 def test_a_pure_module_imports_only_pure_ones(tmp_path: Path) -> None:
-    files = {"harness/canon.py": "from harness.tools import find_qemu\n", "harness/tools.py": ""}
+    files = {
+        "harness/serial/canon.py": "from harness.tools import find_qemu\n",
+        "harness/tools.py": "",
+    }
     (found,) = problems(tmp_path, files)
     assert "which is not" in found
 
 
-@pytest.mark.parametrize("folder", PYTHON_FOLDERS)
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_nobody_imports_from_a_folder_of_scripts(tmp_path: Path, folder: str) -> None:
     line = f"import {folder.replace('/', '.')}.hw\n"
     (found,) = problems(tmp_path, {"conftest.py": line, f"{folder}/hw.py": ""})
     assert f"only files of {folder}/ may" in found
 
 
-def test_every_row_is_of_a_file_that_may_exist() -> None:
-    assert all(name == "conftest" or name.split(".")[0] == "harness" for name in PYTHON)
+def test_every_room_is_there_and_every_folder_looks_into_one() -> None:
+    for room in ROOMS:
+        path = ROOT / room.name.replace(".", "/")
+        assert path.is_dir() or path.with_suffix(".py").is_file(), room.name
+    assert set(FOLDERS.values()) - {""} <= {room.name for room in ROOMS}

@@ -1,4 +1,4 @@
-"""harness.mutants: the operators on small samples, what is kept and accepted, the score; and the
+"""harness.dev.mutants: the operators on small samples, what is kept and accepted, the score; the
 whole chain on one planted mutant that a test must kill, one that must live, one that only a number
 shows."""
 
@@ -9,19 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from harness.dev.mutants import accepted, document, inassembly, inc, inpytest, inpython, made
+from harness.dev.mutants.attempt import Attempt
+from harness.dev.mutants.bits import name_of
+from harness.dev.mutants.campaign import Campaign, Pair
+from harness.dev.mutants.mutant import OPERATORS, Mutant
+from harness.dev.mutants.outcome import STATUSES, Outcome, Score
+from harness.dev.mutants.reach import FUZZ_TEST, Map, Reach, fuzzers, opened
+from harness.dev.mutants.store import Store, alone
+from harness.dev.mutants.tree import Tree, digest
+from harness.dev.mutants.uses import Uses
 from harness.errors import GoldenError, HarnessError
-from harness.mutants import accepted, document, inassembly, inc, inpytest, inpython, made
-from harness.mutants.attempt import Attempt
-from harness.mutants.bits import name_of
-from harness.mutants.campaign import Campaign, Pair
-from harness.mutants.mutant import OPERATORS, Mutant
-from harness.mutants.outcome import STATUSES, Outcome, Score
-from harness.mutants.reach import FUZZ_TEST, Map, Reach, fuzzers, opened
-from harness.mutants.store import Store, alone
-from harness.mutants.tree import Tree, digest
-from harness.mutants.uses import Uses
-
-ROOT = Path(__file__).parents[2]
+from harness.paths import ROOT
 
 # --- operators --------------------------------------------------------------------------------
 
@@ -169,7 +168,7 @@ def test_the_same_seed_is_the_same_sample(everything: dict[str, list[Mutant]]) -
 
 
 def test_files_are_named_or_refused() -> None:
-    names = ["harness/log.py", "kernel/core/fdt.c", "kernel/mem/heap.c"]
+    names = ["harness/serial/log.py", "kernel/core/fdt.c", "kernel/mem/heap.c"]
     found = {name: inc.mutants(name, SMALL) for name in names}
 
     def chosen(files: str) -> list[str]:
@@ -336,7 +335,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
 ) -> None:
     monkeypatch.setattr(Tree, "__enter__", lambda tree: tree)
     monkeypatch.setattr(Tree, "image", lambda _: "image")
-    monkeypatch.setattr("harness.mutants.campaign.Attempt", Interrupting)
+    monkeypatch.setattr("harness.dev.mutants.campaign.Attempt", Interrupting)
     mutants = inc.mutants("kernel/x.c", SMALL)
     assert len(mutants) == 3
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-SETUP = Path(__file__).parents[1] / "setup.sh"
+from harness.paths import ROOT
+
+SETUP = ROOT / "harness/setup.sh"
 BASE = (
     "bash cat chmod dirname env flock id mkdir mv readlink rm sha256sum sleep sort stat touch"
 ).split()

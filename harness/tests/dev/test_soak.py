@@ -1,4 +1,4 @@
-"""harness.soak, as make calls it, on a suite in a scratch folder that notes who ran what."""
+"""harness.dev.soak, as make calls it, on a suite in a scratch folder that notes who ran what."""
 
 import os
 import re
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.paths import ROOT
 from harness.tests.gone import is_gone
 
-ROOT = Path(__file__).parents[2]
 # Each repetition adds its worker to its case's file, as a walk would write artifacts.
 SUITE = """
 import os
@@ -48,7 +48,7 @@ Soak = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def command(only: str, times: str, workers: str = "2") -> Sequence[str]:
-    return [sys.executable, "-m", "harness.soak", only, times, workers]
+    return [sys.executable, "-m", "harness.dev.soak", only, times, workers]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""harness.tidyflags: what clang-tidy is told of GCC's command lines."""
+"""harness.dev.tidyflags: what clang-tidy is told of GCC's command lines."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.tidyflags import main, translate_entry
+from harness.dev.tidyflags import main, translate_entry
 
 ENTRY = {"directory": "/x", "file": "kernel/core/a.c"}
 HEADERS = "/clang/include"

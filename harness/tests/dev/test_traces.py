@@ -1,15 +1,12 @@
 """Traces recorded from the kernel: recorded again, they are the same bytes."""
 
-from pathlib import Path
-
 import pytest
 
-from harness import traces
+from harness.dev import traces
+from harness.dev.traces import Call, Recording
 from harness.errors import HarnessError
-from harness.traces import Call, Recording
-from harness.walk import KERNEL
+from harness.paths import KERNEL, ROOT
 
-ROOT = Path(__file__).parents[2]
 BOOT = Recording("boot", "stack.nothing", "nothing")
 
 

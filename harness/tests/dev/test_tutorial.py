@@ -26,8 +26,8 @@ from pathlib import Path
 import pytest
 
 from harness import tools
+from harness.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/adding-a-scenario.md").read_text("utf-8")
 PARTS = (
     *("Makefile", "kernel", "harness", "scenarios", "golden", "docs", "README.md"),
@@ -42,7 +42,7 @@ SECONDS = 300.0
 # has, too.
 NEWCOMER = Path(__file__).parent / "newcomer/kinds.c"
 KINDS = """\
-\"\"\"Labs of a newcomer: harness/tests/newcomer/kinds.c.\"\"\"
+\"\"\"Labs of a newcomer: harness/tests/dev/newcomer/kinds.c.\"\"\"
 
 from harness.scenario import Case, Scenario, Walk
 
@@ -63,9 +63,12 @@ def test_kinds(case: Case, walk: Walk) -> None:
 AFFECTED = (
     *("scenarios/test_demo.py", "scenarios/test_kinds.py", "scenarios/test_catalogue.py"),
     *("scenarios/test_readme.py", "harness/tests/stackreport/test_kernel.py"),
-    *("harness/tests/test_suite.py", "harness/tests/test_bootstacks.py"),
-    *("harness/tests/test_growth.py", "harness/tests/test_memorydocs.py"),
-    *("harness/tests/test_costs.py", "harness/tests/test_chains.py"),
+    *("harness/tests/documents/test_stack_suite.py", "harness/tests/documents/test_boot_stacks.py"),
+    *(
+        "harness/tests/documents/test_growing_stacks.py",
+        "harness/tests/documents/test_memory_labs.py",
+    ),
+    *("harness/tests/documents/test_costs.py", "harness/tests/documents/test_spawn_chains.py"),
     *("-k", "not wrong_note and not a_tool_that and not is_quick"),
 )
 NEW = ("demo", "kinds")

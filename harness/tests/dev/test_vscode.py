@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from harness.paths import ROOT
+
 FOLDER = ROOT / ".vscode"
 
 

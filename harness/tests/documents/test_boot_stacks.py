@@ -2,25 +2,25 @@
 
 import difflib
 import re
-from pathlib import Path
 
 import pytest
 
-from harness import bootstacks, suite, tools
+from harness import tools
+from harness.documents import boot_stacks, stack_suite
+from harness.documents.pages import COMMAND
 from harness.errors import HarnessError
-from harness.golden import load
-from harness.pages import COMMAND
+from harness.paths import ROOT
 from harness.stackreport import beside, notes, report
 from harness.stackreport.image import load as load_image
+from harness.verdict.golden import load
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs/boot-stacks.md"
 GOLDEN_TOOLCHAIN = "aarch64-linux-gnu-gcc 12.2.0"
 BUDGET = 1024
 
 
 def test_the_committed_document_is_what_the_generator_prints() -> None:
-    now = bootstacks.document(ROOT, suite.catalogue(ROOT)).splitlines()
+    now = boot_stacks.document(ROOT, stack_suite.catalogue(ROOT)).splitlines()
     before = DOCUMENT.read_text("utf-8").splitlines() if DOCUMENT.exists() else []
     diff = list(difflib.unified_diff(before, now, "committed", "as it is", lineterm="", n=0))
     if diff:
@@ -55,17 +55,17 @@ def test_the_deepest_chain_of_the_boot_path_is_what_was_measured() -> None:
         pytest.skip("goldens belong to one toolchain")
     golden = load(ROOT / "golden/boot/tiny.log")
     assert golden is not None
-    used = [bootstacks._number(r, "used") for r in golden.records if r.area == ("stack",)]
+    used = [boot_stacks._number(r, "used") for r in golden.records if r.area == ("stack",)]
     assert used[0] == gated()["leave_boot_stack"]
 
 
-@pytest.mark.parametrize("cpus", bootstacks.CPUS)
+@pytest.mark.parametrize("cpus", boot_stacks.CPUS)
 def test_each_cpu_reports_each_of_its_stacks(cpus: int) -> None:
     """Equal ones share a record: together they are all of them, and none is there twice."""
     golden = load(ROOT / f"golden/boot/smp-{cpus}.log")
     assert golden is not None
     seen: dict[str, list[int]] = {}
-    for _, stack, _, _, count in bootstacks._marks(f"smp-{cpus}", golden):
+    for _, stack, _, _, count in boot_stacks._marks(f"smp-{cpus}", golden):
         kind, _, first = stack.partition(":cpu")
         seen.setdefault(kind, []).extend(range(int(first), int(first) + count))
     every = list(range(cpus))
@@ -77,16 +77,16 @@ def test_each_cpu_reports_each_of_its_stacks(cpus: int) -> None:
     [(262144, "256 KiB"), (217088, "212 KiB"), (1 << 39, "512 GiB"), (17, "17 B")],
 )
 def test_sizes(bytes_: int, text: str) -> None:
-    assert bootstacks.size(bytes_) == text
+    assert boot_stacks.size(bytes_) == text
 
 
 def test_a_stack_that_no_golden_measures_is_named() -> None:
     with pytest.raises(HarnessError, match="measures a stack permanent:cpuN"):
-        bootstacks._deepest("permanent", [])
+        boot_stacks._deepest("permanent", [])
 
 
 def test_no_margin_comes_from_a_boot_that_a_fault_ended() -> None:
     golden = load(ROOT / "golden/boot/smp-last.log")
     assert golden is not None
     assert any(re.match(r"permanent:", r.words[0]) for r in golden.records if r.words)
-    assert not list(bootstacks._marks("smp-last", golden))
+    assert not list(boot_stacks._marks("smp-last", golden))

@@ -1,14 +1,12 @@
 """docs/performance.md says what the goldens say of the guest's jobs, and some jobs have a limit."""
 
-from pathlib import Path
-
 import pytest
 
-from harness import costs
+from harness.documents import costs
 from harness.errors import HarnessError
-from harness.log import parse_line
+from harness.paths import ROOT
+from harness.serial.log import parse_line
 
-ROOT = Path(__file__).parents[2]
 COMMITTED = (ROOT / costs.DOCUMENT.path).read_text("utf-8")
 LIMITED = [job for job in costs.JOBS if job.limited]
 

@@ -2,26 +2,28 @@
 
 import pytest
 
-from harness import chains
-from harness.chains import Variant
+from harness.documents import spawn_chains
+from harness.documents.spawn_chains import Variant
+from harness.paths import KERNEL
 from harness.tools import toolchain
-from harness.walk import KERNEL
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Variant]:
-    variants = chains.measure(KERNEL, tmp_path_factory.mktemp("chains"))
+    variants = spawn_chains.measure(KERNEL, tmp_path_factory.mktemp("chains"))
     return {variant.name: variant for variant in variants}
 
 
 def test_the_documents_are_what_is_measured(measured: dict[str, Variant]) -> None:
-    page = (chains.DOCS / chains.PAGE).read_text("utf-8")
+    page = (spawn_chains.DOCS / spawn_chains.PAGE).read_text("utf-8")
     if f"Compiler: {toolchain()}." not in page:
         pytest.skip(f"the page is another compiler's, this is {toolchain()}")
     again = "to write them anew: make spawn-chains"
     variants = list(measured.values())
-    assert page == chains.page(variants), again
-    assert (chains.DOCS / chains.PICTURE).read_text("utf-8") == chains.picture(variants), again
+    assert page == spawn_chains.page(variants), again
+    assert (spawn_chains.DOCS / spawn_chains.PICTURE).read_text("utf-8") == spawn_chains.picture(
+        variants
+    ), again
 
 
 def test_live_frames_are_the_compilers(measured: dict[str, Variant]) -> None:
@@ -37,7 +39,7 @@ def test_frames_add_up_to_the_depth(measured: dict[str, Variant]) -> None:
 
 def test_the_baseline_needs_the_stopgap(measured: dict[str, Variant]) -> None:
     assert measured["baseline"].survives_kib == (64,)
-    assert 32 * chains.KIB < measured["baseline"].depth < 64 * chains.KIB
+    assert 32 * spawn_chains.KIB < measured["baseline"].depth < 64 * spawn_chains.KIB
 
 
 def test_every_cure_saves_and_all_save_most(measured: dict[str, Variant]) -> None:
@@ -51,6 +53,6 @@ def test_every_cure_saves_and_all_save_most(measured: dict[str, Variant]) -> Non
 
 def test_the_cured_chain_meets_its_targets(measured: dict[str, Variant]) -> None:
     baseline, cured = measured["baseline"], measured["all"]
-    assert cured.depth < 3 * chains.KIB
-    assert cured.used <= 8 * chains.KIB * 3 // 4, "a quarter of 8 KiB stays free"
+    assert cured.depth < 3 * spawn_chains.KIB
+    assert cured.used <= 8 * spawn_chains.KIB * 3 // 4, "a quarter of 8 KiB stays free"
     assert 2 * cured.instructions <= baseline.instructions

@@ -2,17 +2,16 @@
 
 import difflib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from harness import suite
+from harness.documents import stack_suite
+from harness.documents.pages import COMMAND
 from harness.errors import HarnessError
-from harness.log import parse_line
-from harness.pages import COMMAND
+from harness.paths import ROOT
 from harness.scenario import Control, Scenario
+from harness.serial.log import parse_line
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs/stack-suite.md"
 RECURSE = Scenario(
     "stack.recurse", verdict="caught by=guard-page", controls=(Control("protect=-guard", "ok"),)
@@ -45,13 +44,13 @@ def cells(text: str) -> Iterator[list[str]]:
             yield row
 
 
-def seen(log: str) -> list[suite.Fault]:
-    return list(suite.faults(parse_line(line) for line in log.splitlines()))
+def seen(log: str) -> list[stack_suite.Fault]:
+    return list(stack_suite.faults(parse_line(line) for line in log.splitlines()))
 
 
 def test_the_committed_document_is_what_the_generator_prints() -> None:
     """Rows, sentences or goldens have changed, and the document has not."""
-    now = suite.document(ROOT, suite.catalogue(ROOT)).splitlines()
+    now = stack_suite.document(ROOT, stack_suite.catalogue(ROOT)).splitlines()
     before = DOCUMENT.read_text("utf-8").splitlines() if DOCUMENT.exists() else []
     diff = list(difflib.unified_diff(before, now, "committed", "as it is", lineterm="", n=0))
     if diff:
@@ -63,23 +62,25 @@ def test_no_cell_of_it_is_empty() -> None:
     rows = list(cells(DOCUMENT.read_text("utf-8")))
     assert rows
     for row in rows:
-        assert len(row) == len(suite.COLUMNS) and all(row), f"an empty cell: {row}"
+        assert len(row) == len(stack_suite.COLUMNS) and all(row), f"an empty cell: {row}"
 
 
 def test_the_generator_refuses_an_empty_cell() -> None:
     with pytest.raises(HarnessError, match="recurse: nothing under 'what is done'"):
-        suite.table([("recurse", "", "thread:victim", "overflow", "guard-page", "caught", "none")])
+        stack_suite.table(
+            [("recurse", "", "thread:victim", "overflow", "guard-page", "caught", "none")]
+        )
 
 
 def test_a_missing_golden_names_the_command() -> None:
     scenario = Scenario("stack.nothing", verdict="ok", uncontrolled="none can be")
     with pytest.raises(HarnessError, match=r"golden missing[\s\S]*make golden ONLY=nothing"):
-        suite.row(scenario, ROOT, {"stack.nothing": "do nothing"})
+        stack_suite.row(scenario, ROOT, {"stack.nothing": "do nothing"})
 
 
 def test_a_lab_that_the_kernel_does_not_have_is_named() -> None:
     with pytest.raises(HarnessError, match=r"no lab stack\.recurse"):
-        suite.row(RECURSE, ROOT, {})
+        stack_suite.row(RECURSE, ROOT, {})
 
 
 def test_each_fault_has_its_class_and_its_stack() -> None:
@@ -91,9 +92,9 @@ def test_each_fault_has_its_class_and_its_stack() -> None:
 
 
 def test_the_stack_is_the_culprits_own_and_an_early_end_is_told() -> None:
-    assert seen(WILD) == [suite.Fault("wild-sp", "thread:victim", "backwards")]
-    assert suite.called(seen(WILD)[0]) == "wild-sp, backtrace ends: backwards"
+    assert seen(WILD) == [stack_suite.Fault("wild-sp", "thread:victim", "backwards")]
+    assert stack_suite.called(seen(WILD)[0]) == "wild-sp, backtrace ends: backwards"
 
 
 def test_a_bar_does_not_split_a_cell() -> None:
-    assert r"a \| b" in suite.table([("a | b", *["x"] * 6)])
+    assert r"a \| b" in stack_suite.table([("a | b", *["x"] * 6)])

@@ -1,4 +1,4 @@
-"""The commands of harness/gdb on live machines, against what the kernel itself printed or answers.
+"""The commands of harness/hw on live machines, against what the kernel itself printed or answers.
 
 One machine and one GDB per stop, shared by this folder (by a worker's part of it): at the fault of
 stack.recurse (guarded and not), of stack.irq and of stack.secondary, at the first and third
@@ -10,22 +10,21 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from harness.deadline import Deadline
+from harness.debugger.session import GdbSession
 from harness.errors import GdbError
-from harness.gdb import GdbSession
-from harness.log import Record, parse_lines
-from harness.machine import Machine, MachineSpec
-from harness.rewind import POWER_OFF
+from harness.paths import HW, KERNEL, ROOT
+from harness.qemu.machine import Machine, MachineSpec
+from harness.qemu.rewind import POWER_OFF
+from harness.serial.log import Record, parse_lines
+from harness.serial.symbols import FAULT_HOOK
 from harness.tools import find_gdb
-from harness.walk import FAULT_HOOK, KERNEL
 
-ROOT = Path(__file__).parents[3]
-COMMANDS = ROOT / "harness" / "gdb"
+COMMANDS = HW.parent
 
 Rows = list[dict[str, str]]
 
@@ -77,7 +76,7 @@ def boot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boot]:
             socket, transcript = machine.gdb_socket, workdir / "gdb.txt"
             gdb = machines.enter_context(GdbSession(find_gdb(), socket, spec.kernel, transcript))
             gdb.connect()
-            gdb.source(COMMANDS / "hw.py")
+            gdb.source(HW)
             stopped = Stopped(machine, gdb, refusal(gdb, "hw stacks"))
             gdb.breakpoint(function)
             stopped.run_to(function)

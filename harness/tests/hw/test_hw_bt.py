@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from harness.serial.symbols import FAULT_HOOK
 from harness.tests.hw.conftest import Boot, Stopped, poked, rows
-from harness.walk import FAULT_HOOK
 
 
 def backtrace(text: str) -> list[str]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.tests.hw.conftest import COMMANDS, ROOT, Stopped, poked
+from harness.paths import ROOT
+from harness.tests.hw.conftest import COMMANDS, Stopped, poked
 from harness.tools import find_gdb
 
 # typed: some of what has to be offered for the last word, and nothing that begins otherwise.
@@ -84,7 +85,7 @@ def test_where_the_command_would_refuse_nothing_is_offered(recurse: Stopped) -> 
 
 
 def test_without_a_machine_nothing_is_offered() -> None:
-    script = ["source harness/gdb/hw.py", "complete hw bt ", "complete hw poo"]
+    script = ["source harness/hw/hw.py", "complete hw bt ", "complete hw poo"]
     argv = [str(find_gdb()), "--nx", "-q", "-batch", *(word for s in script for word in ("-ex", s))]
     ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.stdout, ended.stderr) == ("hw pools\n", "")

@@ -1,4 +1,4 @@
-"""The commands of harness/gdb on stacks that grow: what they say is what the kernel says."""
+"""The commands of harness/hw on stacks that grow: what they say is what the kernel says."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import Deadline
-from harness.gdb import GdbSession
-from harness.log import parse_lines
-from harness.machine import Machine, MachineSpec
+from harness.debugger.session import GdbSession
+from harness.paths import KERNEL, ROOT
+from harness.qemu.machine import Machine, MachineSpec
+from harness.serial.log import parse_lines
+from harness.serial.symbols import FAULT_HOOK
 from harness.tools import find_gdb
-from harness.walk import FAULT_HOOK, KERNEL
 
-ROOT = Path(__file__).parents[2]
 BUDGET_SECONDS = 60.0
 
 
@@ -26,7 +26,7 @@ def at_fault(line: str, folder: Path) -> Iterator[tuple[Machine, GdbSession]]:
         transcript = folder / "gdb-transcript"
         with GdbSession(find_gdb(), machine.gdb_socket, ROOT / KERNEL, transcript) as gdb:
             gdb.connect(deadline)
-            gdb.console(f"source {ROOT}/harness/gdb/hw.py")
+            gdb.console(f"source {ROOT}/harness/hw/hw.py")
             gdb.breakpoint(FAULT_HOOK)
             gdb.cont()
             assert gdb.wait_stop(deadline).function == FAULT_HOOK

@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import Deadline
+from harness.debugger.session import GdbSession
 from harness.errors import GdbError
-from harness.gdb import GdbSession
-from harness.log import Record, parse_lines
-from harness.machine import Machine, MachineSpec
-from harness.session import COMMANDS
+from harness.paths import HW, KERNEL, ROOT
+from harness.qemu.machine import Machine, MachineSpec
+from harness.serial.log import Record, parse_lines
 from harness.tools import find_gdb
-from harness.walk import KERNEL
 
-ROOT = Path(__file__).parents[3]
 SECONDS = 20
 
 Boot = Callable[[str], tuple[Machine, GdbSession]]
@@ -36,7 +34,7 @@ def boot(tmp_path: Path) -> Iterator[Boot]:
                 GdbSession(find_gdb(), machine.gdb_socket, spec.kernel, transcript)
             )
             gdb.connect()
-            gdb.source(COMMANDS)
+            gdb.source(HW)
             gdb.breakpoint("lab_enter", temporary=True)
             gdb.cont()
             assert gdb.wait_stop(Deadline(SECONDS)).function == "lab_enter"

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from harness.deadline import Deadline
-from harness.log import Record, parse_lines
-from harness.machine import Machine, MachineSpec
-from harness.tests.hw.conftest import ROOT, Stopped, poked
-from harness.walk import KERNEL
+from harness.paths import KERNEL, ROOT
+from harness.qemu.machine import Machine, MachineSpec
+from harness.serial.log import Record, parse_lines
+from harness.tests.hw.conftest import Stopped, poked
 
 
 def test_labs_are_the_kernels_catalogue(recurse: Stopped, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from harness.serial.symbols import FAULT_HOOK
 from harness.tests.hw.conftest import Boot, Rows, Stopped, only, poked, refusal
-from harness.walk import FAULT_HOOK
 
 COUNTS = ("block", "capacity", "in_use", "high_water", "allocs", "frees", "failures")
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from harness.errors import GdbError
-from harness.session import COMMANDS, Session
-from harness.walk import KERNEL
+from harness.paths import HW, KERNEL
+from harness.run.session import Session
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     """Three spawners in each other, and the innermost's launch is at the fs server."""
     with Session(Path(KERNEL), "spawn.depth depth=4", tmp_path) as session:
-        session.gdb.source(COMMANDS)
+        session.gdb.source(HW)
         session.run_to("load_program", hit=4)
         yield session
 
@@ -66,7 +66,7 @@ def test_guards_of_el0_are_those_of_each_process(session: Session, tmp_path: Pat
     assert len(re.findall(r"^user:\S+ .* unmapped +unmapped ", text, re.MULTILINE)) == 3
     line = "spawn.depth depth=4 protect=-guard"
     with Session(Path(KERNEL), line, tmp_path / "unguarded") as unguarded:
-        unguarded.gdb.source(COMMANDS)
+        unguarded.gdb.source(HW)
         unguarded.run_to("load_program", hit=4)
         text = unguarded.gdb.console("hw stacks")
     assert len(re.findall(r"^user:\S+ .* mapped +mapped ", text, re.MULTILINE)) == 3

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from harness.tests.hw.conftest import ROOT, Stopped, poked, refusal
+from harness.paths import ROOT
+from harness.tests.hw.conftest import Stopped, poked, refusal
 from harness.tools import find_gdb
 
 
@@ -40,7 +41,7 @@ def test_other_refusals(recurse: Stopped) -> None:
 
 
 def test_without_a_machine_and_help() -> None:
-    script = ["source harness/gdb/hw.py", "help hw", "hw stacks"]
+    script = ["source harness/hw/hw.py", "help hw", "hw stacks"]
     argv = [str(find_gdb()), "--nx", "-q", "-batch", *(word for s in script for word in ("-ex", s))]
     ended = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     listed = re.findall(r"^hw (\w+) -- .", ended.stdout, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Where a frame ends, by its function's own code: core/prologue.c and harness/gdb/prologue.py.
+"""Where a frame ends, by its function's own code: core/prologue.c and harness/hw/prologue.py.
 
 Held against what the compiler wrote about every function of the image (-fstack-usage), whichever
 compiler built it, and against each other.
@@ -14,14 +14,13 @@ from types import ModuleType
 
 import pytest
 
+from harness.paths import ROOT
 from harness.stackreport.image import Image, load
-
-ROOT = Path(__file__).parents[2]
 
 
 def _python() -> ModuleType:
     """It lies in a folder for GDB's inside, which nobody imports from."""
-    spec = importlib.util.spec_from_file_location("prologue", ROOT / "harness/gdb/prologue.py")
+    spec = importlib.util.spec_from_file_location("prologue", ROOT / "harness/hw/prologue.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

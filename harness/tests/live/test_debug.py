@@ -13,19 +13,19 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from harness import debug
-from harness.boot import boot
 from harness.deadline import Deadline
 from harness.errors import HarnessError
-from harness.machine import Machine, MachineSpec
-from harness.screen import Printed, Screen
+from harness.live import debug
+from harness.live.screen import Printed, Screen
+from harness.paths import KERNEL, ROOT
+from harness.qemu.machine import Machine, MachineSpec
+from harness.run.boot import boot
 from harness.tests.conftest import Kernels
 from harness.tests.gone import is_gone
 from harness.tests.samples import SCENARIO
 from harness.tests.terminal import (
     CLI,
     PROMPT,
-    ROOT,
     SECONDS,
     ask,
     leave,
@@ -33,7 +33,6 @@ from harness.tests.terminal import (
     stub_folder,
     terminal,
 )
-from harness.walk import KERNEL
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ from tempfile import TemporaryDirectory
 import pexpect
 import pytest
 
-from harness import pane
 from harness.errors import HarnessError
+from harness.live import pane
+from harness.paths import KERNEL, ROOT
 from harness.tests.gone import is_gone
-from harness.tests.terminal import ROOT, SECONDS, processes_with
-from harness.walk import KERNEL
+from harness.tests.terminal import SECONDS, processes_with
 
 GDBS, SERIALS = "%0", "%1"
 

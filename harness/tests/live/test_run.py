@@ -11,14 +11,14 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from harness import wanted
 from harness.errors import HarnessError
-from harness.machine import MachineSpec
+from harness.live import wanted
+from harness.live.waiting import AFTER, Waiting
+from harness.paths import KERNEL, ROOT
+from harness.qemu.machine import MachineSpec
 from harness.similar import near
 from harness.tests.conftest import Kernels
-from harness.tests.terminal import CLI, PROMPT, ROOT, ask, leave, processes_with, terminal
-from harness.waiting import AFTER, Waiting
-from harness.walk import KERNEL
+from harness.tests.terminal import CLI, PROMPT, ask, leave, processes_with, terminal
 
 SECONDS = 60.0
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from harness import screen
-from harness.screen import Once, Screen
+from harness.live import screen
+from harness.live.screen import Once, Screen
 from harness.tests.terminal import terminal
 
 BREAK = b"\nBreakpoint 1, "
@@ -162,7 +162,7 @@ def test_a_ctrl_z_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 # What runs on the pty has ended before anybody looks.
 LATE = """
 import contextlib, os, sys
-from harness import screen
+from harness.live import screen
 
 @contextlib.contextmanager
 def late(gdb):

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import rewind
 from harness.deadline import Deadline
 from harness.errors import HarnessError, MachineEndless, MachineFlooding
-from harness.machine import Machine, MachineSpec
+from harness.paths import KERNEL, ROOT
+from harness.qemu import rewind
+from harness.qemu.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
-from harness.walk import KERNEL
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-ROOT = Path(__file__).parents[2]
 
 
 def soon() -> Deadline:

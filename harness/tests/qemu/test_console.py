@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from pexpect import EOF, TIMEOUT
 
-from harness.channel import Channel
-from harness.console import Console
 from harness.deadline import Deadline
 from harness.errors import MachineDied, MachineFlooding, MachineSilent
-from harness.machine import Machine, MachineSpec
+from harness.qemu.channel import Channel
+from harness.qemu.console import Console
+from harness.qemu.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 
 Pair = tuple[socket.socket, socket.socket]

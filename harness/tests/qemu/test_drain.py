@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.channel import ByteChannel, Channel
 from harness.deadline import Deadline
-from harness.drain import Drain
-from harness.machine import Machine, MachineSpec
+from harness.qemu.channel import ByteChannel, Channel
+from harness.qemu.drain import Drain
+from harness.qemu.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -123,7 +123,7 @@ def test_the_drain_thread_keeps_off_while_somebody_waits(
     channel: ByteChannel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A child that says one thing and then waits: taken by the other thread, it is never heard."""
-    monkeypatch.setattr("harness.drain.TICK", 0.0001)
+    monkeypatch.setattr("harness.qemu.drain.TICK", 0.0001)
     drain = child(channel, ANSWERS)
     drain.start()
     asked_and_answered(channel, 500)

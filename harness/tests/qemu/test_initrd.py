@@ -3,7 +3,7 @@
 import struct
 from pathlib import Path
 
-from harness.initrd import image, main, newc
+from harness.qemu.initrd import image, main, newc
 
 PAGE = 4096
 

@@ -13,22 +13,22 @@ from shlex import join
 
 import pytest
 
-from harness.channel import Channel
-from harness.child import owned
 from harness.deadline import Deadline
-from harness.drain import Drain
 from harness.errors import (
     KernelNotBuilt,
     MachineDied,
     MachineReset,
     MachineSilent,
 )
-from harness.machine import Machine, MachineSpec
+from harness.paths import ROOT
+from harness.qemu.channel import Channel
+from harness.qemu.child import owned
+from harness.qemu.drain import Drain
+from harness.qemu.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 from harness.tests.gone import is_gone
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
-ROOT = Path(__file__).parents[2]
 
 
 def soon() -> Deadline:
@@ -172,7 +172,7 @@ def test_silence_of_a_paused_machine(kernels: Kernels, tmp_path: Path) -> None:
 def test_silence_of_a_wedged_qemu(
     kernels: Kernels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.machine._LAST_WORDS_SECONDS", 0.05)
+    monkeypatch.setattr("harness.qemu.machine._LAST_WORDS_SECONDS", 0.05)
     with Machine(MachineSpec(kernels("silent")), tmp_path) as machine:
         machine.console.expect_exact(b"sleep\n")
         os.kill(machine.pid, signal.SIGSTOP)
@@ -253,7 +253,7 @@ OWNER = """
     import signal, sys
     from pathlib import Path
     from harness.deadline import Deadline
-    from harness.machine import Machine, MachineSpec
+    from harness.qemu.machine import Machine, MachineSpec
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored under "pytest &"
     with Machine(MachineSpec(Path(sys.argv[1])), Path(sys.argv[2])) as machine:
         print(machine.pid, flush=True)
@@ -300,7 +300,7 @@ WORKER_TEST = """
     import os
     from pathlib import Path
     from harness.deadline import Deadline
-    from harness.machine import Machine, MachineSpec
+    from harness.qemu.machine import Machine, MachineSpec
 
     def test_hangs(tmp_path):
         with Machine(MachineSpec(Path(os.environ["KERNEL"])), tmp_path) as machine:

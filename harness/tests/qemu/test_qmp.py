@@ -8,7 +8,7 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.errors import QmpError
-from harness.machine import Machine, MachineSpec
+from harness.qemu.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
 
 pytestmark = pytest.mark.usefixtures("no_leaks")

@@ -9,17 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import rewind
 from harness.deadline import Deadline
+from harness.debugger.session import GdbSession
 from harness.errors import GdbError, HarnessError
-from harness.gdb import GdbSession
-from harness.machine import Machine, MachineSpec
+from harness.paths import HW, KERNEL, ROOT
+from harness.qemu import rewind
+from harness.qemu.machine import Machine, MachineSpec
+from harness.serial.symbols import FAULT_HOOK
 from harness.tests.conftest import Kernels
 from harness.tools import find_gdb
-from harness.walk import FAULT_HOOK, KERNEL
-
-ROOT = Path(__file__).parents[2]
-COMMANDS = ROOT / "harness" / "gdb" / "hw.py"
 
 Rewound = Callable[[str], GdbSession]
 
@@ -55,7 +53,7 @@ def _replays(tmp_path: Path, place: str) -> Iterator[Rewound]:
             session = GdbSession(find_gdb(), machine.gdb_socket, spec.kernel, transcript)
             gdb = owned.enter_context(session)
             gdb.connect()
-            gdb.source(COMMANDS)
+            gdb.source(HW)
             gdb.breakpoint(FAULT_HOOK)
             gdb.breakpoint(rewind.POWER_OFF)
             gdb.cont()
@@ -187,7 +185,7 @@ def test_a_machine_that_was_not_recorded(tmp_path: Path) -> None:
         assert machine.gdb_socket is not None
         with GdbSession(find_gdb(), machine.gdb_socket, spec.kernel, tmp_path / "gdb.txt") as gdb:
             gdb.connect()
-            gdb.source(COMMANDS)
+            gdb.source(HW)
             gdb.breakpoint(FAULT_HOOK)
             gdb.cont()
             gdb.wait_stop(soon())

@@ -9,14 +9,15 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from harness import debug
-from harness.capsule import FILE, Capsule, WrongImage
 from harness.errors import HarnessError
-from harness.failure import ScenarioFailed
+from harness.live import debug
+from harness.paths import ARTIFACTS, KERNEL, ROOT
+from harness.run.capsule import FILE, Capsule, WrongImage
+from harness.run.walk import Run, Walker
 from harness.scenario import Case, Scenario
-from harness.symbols import build_id
-from harness.tests.terminal import PROMPT, ROOT, ask, leave, terminal
-from harness.walk import ARTIFACTS, KERNEL, Run, Walker
+from harness.serial.symbols import build_id
+from harness.tests.terminal import PROMPT, ask, leave, terminal
+from harness.verdict.failure import ScenarioFailed
 
 Failed = Callable[[str], tuple[Path, str]]
 

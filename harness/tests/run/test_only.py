@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.only import labs, similar, words
-from harness.walk import KERNEL
-
-ROOT = Path(__file__).parents[2]
+from harness.paths import KERNEL, ROOT
+from harness.run.only import labs, similar, words
 
 ROWS = """
 import pytest
@@ -43,7 +41,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def only(tree: Path, expression: str, *folders: str) -> tuple[int, str]:
-    command = (sys.executable, "-m", "harness.only", expression, *folders)
+    command = (sys.executable, "-m", "harness.run.only", expression, *folders)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     run = subprocess.run(
         command, cwd=tree, env=environment, capture_output=True, text=True, check=False

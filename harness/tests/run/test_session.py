@@ -8,13 +8,15 @@ from shlex import join
 
 import pytest
 
-from harness.boot import UNHURRIED, boot
 from harness.errors import GdbError
-from harness.session import FAULT_HOOK, Open
+from harness.paths import KERNEL as IMAGE
+from harness.paths import ROOT
+from harness.run.boot import UNHURRIED, boot
+from harness.run.session import Open
+from harness.serial.symbols import FAULT_HOOK
 from harness.tools import find_gdb
-from harness.walk import KERNEL as IMAGE
 
-KERNEL = Path(__file__).parents[2] / IMAGE
+KERNEL = ROOT / IMAGE
 WATERMARK = "stack.watermark depth=8"
 
 

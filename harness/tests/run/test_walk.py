@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import GdbError, KernelNotBuilt, MachineDied, MachineSilent
-from harness.judge import Evidence
+from harness.run.walk import Run
 from harness.scenario import Case, Scenario, Trigger
 from harness.tests.conftest import Kernels
-from harness.walk import Run
+from harness.verdict.judge import Evidence
 
 SCENARIO = Scenario(
     "test.poked",

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.canon import COMPILER_DECIDED, PARAMETERS, canonical, lines
-from harness.golden import Golden, goldens, load
-from harness.log import Record, parse, parse_line
+from harness.paths import ROOT
+from harness.serial.canon import COMPILER_DECIDED, PARAMETERS, canonical, lines
+from harness.serial.log import Record, parse, parse_line
 from harness.tests.samples import GOLDEN_TEXT, SERIAL
-from harness.tests.test_log import RECORDS
-
-ROOT = Path(__file__).parents[2]
+from harness.tests.serial.test_log import RECORDS
+from harness.verdict.golden import Golden, goldens, load
 
 
 @given(st.lists(RECORDS, max_size=5))

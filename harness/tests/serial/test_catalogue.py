@@ -1,10 +1,10 @@
-"""harness.catalogue: what lab=list printed, read; and whatever is not said like that."""
+"""harness.serial.catalogue: what lab=list printed, read; and whatever is not said like that."""
 
 import pytest
 
-from harness.catalogue import Param, read, whole
 from harness.errors import LogError
-from harness.log import parse_lines
+from harness.serial.catalogue import Param, read, whole
+from harness.serial.log import parse_lines
 
 LISTED = b"""\
 [boot] args : lab=list

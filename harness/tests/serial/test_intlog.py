@@ -5,7 +5,7 @@ import re
 import pytest
 
 from harness.errors import IntLogError
-from harness.intlog import Aborts, count
+from harness.serial.intlog import Aborts, count
 from harness.tests.samples import INT_LOG
 
 LAST = "...to EL1 PC 0xffff PSTATE 0x3c5\n"

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import LogError, WrongBuild
-from harness.log import Record, check_unfinished, parse, parse_line, parse_lines, seen_verdict
+from harness.serial.log import (
+    Record,
+    check_unfinished,
+    parse,
+    parse_line,
+    parse_lines,
+    seen_verdict,
+)
 from harness.tests.samples import BUILD_ID, NONCE, SERIAL
 
 WORD = st.text(string.ascii_letters + string.digits + "#+-_.:,~%", min_size=1, max_size=8)

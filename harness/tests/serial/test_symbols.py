@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import KernelNotBuilt
-from harness.symbols import Symbols, build_id
+from harness.serial.symbols import Symbols, build_id
 from harness.tools import cross_prefix
 
 SOURCE = """

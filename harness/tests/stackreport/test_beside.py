@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.paths import ROOT
 from harness.stackreport import beside, notes, report
 from harness.stackreport.image import Image, load
 from harness.stackreport.notes import Note, NotesError
 from harness.tools import cross_prefix
 
-ROOT = Path(__file__).parents[3]
 FLAGS = (
     *("-O2", "-g", "-ffreestanding", "-fno-pie", "-fno-omit-frame-pointer", "-nostdlib", "-static"),
     *("-Wl,--emit-relocs", "-Wl,--build-id=none", "-Wl,-T,rows.ld", "-I", str(ROOT / "kernel")),

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from harness import tools
-from harness.boot import boot
-from harness.pages import COMMAND
+from harness.documents.pages import COMMAND
+from harness.paths import ROOT
+from harness.run.boot import boot
 from harness.stackreport import beside, marks, notes, report, text
 from harness.stackreport.__main__ import BEGIN, END, into, main
 from harness.stackreport.bounds import Graph, Program, decode
@@ -24,7 +25,6 @@ from harness.stackreport.marks import Mark
 from harness.stackreport.notes import Note, Notes, bare
 from harness.stackreport.rows import Report
 
-ROOT = Path(__file__).parents[3]
 KERNEL = ROOT / "build/kernel.elf"
 NOTES = ROOT / "kernel/stack-notes.toml"
 DOCS = ROOT / "docs/stack-report.md"

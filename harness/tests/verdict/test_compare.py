@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.compare import align, carry_bands, differences
-from harness.log import Record, parse_line
+from harness.serial.log import Record, parse_line
 from harness.tests.samples import GOLDEN_TEXT
-from harness.tests.test_log import RECORDS
+from harness.tests.serial.test_log import RECORDS
+from harness.verdict.compare import align, carry_bands, differences
 
 BODY = GOLDEN_TEXT.splitlines()[5:]
 

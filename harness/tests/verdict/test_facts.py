@@ -1,9 +1,9 @@
-"""harness.facts: what is compared when another compiler or QEMU made the golden, and what not."""
+"""harness.verdict.facts: what is compared when another compiler or QEMU made it."""
 
 import pytest
 
-from harness.facts import judge
-from harness.log import Record, parse_line
+from harness.serial.log import Record, parse_line
+from harness.verdict.facts import judge
 
 GOLDEN = """\
 [lab] enter name=stack.recurse stack=8192 : overflow a thread's stack by recursion

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import golden
 from harness.errors import GoldenError
-from harness.golden import Golden
 from harness.tests.samples import GOLDEN_TEXT, write_golden
 from harness.tests.terminal import unread
+from harness.verdict import golden
+from harness.verdict.golden import Golden
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_all_is_accepted_though_nobody_reads_what(path: Path) -> None:
     second.write_text(GOLDEN_TEXT)
     for each in (path, second):
         golden.write_pending(_compare(each, GREW))
-    done = unread("harness.golden", "accept", "--root", str(path.parents[1]))
+    done = unread("harness.verdict.golden", "accept", "--root", str(path.parents[1]))
     assert (done.returncode, done.stderr) == (0, b"")
     assert golden.load(path) == golden.load(second) == _seen(GREW)
 

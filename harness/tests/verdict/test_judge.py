@@ -15,8 +15,6 @@ from harness.errors import (
     MachineReset,
     MachineSilent,
 )
-from harness.failure import Failure, cause, headline, render, style
-from harness.judge import Build, Evidence, Judgement, judge
 from harness.scenario import Case, Control, Scenario
 from harness.tests.samples import (
     BUILD,
@@ -30,6 +28,8 @@ from harness.tests.samples import (
     look,
     write_golden,
 )
+from harness.verdict.failure import Failure, cause, headline, render, style
+from harness.verdict.judge import Build, Evidence, Judgement, judge
 
 LOOKING = Case(SCENARIO, "gdb")
 BOOT = Case(SCENARIO)

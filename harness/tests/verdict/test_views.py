@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from harness.log import parse
+from harness.serial.log import parse
 from harness.tests.samples import NAMES, SERIAL, Frame, look
-from harness.views import SIGNAL_FRAME, Agreement, agree, culprit
+from harness.verdict.views import SIGNAL_FRAME, Agreement, agree, culprit
 
 LOG = parse(SERIAL)
 TWICE = parse(SERIAL.replace(b"[stack]", b"[bt] #0 recurse+0x4 frame=0\n[stack]"))

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import fuzz
+from harness.dev import fuzz
+from harness.dev.stackfuzz import run, trial
+from harness.dev.stackfuzz.model import ASM_KINDS, C_KINDS, Batch, batch, kinds, statements
+from harness.dev.stackfuzz.run import Tally
+from harness.dev.stackfuzz.shrink import shrink, smaller
+from harness.dev.stackfuzz.trial import Measured, Outcome
 from harness.errors import HarnessError, ToolMissing
-from harness.stackfuzz import run, trial
-from harness.stackfuzz.model import ASM_KINDS, C_KINDS, Batch, batch, kinds, statements
-from harness.stackfuzz.run import Tally
-from harness.stackfuzz.shrink import shrink, smaller
-from harness.stackfuzz.trial import Measured, Outcome
-from harness.tests.stackfuzz.planted import PLANTED, Plant, depth_at_a_call
+from harness.tests.dev.stackfuzz.planted import PLANTED, Plant, depth_at_a_call
 
 PARTS, IMAGES = 8, 6
 ARGUMENTS = 24

@@ -13,18 +13,17 @@ from typing import Any
 
 import pytest
 
-from harness import starter
-from harness.child import Clone, spawn
 from harness.deadline import Deadline
 from harness.errors import HarnessError
-from harness.machine import Machine, MachineSpec
-from harness.starter import MOST_FDS, Starter, StarterError, starter_of
+from harness.paths import KERNEL, ROOT
+from harness.qemu.child import Clone, spawn
+from harness.qemu.fast import starter
+from harness.qemu.fast.starter import MOST_FDS, Starter, StarterError, starter_of
+from harness.qemu.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels, waiting
 from harness.tests.gone import is_gone
 from harness.tools import find_qemu
-from harness.walk import KERNEL
 
-ROOT = Path(__file__).parents[2]
 SHELL = "/bin/sh"
 PR_GET_TID_ADDRESS = 40  # of linux/prctl.h: only with CONFIG_CHECKPOINT_RESTORE
 MIB = 1 << 20
@@ -189,8 +188,8 @@ def test_arguments_are_words(shell: Starter) -> None:
 
 OWNER = """
     import os, time
-    from harness.tests.test_starter import SHELL, start
-    from harness.starter import Starter
+    from harness.tests.qemu.fast.test_starter import SHELL, start
+    from harness.qemu.fast.starter import Starter
     shell = Starter(SHELL)
     with open("/dev/null", "r+b") as null:
         fds = {n: null.fileno() for n in range(3)}
@@ -243,7 +242,7 @@ def test_a_waiting_one_that_was_killed(tmp_path: Path, monkeypatch: pytest.Monke
     assert killed._process is not None
     killed._process.kill()
     killed._process.wait()
-    monkeypatch.setattr("harness.child.starter_of", lambda program: killed)
+    monkeypatch.setattr("harness.qemu.child.starter_of", lambda program: killed)
     with Path("/dev/null").open("r+b") as null:
         n = null.fileno()
         for _ in range(2):
@@ -263,7 +262,7 @@ def test_a_waiting_one_that_was_killed(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_waiting_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The usual way would be wrong: what was ordered may still come, into the same log."""
     stopped = Starter(SHELL)
-    monkeypatch.setattr("harness.child.starter_of", lambda program: stopped)
+    monkeypatch.setattr("harness.qemu.child.starter_of", lambda program: stopped)
     with Path("/dev/null").open("r+b") as null:
         n = null.fileno()
         how: dict[str, Any] = {"stdio": (n, n, n), "pass_fds": [], "file_limit": MIB}
@@ -347,7 +346,7 @@ def test_qemu_is_worth_one_from_the_second_start_on(kernels: Kernels, tmp_path: 
         import sys
         from pathlib import Path
         from harness.deadline import Deadline
-        from harness.machine import Machine, MachineSpec
+        from harness.qemu.machine import Machine, MachineSpec
         for name in "abc":
             with Machine(MachineSpec(Path(sys.argv[1])), Path(sys.argv[2]) / name) as machine:
                 machine.wait_end(Deadline(20))

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import qcow2, rewind
 from harness.deadline import Deadline
-from harness.machine import Machine, MachineSpec
-from harness.qcow2 import NotOurs, SavedMachine
+from harness.qemu import rewind
+from harness.qemu.fast import qcow2
+from harness.qemu.fast.qcow2 import NotOurs, SavedMachine
+from harness.qemu.fast.vmstate import FLASH, PAGE, without_untouched
+from harness.qemu.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
-from harness.vmstate import FLASH, PAGE, without_untouched
 
 BANK = 64 << 20  # bytes of one flash bank of QEMU's virt board
 ZERO, EOS, SAME = 0x02, 0x10, 0x20

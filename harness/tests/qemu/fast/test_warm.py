@@ -16,22 +16,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import debug
-from harness.capsule import SNAPSHOT, Capsule
 from harness.deadline import Deadline
+from harness.debugger.session import GdbSession
 from harness.errors import HarnessError, RspError
-from harness.failure import ScenarioFailed
-from harness.gdb import GdbSession
-from harness.judge import Evidence
-from harness.machine import Machine, MachineSpec
-from harness.rsp import Rsp
+from harness.live import debug
+from harness.paths import ARTIFACTS, KERNEL, ROOT
+from harness.qemu.fast.warm import (
+    RAM_BASE,
+    ROOM,
+    BootArgs,
+    Fingerprint,
+    NotWarm,
+    Snapshot,
+    Warm,
+    WarmPool,
+)
+from harness.qemu.machine import Machine, MachineSpec
+from harness.qemu.rsp import Rsp
+from harness.run.capsule import SNAPSHOT, Capsule
+from harness.run.walk import Run, Walker
 from harness.scenario import Case, Scenario
-from harness.symbols import Symbols
+from harness.serial.symbols import FAULT_HOOK, Symbols
 from harness.tests.terminal import PROMPT, terminal
-from harness.tests.test_machine import ROOT
 from harness.tools import find_gdb
-from harness.walk import ARTIFACTS, FAULT_HOOK, KERNEL, Run, Walker
-from harness.warm import RAM_BASE, ROOM, BootArgs, Fingerprint, NotWarm, Snapshot, Warm, WarmPool
+from harness.verdict.failure import ScenarioFailed
+from harness.verdict.judge import Evidence
 
 IMAGE = ROOT / KERNEL
 SPEC = MachineSpec(IMAGE, "lab=stack.recurse nonce=1", memory_mib=32)
@@ -217,14 +226,14 @@ def test_a_deadline_that_has_passed_is_told_as_one(pool: WarmPool) -> None:
 
 
 def test_a_worn_machine_is_replaced(pool: WarmPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.warm.MOST_BOOTS", 2)
+    monkeypatch.setattr("harness.qemu.fast.warm.MOST_BOOTS", 2)
     boots = {pool.boot(SPEC, soon()) for _ in range(5)}
     (warm,) = pool
     assert (len(boots), warm.boots) == (1, 1)
 
 
 def test_only_the_last_few_live(pool: WarmPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.warm.KEPT", 2)
+    monkeypatch.setattr("harness.qemu.fast.warm.KEPT", 2)
     for mib in (32, 48, 64):
         pool.boot(replace(SPEC, memory_mib=mib), soon())
     assert [warm.spec.memory_mib for warm in pool] == [48, 64]

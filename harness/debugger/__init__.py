@@ -1,0 +1,1 @@
+"""GDB as a child process, driven by its machine interface."""

@@ -1,0 +1,1 @@
+"""What keeps this project honest: lint, soak, fuzzers, mutants. No run of a kernel needs it."""

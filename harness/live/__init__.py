@@ -1,0 +1,1 @@
+"""A person at the machine: make run, debug, replay; what is printed while it runs."""

@@ -1,0 +1,1 @@
+"""One case run whole: boot, trigger, a look by GDB, verdict, and the folder of what is left."""
