@@ -85,7 +85,7 @@ ifneq ($(filter clean,$(goals)),)
 .NOTPARALLEL:
 endif
 
-.PHONY: fresh bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks pages traces memory-docs costs spawn-chains mutants lint format setup clean help
+.PHONY: fresh bench build demo test soak fuzz run list debug replay stack-report golden docs traces mutants lint format setup clean help
 
 build: kernel $(BUILD)/starter.so $(BUILD)/limit.so $(BUILD)/cover.so ## the kernel image, build/kernel.elf (the default)
 
@@ -142,34 +142,16 @@ golden: build ## accept what the scenarios print now as golden, show the diff, w
 	@$(PYTHON) -m pytest scenarios -q --no-header --tb=no --golden-exact --golden-accept $(accepting) || { \
 		status=$$?; [ $$status -ne 5 ] || echo "ONLY='$$ONLY' selects no scenario; see pytest --co -q" >&2; \
 		exit $$status; }
-	@$(PYTHON) -m harness.documents.pages || :
+	@$(PYTHON) -m harness.documents.pages --golden || :
 
 # Orphans are known, and removed, only after a run of everything in one process.
 accepting = $(if $(ONLY),-n $(JOBS) -k "$$ONLY",--golden-orphans=$(BUILD)/golden-orphans)
 
-pages: build ## the pages of docs/ that are written from rows, goldens and the image (golden does it, too)
-	@$(PYTHON) -m harness.documents.pages
-
-suite: build ## docs/stack-suite.md, from rows, catalogue and goldens
-	@$(PYTHON) -m harness.documents.stack_suite > $(BUILD)/stack-suite.md && mv $(BUILD)/stack-suite.md docs/stack-suite.md
+docs: build ## the parts of docs/ that are made from rows, goldens and the image [ONLY=a page]
+	@$(PYTHON) -m harness.documents.pages $(ONLY)
 
 traces: build ## record the kernel's own allocations again, by GDB: kernel/labs/trace_recorded.h
 	@$(PYTHON) -m harness.dev.traces
-
-memory-docs: ## the tables of docs/memory-labs.md, from the goldens
-	@$(PYTHON) -m harness.documents.memory_labs
-
-costs: build ## the tables of what the guest's jobs cost in docs/performance.md
-	@$(PYTHON) -m harness.documents.costs
-
-boot-stacks: build ## docs/boot-stacks.md, from the boot labs' rows and goldens
-	@$(PYTHON) -m harness.documents.boot_stacks > $(BUILD)/boot-stacks.md && mv $(BUILD)/boot-stacks.md docs/boot-stacks.md
-
-spawn-chains: build ## docs/spawn-chains.md and its picture, measured on every size of stack
-	@$(PYTHON) -m harness.documents.spawn_chains
-
-growth: ## the tables of docs/growing-stacks.md, from goldens
-	@$(PYTHON) -m harness.documents.growing_stacks
 
 # Not built first: it is about a machine that has nothing yet.
 fresh: ## the README's commands on a bare Debian, as root: make fresh RELEASE=trixie

@@ -1,25 +1,6 @@
 """Every error the harness raises on purpose, and what each one tells the reader.
 
-    HarnessError
-    ├── ToolMissing         a program is not installed
-    │   └── WrongVersion    ... or it is too old
-    ├── KernelNotBuilt      no kernel image, or not one for AArch64
-    ├── MachineError        (base) something about a running QEMU; carries command, serial, stderr
-    │   ├── MachineDied     QEMU could not start, exited non-zero, was killed, or ended too early
-    │   │   └── MachineReset    ... or the guest asked to be started again
-    │   ├── MachineSilent   the deadline passed; says what the machine was doing
-    │   │   └── MachineEndless  ... or the instructions that it was given are used up
-    │   └── MachineFlooding a bounded channel ran over; QEMU was killed
-    ├── DeadlinePassed      a wait was to begin after its time was up; a TimeoutError, too
-    ├── QmpError            QEMU refused a QMP command, or gave no answer
-    ├── RspError            QEMU's GDB stub refused a packet, or gave no answer
-    ├── GdbError            GDB refused a command
-    │   ├── GdbDied         GDB is gone
-    │   └── GdbTimeout      GDB gave no answer before the deadline
-    ├── LogError            the serial log breaks the grammar
-    │   └── WrongBuild      ... or is the log of another build or another run
-    ├── IntLogError         QEMU's log of exceptions cannot be counted
-    └── GoldenError         a golden is missing, orphaned or malformed
+docs/harness.md has the whole tree, made from the classes.
 
 str(error) is the whole message: what was wrong, the evidence (commands are ready to paste), and
 what to type next. A test that *fails* is not one of these: they say that no verdict could be

@@ -7,28 +7,21 @@ them is written by hand. A part that was not measured keeps its table.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.documents.page import markdown
+from harness import markers
+from harness.documents.page import table
 
 Table = Sequence[Sequence[str]]
 
 
 def document(text: str, found: Mapping[str, Any]) -> str:
-    """The text, with the table of each part that was measured; ValueError: it has no place."""
+    """The text, with the table of each part that was measured."""
     for part, measured in found.items():
         if isinstance(measured, list | dict):
-            text = _replaced(text, part, markdown(list(_table(measured))))
+            text = markers.put(text, f"bench: {part}", table(_rows(measured)), "the document")
     return text
 
 
-def _replaced(text: str, part: str, table: str) -> str:
-    begin, end = f"<!-- bench: {part}: begin -->\n", f"<!-- bench: {part}: end -->"
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise ValueError(f"the document has no place for {part}: write {begin.strip()} and {end}")
-    before, rest = text.split(begin)
-    return before + begin + table + end + rest.split(end)[1]
-
-
-def _table(measured: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Iterator[Sequence[str]]:
+def _rows(measured: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Iterator[Sequence[str]]:
     if isinstance(measured, Mapping):
         yield ("", "")
         yield from ((key.replace("_", " "), _words(value)) for key, value in measured.items())

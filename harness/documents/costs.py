@@ -1,27 +1,22 @@
 """The tables of docs/performance.md that say what the guest's jobs cost.
 
-    .venv/bin/python -m harness.documents.costs          (make costs)
-
 Everything is retired instructions, exact under icount (kernel/labs/cost.h). Jobs and protections
 come from the goldens. The phases of the boot come from a boot: a lab more, or a variable, moves
 them, so no golden has them. What a job took before it was made cheaper stands here, as this kernel
-cannot tell it: measured by the same labs in the kernel of commit de9ff3c. tests/test_costs.py holds
-the committed document against all that, and the jobs that have a limit to it.
+cannot tell it: measured by the same labs in the kernel of commit de9ff3c.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness import scratch
-from harness.documents.page import Document, Row, fields, records
+from harness.documents.page import Page, Row, fields, records, table
 from harness.errors import HarnessError
 from harness.paths import KERNEL
 from harness.run.boot import boot
 from harness.serial.log import Record
 
-COMMAND = "make costs"
 LIMIT = 150  # hundredths of the least
 NONCE = "01234567"  # it is read and printed: always as long
 PAGE_FILL = 4096 // 16  # one store of two registers for each 16 bytes
@@ -44,18 +39,18 @@ class Job:
 
 
 JOBS = (
-    Job("pool.alloc", "cost/alloc.log", "pool alloc, 32 bytes", 152, limited=True),
-    Job("pool.free", "cost/alloc.log", "pool free, 32 bytes", 248, limited=True),
-    Job("heap.alloc", "cost/alloc.log", "first-fit alloc, in the second block", 80, limited=True),
-    Job("tick.check", "cost/switch.log", "the tick's check of a thread's stack", 83, limited=True),
-    Job("exception", "cost/switch.log", "exception to the first line of C, and back", 60, True),
-    Job("switch", "cost/switch.log", "context switch, yield to yield", 225, limited=True),
-    Job("ipc", "cost/switch.log", "IPC round trip, 64 bytes", 563),
-    Job("watermark.kib", "cost/scan.log", "watermark scan, a KiB", 768),
-    Job("backtrace.frame", "cost/scan.log", "backtrace, a frame", 211),
-    Job("symbol.find", "cost/scan.log", "symbol lookup", 150),
-    Job("page.map", "cost/scan.log", "page map, its tables there", 114),
-    Job("spawn", "cost/spawn.log", "spawn, request to answer", 75184),
+    Job("pool.alloc", "cost/alloc", "pool alloc, 32 bytes", 152, limited=True),
+    Job("pool.free", "cost/alloc", "pool free, 32 bytes", 248, limited=True),
+    Job("heap.alloc", "cost/alloc", "first-fit alloc, in the second block", 80, limited=True),
+    Job("tick.check", "cost/switch", "the tick's check of a thread's stack", 83, limited=True),
+    Job("exception", "cost/switch", "exception to the first line of C, and back", 60, True),
+    Job("switch", "cost/switch", "context switch, yield to yield", 225, limited=True),
+    Job("ipc", "cost/switch", "IPC round trip, 64 bytes", 563),
+    Job("watermark.kib", "cost/scan", "watermark scan, a KiB", 768),
+    Job("backtrace.frame", "cost/scan", "backtrace, a frame", 211),
+    Job("symbol.find", "cost/scan", "symbol lookup", 150),
+    Job("page.map", "cost/scan", "page map, its tables there", 114),
+    Job("spawn", "cost/spawn", "spawn, request to answer", 75184),
 )
 GROWTH_BEFORE = 2502
 
@@ -109,7 +104,7 @@ def jobs(root: Path) -> Iterator[Row]:
 
 def growth(root: Path) -> tuple[int, int]:
     """A growth is an exception and its return, a page mapped, and that page painted."""
-    (took,) = fields(_only(root, "grow/cost.log", "how", "demand"), "per_growth")
+    (took,) = fields(_only(root, "grow/cost", "how", "demand"), "per_growth")
     parts = [job.cost(root)[1] for job in JOBS if job.name in ("exception", "page.map")]
     return int(took), sum(parts) + PAGE_FILL
 
@@ -119,17 +114,17 @@ def protections(root: Path) -> Iterator[Row]:
     for name, shown in COMPILED.items():
         yield (
             shown,
-            *fields(_only(root, "cost/protect.log", "protect", name), "with without adds"),
+            *fields(_only(root, "cost/protect", "protect", name), "with without adds"),
         )
-    (plain,) = fields(_only(root, "grow/cost.log", "how", "none"), "per_call")
+    (plain,) = fields(_only(root, "grow/cost", "how", "none"), "per_call")
     for how, shown in PROLOGUES.items():
-        record = _only(root, "grow/cost.log", "how", how)
+        record = _only(root, "grow/cost", "how", how)
         yield (f"{shown}, a call", *fields(record, "per_call"), plain, *fields(record, "check"))
     yield from _pool_checks(root)
 
 
 def _pool_checks(root: Path) -> Iterator[Row]:
-    rows = {r.words[0]: r for r in records(root, "mem/switches.log", "mem-lab")}
+    rows = {r.words[0]: r for r in records(root, "mem/switches", "mem-lab")}
     for switch, shown in POOL_CHECKS.items():
         for key, call in (("again_max", "alloc"), ("free_max", "free")):
             (on,), (off,) = fields(rows["all-on"], key), fields(rows[switch], key)
@@ -167,12 +162,12 @@ def _ratio(took: int, least: int) -> str:
     return f"{took / least:.2f}"
 
 
-DOCUMENT = Document(
+PAGE = Page(
     Path("docs/performance.md"),
-    {"costs-jobs": jobs, "costs-protections": protections, "costs-boot": phases},
-    prefix="costs-",
+    {
+        "costs-jobs": lambda root: table(jobs(root)),
+        "costs-protections": lambda root: table(protections(root)),
+        "costs-boot": lambda root: table(phases(root)),
+    },
+    near={"costs-boot": 0.05},
 )
-
-
-if __name__ == "__main__":
-    sys.exit(DOCUMENT.main())

@@ -1,24 +1,14 @@
-"""The tables of docs/growing-stacks.md, written from the goldens of the family grow.
+"""The tables of docs/growing-stacks.md: what each way of growing costs, and what breaks it."""
 
-    make growth
-
-What stands between the document's markers is written here, the rest by hand.
-tests/test_growth.py holds the committed document against this, and what it says in words against
-the numbers.
-"""
-
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.errors import GoldenError, HarnessError, status_of
+from harness.documents.page import Page, golden, number, size, spaced, table
+from harness.errors import HarnessError
 from harness.serial.log import Record, verdict_text
-from harness.verdict.golden import Golden, load, write_atomic
+from harness.verdict.golden import Golden
 
-DOCUMENT = Path("docs/growing-stacks.md")
-GOLDEN = Path("golden/grow")
-COMMAND = "make growth"
-PAGE = 4096
+PAGE_SIZE = 4096
 
 # What breaks on each kind of stack: goldens, and what is done there.
 BREAKS: Mapping[str, Sequence[tuple[str, str]]] = {
@@ -68,30 +58,21 @@ WAYS = (
 
 
 def read(root: Path, name: str) -> Golden:
-    path = GOLDEN / f"{name}.log"
-    golden = load(root / path)
-    if golden is None:
-        raise GoldenError("golden missing", path=path, hint=f"make golden ONLY={name}")
-    return golden
+    return golden(root, f"grow/{name}")
 
 
-def record(golden: Golden, *words: str, **fields: str) -> Record:
+def record(of: Golden, *words: str, **fields: str) -> Record:
     """The one [grow] record that begins with these words and has these fields."""
     found = [
         r
-        for r in golden.records
+        for r in of.records
         if r.area == ("grow",)
         and r.words[: len(words)] == words
         and fields.items() <= r.fields.items()
     ]
     if len(found) != 1:
-        raise HarnessError(f"{golden.lab}: {len(found)} records [grow] {' '.join(words)} {fields}")
+        raise HarnessError(f"{of.lab}: {len(found)} records [grow] {' '.join(words)} {fields}")
     return found[0]
-
-
-def number(found: Record, key: str) -> int:
-    """Without the band that the golden gives it."""
-    return int(found.fields[key].partition("~")[0])
 
 
 def verdict(root: Path, name: str) -> str:
@@ -103,27 +84,9 @@ def cost(root: Path, how: str) -> Record:
     return record(read(root, "cost"), "cost", how=how)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def spaced(value: int) -> str:
-    """1234567 → 1 234 567."""
-    return f"{value:,}".replace(",", " ")
-
-
-def size(value: int) -> str:
-    """In bytes, or KiB or MiB where it comes out even."""
-    for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
-        if value and value % unit == 0:
-            return f"{value // unit} {name}"
-    return f"{value} B"
-
-
 def breaks(root: Path, how: str) -> str:
     said = [
-        f"{what}: [{verdict(root, name)}](../{GOLDEN}/{name}.log)"
+        f"{what}: [{verdict(root, name)}](../golden/grow/{name}.log)"
         for name, what in BREAKS.get(how, ())
     ]
     return "; ".join([*([ALIKE[how]] if how in ALIKE else []), *said])
@@ -141,7 +104,7 @@ def costs(root: Path) -> str:
         "memory at most",
         "what breaks",
     )
-    return table(head, (cost_row(root, how, what) for how, what in WAYS))
+    return table([head, *(cost_row(root, how, what) for how, what in WAYS)])
 
 
 def cost_row(root: Path, how: str, what: str) -> list[str]:
@@ -149,7 +112,7 @@ def cost_row(root: Path, how: str, what: str) -> list[str]:
     numbers = [spaced(number(row, key)) for key in ("setup", "per_call", "check", "growths")]
     one = number(row, "per_growth")
     grown = number(row, "per_call") + number(row, "amortised")
-    peak = size(number(row, "peak") * PAGE)
+    peak = size(number(row, "peak") * PAGE_SIZE)
     return [what, *numbers, spaced(one) if one else "-", spaced(grown), peak, breaks(root, how)]
 
 
@@ -157,28 +120,28 @@ def backings(root: Path) -> str:
     """The 64 MiB of grow.fixed, both ways."""
     rows = []
     for name, what in (("fixed", "at once"), ("fixed-touch", "each page when it is touched")):
-        golden = read(root, name)
-        made, descent = record(golden, "made"), record(golden, "descent")
-        grown = record(golden, "grown")
+        told = read(root, name)
+        made, descent = record(told, "made"), record(told, "descent")
+        grown = record(told, "grown")
         rows.append(
             [
                 what,
                 spaced(number(made, "instructions")),
-                size(number(made, "pages_used") * PAGE),
+                size(number(made, "pages_used") * PAGE_SIZE),
                 spaced(number(descent, "instructions")),
                 spaced(number(descent, "again")),
-                size(number(grown, "peak") * PAGE),
+                size(number(grown, "peak") * PAGE_SIZE),
             ]
         )
     head = ("backed", "to make", "memory then", "first descent", "second", "memory at most")
-    return table(head, rows)
+    return table([head, *rows])
 
 
 def shrinks(root: Path) -> str:
     rows = []
     for shrink in ("reuse", "quarter"):
-        golden = read(root, f"shrink-{shrink}")
-        rounds, grown = record(golden, "shrunk"), record(golden, "grown")
+        told = read(root, f"shrink-{shrink}")
+        rounds, grown = record(told, "shrunk"), record(told, "grown")
         rows.append(
             [
                 f"`shrink={shrink}`",
@@ -186,33 +149,13 @@ def shrinks(root: Path) -> str:
                 str(number(grown, "growths")),
                 str(number(grown, "shrinks")),
                 size(number(rounds, "held_bytes")),
-                size(number(grown, "peak") * PAGE),
+                size(number(grown, "peak") * PAGE_SIZE),
             ]
         )
     head = ("", "instructions", "growths", "halvings", "held afterwards", "memory at most")
-    return table(head, rows)
+    return table([head, *rows])
 
 
-TABLES = {"costs": costs, "backings": backings, "shrinks": shrinks}
-
-
-def document(text: str, root: Path) -> str:
-    """The same document, each table between its markers made anew."""
-    for name, make in TABLES.items():
-        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
-        before, found, rest = text.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise HarnessError(f"{DOCUMENT} has no {begin.strip()} and {end.strip()}")
-        text = f"{before}{begin}\n{make(root)}\n{end}{after}"
-    return text
-
-
-def main() -> int:
-    root = Path.cwd()
-    page = root / DOCUMENT
-    return status_of(lambda: write_atomic(page, document(page.read_text("utf-8"), root)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+PAGE = Page(
+    Path("docs/growing-stacks.md"), {"costs": costs, "backings": backings, "shrinks": shrinks}
+)

@@ -1,25 +1,17 @@
-"""The tables of docs/memory-labs.md, from the goldens.
+"""The tables of docs/memory-labs.md: fragmentation, traces, constant time, what switches cost."""
 
-    .venv/bin/python -m harness.documents.memory_labs          (make memory-docs)
-
-tables.py says where a table stands. tests/test_memorydocs.py holds the committed document against
-the goldens.
-"""
-
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.documents.page import Document, Row, fields, records
+from harness.documents.page import Page, Row, fields, records, table
 from harness.serial.log import Record
 
-COMMAND = "make memory-docs"
 AREA = "mem-lab"
 
 
 def traces(root: Path) -> Iterator[Row]:
     yield ("trace", "events", "frees", "largest request")
-    for record in records(root, "mem/traces.log", AREA):
+    for record in records(root, "mem/traces", AREA):
         if "events" in record.fields:
             yield fields(record, "name events frees largest")
 
@@ -29,7 +21,7 @@ def played(root: Path) -> Iterator[Row]:
         *("trace", "allocator", "asked", "failed", "most live", "span", "wasted"),
         *("alloc p99", "alloc worst", "free p99", "free worst"),
     )
-    for record in records(root, "mem/traces.log", AREA):
+    for record in records(root, "mem/traces", AREA):
         if "span" in record.fields:
             yield (
                 *fields(record, "trace by asked failed live span wasted alloc_p99 alloc_worst"),
@@ -42,7 +34,7 @@ def played(root: Path) -> Iterator[Row]:
 
 def constant(root: Path) -> Iterator[Row]:
     yield ("", "blocks", "alloc", "free", "alloc again")
-    for record in records(root, "pool/constant.log", AREA):
+    for record in records(root, "pool/constant", AREA):
         if "blocks" in record.fields:
             yield (
                 *fields(record, "by blocks"),
@@ -52,7 +44,7 @@ def constant(root: Path) -> Iterator[Row]:
 
 def switches(root: Path) -> Iterator[Row]:
     yield ("`protect=`", "alloc", "free", "alloc again")
-    for record in records(root, "mem/switches.log", AREA):
+    for record in records(root, "mem/switches", AREA):
         name = record.words[0]
         shown = "(everything on)" if name == "all-on" else f"`{name}`"
         yield (shown, *fields(record, "alloc_max free_max again_max"))
@@ -60,8 +52,8 @@ def switches(root: Path) -> Iterator[Row]:
 
 def fragmentation(root: Path) -> Iterator[Row]:
     yield ("lab", "percent", "permille", "of")
-    (pool,) = (r for r in records(root, "pool/frag.log", AREA) if "internal_frag_pct" in r.fields)
-    (heap,) = (r for r in records(root, "heap/frag.log", AREA) if "external_frag_pct" in r.fields)
+    (pool,) = (r for r in records(root, "pool/frag", AREA) if "internal_frag_pct" in r.fields)
+    (heap,) = (r for r in records(root, "heap/frag", AREA) if "external_frag_pct" in r.fields)
     asked, provided = fields(pool, "requested provided")
     largest, total = fields(heap, "largest_free total_free")
     yield (
@@ -76,14 +68,14 @@ def fragmentation(root: Path) -> Iterator[Row]:
     )
 
 
-DOCUMENT = Document(
+PAGE = Page(
     Path("docs/memory-labs.md"),
     {
-        "fragmentation": fragmentation,
-        "traces": traces,
-        "played": played,
-        "constant": constant,
-        "switches": switches,
+        "fragmentation": lambda root: table(fragmentation(root)),
+        "traces": lambda root: table(traces(root)),
+        "played": lambda root: table(played(root)),
+        "constant": lambda root: table(constant(root)),
+        "switches": lambda root: table(switches(root)),
     },
 )
 
@@ -91,7 +83,3 @@ DOCUMENT = Document(
 def _range(record: Record, call: str) -> str:
     least, most = fields(record, f"{call}_min {call}_max")
     return least if least == most else f"{least} to {most}"
-
-
-if __name__ == "__main__":
-    sys.exit(DOCUMENT.main())

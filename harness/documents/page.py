@@ -1,70 +1,121 @@
-"""Tables in a document of docs/, from the goldens.
+"""A page of docs/: written by hand, but for its parts, which are made from rows, goldens or boots.
 
-A table stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`; the text around them is
-written by hand. memorydocs.py and costs.py have a document each; a test of each holds the committed
-text against the goldens.
+A part stands between two markers (harness/markers.py). A page is one row of pages.py; `make docs`
+writes them, one test holds every committed page against them. Prose stands in the page, never here.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.errors import GoldenError, HarnessError, status_of
+from harness import markers
+from harness.errors import GoldenError, HarnessError
 from harness.paths import GOLDEN
 from harness.serial.log import Record
-from harness.verdict.golden import load
+from harness.verdict.golden import Golden, load, write_atomic
 
 Row = Sequence[str]
-Table = Callable[[Path], Iterator[Row]]
+# The checkout's root → Markdown; None where this machine cannot know it (another compiler's sizes).
+Part = Callable[[Path], str | None]
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
-class Document:
-    """prefix: of its tables' names, where other places in the document are somebody else's."""
+class Page:
+    """parts: what each marker's place holds. pictures: whole files beside the page. near: parts
+    whose numbers may be off by so much (0.05 is 5 %) before the page counts as stale: what a lab
+    more moves a little. slow: `make golden` leaves it alone.
+    """
 
     path: Path
-    tables: Mapping[str, Table]
-    prefix: str = ""
+    parts: Mapping[str, Part]
+    pictures: Mapping[Path, Part] = field(default_factory=dict)
+    near: Mapping[str, float] = field(default_factory=dict)
+    slow: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
 
     def rewritten(self, text: str, root: Path) -> str:
-        """The text with every table rewritten; a table that has no place, or a place without one,
-        is an error.
-        """
-        for name, table in self.tables.items():
-            begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-            if text.count(begin) != 1 or text.count(end) != 1:
-                raise HarnessError(
-                    f"{self.path} has no place for the table {name}",
-                    hint=f"write there {begin.strip()} and {end}",
-                )
-            before, rest = text.split(begin)
-            text = before + begin + markdown(list(table(root))) + end + rest.split(end)[1]
-        if unknown := set(re.findall(rf"<!-- ({self.prefix}\S+): begin -->", text)) - set(
-            self.tables
-        ):
-            raise HarnessError(f"{self.path}: no such table: {', '.join(sorted(unknown))}")
+        """The text with every part made anew."""
+        for name, part in self.parts.items():
+            made = part(root)
+            if made is not None:
+                text = markers.put(text, name, made, self.path)
         return text
 
-    def main(self) -> int:
-        before = self.path.read_text("utf-8")
-        return status_of(lambda: self.path.write_text(self.rewritten(before, Path.cwd()), "utf-8"))
+    def stale(self, root: Path) -> list[str]:
+        """The parts, and pictures, that are not what they would be if they were made now."""
+        text = (root / self.path).read_text("utf-8")
+        found = []
+        for name, part in self.parts.items():
+            is_now = markers.between(text, name, self.path)
+            made = part(root)
+            if made is not None and not same(is_now, made, self.near.get(name, 0.0)):
+                found.append(name)
+        for path, part in self.pictures.items():
+            made = part(root)
+            if made is not None and (root / path).read_text("utf-8") != made:
+                found.append(str(path))
+        return found
+
+    def write(self, root: Path) -> list[Path]:
+        """The files that changed."""
+        text = self.rewritten((root / self.path).read_text("utf-8"), root)
+        files = {self.path: text} | {path: part(root) for path, part in self.pictures.items()}
+        changed = []
+        for path, made in files.items():
+            if made is not None and (root / path).read_text("utf-8") != made:
+                write_atomic(root / path, made)
+                changed.append(path)
+        return changed
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The first row is the head. Numbers stand to the right."""
-    head, *body = rows
-    columns = zip(*body, strict=True)
-    numbers = ["---:" if any(map(_is_number, column)) else "---" for column in columns]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (head, numbers, *body))
+def same(was: str, now: str, near: float) -> bool:
+    """The same words, and numbers no further apart than `near` of the second."""
+    if not near:
+        return was.strip("\n") == now.strip("\n")
+    if _NUMBER.sub("#", was).split() != _NUMBER.sub("#", now).split():
+        return False
+    pairs = zip(_NUMBER.findall(was), _NUMBER.findall(now), strict=True)
+    return all(abs(float(a) - float(b)) <= near * float(b) for a, b in pairs)
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Markdown. The first row is the head; columns of numbers stand to the right."""
+    head, *body = [[str(cell).replace("|", r"\|") for cell in row] for row in rows]
+    if any(len(row) != len(head) for row in body):
+        raise HarnessError(f"a row has not the {len(head)} cells of its head: {' | '.join(head)}")
+    columns = list(zip(*body, strict=True)) or [()] * len(head)
+    marks = ["---:" if column and all(map(_is_number, column)) else "---" for column in columns]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, marks, *body))
+
+
+def _is_number(cell: str) -> bool:
+    return bool(re.fullmatch(r"[\d ]+(?:\.\d+)?(?: %| (?:B|[KM]iB))?|-|–|", cell))
+
+
+def golden(root: Path, name: str) -> Golden:
+    """golden/NAME.log, or an error that says how to make it."""
+    path = GOLDEN / f"{name}.log"
+    found = load(root / path)
+    if found is None:
+        hint = f"make golden ONLY={path.stem}"
+        raise GoldenError("golden missing", path=path, hint=hint)
+    return found
+
+
+def recorded_by(root: Path) -> str:
+    """The toolchain of the goldens."""
+    return golden(root, "stack/recurse").toolchain
 
 
 def records(root: Path, name: str, area: str) -> tuple[Record, ...]:
     """Those of a golden that the lab itself wrote: of this area, or of a part of it."""
-    golden = load(root / GOLDEN / name)
-    if golden is None:
-        raise GoldenError("golden missing", path=GOLDEN / name, hint="make golden")
-    return tuple(record for record in golden.records if record.area[0] == area)
+    return tuple(r for r in golden(root, name).records if r.area[0] == area)
 
 
 def fields(record: Record, keys: str) -> tuple[str, ...]:
@@ -72,5 +123,19 @@ def fields(record: Record, keys: str) -> tuple[str, ...]:
     return tuple(record.fields[key].split("~")[0] for key in keys.split())
 
 
-def _is_number(cell: str) -> bool:
-    return cell.replace(" to ", "").replace(".", "", 1).isdigit()
+def number(record: Record, key: str) -> int:
+    """One such value."""
+    return int(fields(record, key)[0])
+
+
+def spaced(value: int) -> str:
+    """1234567 → 1 234 567."""
+    return f"{value:,}".replace(",", " ")
+
+
+def size(value: int) -> str:
+    """262144 → 256 KiB: the largest unit that leaves nothing over."""
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if value and value % unit == 0:
+            return f"{value // unit} {name}"
+    return f"{value} B"

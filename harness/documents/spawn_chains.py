@@ -1,30 +1,26 @@
-"""docs/spawn-chains.md and its picture: the seed document's call chain, measured in every variant.
-
-    make spawn-chains
-    .venv/bin/python -m harness.documents.spawn_chains [FOLDER]     (docs)
+"""The tables of docs/spawn-chains.md and its picture: the seed's call chain, in every variant.
 
 Boots spawn.chain once for each variant and each size of kernel stack. Every frame comes twice, from
 the live records and from the compiler (-fcallgraph-info, kept in the image), and the two must be
-equal. Prose stands here; every number is measured. Its test holds the committed
-files, the agreement and the targets against this.
+equal: a test holds the agreement and the targets.
 """
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness import scratch
+from harness.documents.page import Page, Part, recorded_by, table
 from harness.paths import KERNEL
 from harness.run.boot import boot
 from harness.serial.log import Log
 from harness.stackreport import image
 from harness.tools import toolchain
 
-DOCS = Path("docs")
-PAGE, PICTURE = "spawn-chains.md", "spawn-chains.svg"
+PICTURE = Path("docs/spawn-chains.svg")
 VARIANTS = ("baseline", "boxed", "scratch", "flat", "mmap64", "mmap-indirect", "all")
 STACKS_KIB = (8, 16, 32, 64)
 KIB = 1024
@@ -126,58 +122,33 @@ def _seed_name(function: str) -> str:
     return "init_server" if function.startswith("init_server") else function
 
 
-# --- the page -----------------------------------------------------------------------------------
+# --- the tables ---------------------------------------------------------------------------------
 
 
-def page(variants: Sequence[Variant]) -> str:
-    return "\n".join(_page(variants)) + "\n"
+def chain(variants: Sequence[Variant]) -> str:
+    head = ("variant", *(f"`{name}`" for name in CHAIN), "depth")
+    return table([head, *([v.name, *_frames(v), f"{v.depth}"] for v in variants)])
 
 
-def _page(variants: Sequence[Variant]) -> Iterator[str]:
-    baseline = next(v for v in variants if v.name == "baseline")
-    cured = next(v for v in variants if v.name == "all")
-    yield TOP.format(toolchain=toolchain())
-    yield "## The chain, function by function\n"
-    yield "Bytes of each frame. A function that is part of another has none.\n"
-    yield from _table(
-        ("variant", *(f"`{name}`" for name in CHAIN), "depth"),
-        ([v.name, *_frames(v), f"{v.depth}"] for v in variants),
-    )
-    yield "\n![the stack of each variant](spawn-chains.svg)\n"
-    yield "## What each cure saves\n"
-    yield from _table(
-        ("variant", "what is different", "depth", "painted", "survives on", "instructions", "of"),
-        (
-            [
-                v.name,
-                CURES[v.name],
-                f"{v.depth}",
-                f"{v.used}",
-                f"{v.smallest_kib} KiB",
-                f"{v.instructions}",
-                f"{100 * v.instructions // baseline.instructions} %",
-            ]
-            for v in variants
-        ),
-    )
-    yield MEANING
-    yield "## Memory for 64 slots\n"
-    yield from _table(
-        ("variant", "stack and guard", "all 64", "a process", "all 64"),
-        (
-            [
-                v.name,
-                f"{v.smallest_kib} + 4 KiB",
-                _mib(v.stacks),
-                f"{v.block} B",
-                _mib(SLOTS * v.block),
-            ]
-            for v in variants
-        ),
-    )
-    yield MEMORY.format(
-        before=_mib(baseline.stacks), after=_mib(cured.stacks), used=cured.used, size=8 * KIB
-    )
+def cures(variants: Sequence[Variant]) -> str:
+    head = ("variant", "what is different", "depth", "painted", "survives on", "instructions", "of")
+    return table([head, *(_cure(v, variants[0].instructions) for v in variants)])
+
+
+def _cure(v: Variant, baseline: int) -> list[str]:
+    percent = f"{100 * v.instructions // baseline} %"
+    on = f"{v.smallest_kib} KiB"
+    return [v.name, CURES[v.name], f"{v.depth}", f"{v.used}", on, f"{v.instructions}", percent]
+
+
+def memory(variants: Sequence[Variant]) -> str:
+    head = ("variant", "stack and guard", "all 64", "a process", "all 64")
+    return table([head, *(_memory(v) for v in variants)])
+
+
+def _memory(v: Variant) -> list[str]:
+    stack = f"{v.smallest_kib} + 4 KiB"
+    return [v.name, stack, _mib(v.stacks), f"{v.block} B", _mib(SLOTS * v.block)]
 
 
 def _frames(variant: Variant) -> list[str]:
@@ -185,55 +156,8 @@ def _frames(variant: Variant) -> list[str]:
     return [f"{by_name[name].live}" if name in by_name else "" for name in CHAIN]
 
 
-def _table(head: Sequence[str], rows: Iterator[list[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield "|" + " --- |" * len(head)
-    yield from (f"| {' | '.join(row)} |" for row in rows)
-
-
 def _mib(count: int) -> str:
     return f"{count / KIB / KIB:.2f} MiB"
-
-
-TOP = """\
-# Deep spawn chains
-
-A seed document of this project tells how init starts a program from the file system: four
-functions, each with a frame of some KiB, overflow a 32 KiB kernel stack; 64 KiB stacks were the
-stopgap, and five cures were proposed. Here is that system, each cure alone, and all of them
-together. The same source, `kernel/proc/spawn_chain.h`, is compiled once for each; `spawn.chain
-variant=… stack=…` runs one, checks that the program ran, gave its exit code and left nothing
-behind, and measures.
-
-Written by `make spawn-chains`; a test fails when this is not what that prints.
-Compiler: {toolchain}. Each frame is what the kernel measured between two frames, and what the
-compiler says in its call graph; both are the same, or the test fails. Instructions are retired
-ones (PMCCNTR_EL0 under `-icount shift=0`) of the second launch, from the request to the answer,
-fs server included, on 64 KiB stacks.
-"""
-
-MEANING = """
-- **depth**: from the top of init's stack to the lowest frame of the chain.
-- **painted**: the high-water mark of the same stack, with what the chain calls below it.
-- **survives on**: the smallest of 8, 16, 32 and 64 KiB. On the next smaller one the chain
-  overflows: one abort, caught by the guard page, the chain in the backtrace
-  (`golden/spawn/chain-*.log`; `make run LAB='spawn.chain variant=baseline'`).
-- **instructions**: most of what a launch costs the baseline is not work. It clears and copies
-  what is too large.
-
-The seed speaks of 37.3 KiB, where its own table, from one backtrace, adds up to 30.4. Neither
-is copied here: this kernel's structures are its own, in C, and the sizes are what its compiler
-makes of them.
-"""
-
-MEMORY = """
-Stacks are counted in addresses, as the seed counts them; the guard page has no memory behind it.
-The stopgap takes {before}, the cured chain {after}. With every cure on, each spawn lab leaves at
-least a quarter of 8 KiB free, and ends the boot where it does not (`[spawn] stacks`); this chain
-uses {used} of {size} bytes. `boxed` alone fits on 8 KiB, too, but with less than that to spare
-(`quarter=1` asks for it; the control of `chain-all-8k-quarter`). With `mmap-indirect` a process
-has no regions of its own: they come from a heap, 8 rows at first.
-"""
 
 
 # --- the picture --------------------------------------------------------------------------------
@@ -296,13 +220,23 @@ def _labels(variant: Variant, x: int) -> Iterator[str]:
         )
 
 
-def main(arguments: Sequence[str]) -> None:
-    folder = Path(arguments[0]) if arguments else DOCS
+# --- the page -----------------------------------------------------------------------------------
+
+
+@cache
+def measured(root: Path) -> tuple[Variant, ...]:
     with scratch.folder() as place:
-        variants = measure(KERNEL, place)
-    (folder / PAGE).write_text(page(variants), "utf-8")
-    (folder / PICTURE).write_text(picture(variants), "utf-8")
+        return tuple(measure(root / KERNEL, place))
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _part(make: Callable[[Sequence[Variant]], str]) -> Part:
+    """Frames belong to one compiler, that of the goldens; under another the page stays."""
+    return lambda root: make(measured(root)) if toolchain() == recorded_by(root) else None
+
+
+PAGE = Page(
+    Path("docs/spawn-chains.md"),
+    {"chain": _part(chain), "cures": _part(cures), "memory": _part(memory)},
+    {PICTURE: _part(picture)},
+    slow=True,
+)

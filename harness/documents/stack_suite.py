@@ -1,16 +1,12 @@
-"""docs/stack-suite.md, written from what is there: rows, the kernel's catalogue, goldens.
-
-    .venv/bin/python -m harness.documents.stack_suite > docs/stack-suite.md
+"""The tables of docs/stack-suite.md, from what is there: rows, the kernel's catalogue, goldens.
 
 One row a scenario of scenarios/test_stack*.py. What the lab does is the kernel's own sentence
 (lab=list); stack, class and detector stand in the golden; verdict and controls are the scenario's.
 A cell that has nothing to say says why. A module's docstring is the heading of its table, and its
-tests beside the table are listed by their names. tests/test_suite.py holds the committed document
-against this. The last section is written by hand, here.
+tests beside the table are listed by their names.
 """
 
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -18,16 +14,11 @@ from inspect import isfunction, signature
 from pathlib import Path
 from types import ModuleType
 
-from harness import scratch
-from harness.errors import GoldenError, HarnessError, status_of
-from harness.paths import GOLDEN, KERNEL
-from harness.run.boot import boot
+from harness.documents import page
+from harness.errors import HarnessError
+from harness.paths import GOLDEN, SCENARIOS
 from harness.scenario import Scenario
 from harness.serial.log import Record
-from harness.verdict.golden import load
-
-SCENARIOS = Path("scenarios")
-COMMAND = ".venv/bin/python -m harness.documents.stack_suite > docs/stack-suite.md"
 
 # Who, how, broken, noticed, measured. A module that is not named comes last.
 ORDER = (
@@ -65,50 +56,6 @@ NO_DETECTOR = {
     "no-end": "none: only the harness ends it",
 }
 
-TOP = f"""\
-# The stack suite
-
-Every way in which a stack is broken here: {{scenarios}} scenarios of {{labs}} labs; with triggers
-and controls, {{boots}} boots. Written from the rows of `scenarios/`, the kernel's catalogue and the
-goldens, by
-
-    {COMMAND}
-
-A test fails when this is not what that prints. The columns:
-
-- **scenario** links the golden, what it printed when somebody last read it; `pytest -k` runs it.
-- **what is done**: the lab's own sentence, then the words added to the boot line and to QEMU's.
-- **stack**: whose it was when the fault came.
-- **called**: the class in `[EXC]`; where the backtrace ended early, why.
-- **detector**: `by=` in the verdict.
-- **verdict**, with the aborts that QEMU counted, exactly.
-- **control → verdict**: the same boot with that change, and what it must end in instead.
-"""
-
-BOTTOM = """\
-## Where QEMU differs from hardware
-
-Measured on QEMU 7.2. On a board these are not the same:
-
-- **A misaligned SP is not noticed.** With SCTLR_EL1.SA a load or store through an SP that is no
-  multiple of 16 raises an exception of its own (EC 0x26). QEMU never raises it: the push goes
-  through, and `sp-check` finds SP at the next tick or switch. On hardware `stack.sp_misaligned` is
-  caught at the push. The kernel has the class, `misaligned-sp by=sp-alignment`, and no test of it.
-- **A bad signature faults a step later.** `-cpu max` has FEAT_PAuth but no FEAT_FPAC: a failed
-  authentication leaves a broken pointer, and the branch to it takes the abort, so ELR is no code.
-  With FPAC the authentication itself faults (EC 0x1c), and ELR names the function.
-- **There are no caches.** TCG keeps memory coherent whatever the kernel forgets. That maintenance
-  for the MMU, for new page tables and for other CPUs is right is not shown by any test here.
-- **Devices take any push.** `stack.sp_device` stores two registers into a clock, which takes them
-  without a word. A board may answer with an SError, later and elsewhere.
-- **Time jumps under a debugger.** With `-icount` guest time runs on to the timer's next deadline
-  whenever GDB stops the machine, and a step with a masked interrupt pending never comes back. So
-  the kernel stops its timers while it reports a fault, and what GDB steps runs without icount. A
-  hardware debugger stops the CPU, and the timers run on.
-- **An instruction takes a nanosecond.** Under `-icount shift=0` interrupts land on exact
-  instructions, again and again: that is what the sweeps live on. A board gives no such promise.
-"""
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -119,16 +66,18 @@ class Fault:
     why: str = ENTRY
 
 
-def document(root: Path, sentences: Mapping[str, str]) -> str:
-    """The whole text. sentences: what the kernel says of each lab."""
-    found = modules(root)
-    every = [scenario for module in found for scenario in scenarios(module)]
-    top = TOP.format(
-        scenarios=len(every),
-        labs=len({scenario.lab for scenario in every}),
-        boots=sum(len(list(scenario.cases())) for scenario in every),
-    )
-    return "\n".join([top, *(section(module, root, sentences) for module in found), BOTTOM])
+def count(root: Path) -> str:
+    """How much it is."""
+    every = [scenario for module in modules(root) for scenario in scenarios(module)]
+    labs = len({scenario.lab for scenario in every})
+    boots = sum(len(list(scenario.cases())) for scenario in every)
+    return page.table([("scenarios", "labs", "boots"), (str(len(every)), str(labs), str(boots))])
+
+
+def suite(root: Path) -> str:
+    """A section for each module: heading, text, table, the tests beside it."""
+    sentences = catalogue(root)
+    return "\n".join(section(module, root, sentences) for module in modules(root))
 
 
 def modules(root: Path) -> list[ModuleType]:
@@ -163,25 +112,21 @@ def other_tests(module: ModuleType) -> Iterator[str]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """In Markdown. A cell with nothing to say is an error: there is a reason to be told."""
+    """A cell with nothing to say is an error: there is a reason to be told."""
     for line in rows:
         if not all(line):
             raise HarnessError(f"{line[0]}: nothing under {COLUMNS[line.index('')]!r}")
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
-    cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
-    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+    return page.table([COLUMNS, *rows])
 
 
 def row(scenario: Scenario, root: Path, sentences: Mapping[str, str]) -> tuple[str, ...]:
-    path = GOLDEN / scenario.family / f"{scenario.title}.log"
-    golden = load(root / path)
-    if golden is None:
-        raise GoldenError("golden missing", path=path, hint=f"make golden ONLY={scenario.title}")
+    name = f"{scenario.family}/{scenario.title}"
+    golden = page.golden(root, name)
     if scenario.lab not in sentences:
         raise HarnessError(f"{scenario.title}: the kernel has no lab {scenario.lab}", hint="make")
     seen = list(faults(golden.records))
     return (
-        f"[{scenario.title}](../{path})",
+        f"[{scenario.title}](../{GOLDEN}/{name}.log)",
         "; ".join((sentences[scenario.lab], *changes(scenario))),
         listed(fault.stack for fault in seen) or NO_STACK,
         listed(called(fault) for fault in seen) or NO_CLASS,
@@ -258,16 +203,8 @@ def listed(words: Iterable[str]) -> str:
 
 def catalogue(root: Path) -> dict[str, str]:
     """What the kernel says of each of its labs."""
-    with scratch.folder() as folder:
-        log = boot(root / KERNEL, "lab=list", folder).log
-    rows = (record for record in log.select("list") if record.words[0] == "lab")
+    rows = (r for r in page.records(root, "boot/list", "list") if r.words[0] == "lab")
     return {record.words[1]: record.prose for record in rows}
 
 
-def main() -> int:
-    root = Path.cwd()
-    return status_of(lambda: sys.stdout.write(document(root, catalogue(root))))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+PAGE = page.Page(Path("docs/stack-suite.md"), {"count": count, "suite": suite})

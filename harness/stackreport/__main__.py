@@ -4,15 +4,15 @@ made and has problems, 2 that none could be made.
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
+from harness import markers
 from harness.errors import HarnessError, while_read
 from harness.stackreport import asjson, beside, diff, image, marks, notes, picture, report, text
 from harness.stackreport.rows import Report
 
-BEGIN, END = "<!-- report: begin -->\n", "<!-- report: end -->\n"
+PLACE = "report"  # its name in a document
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,19 +59,12 @@ def _write(options: argparse.Namespace, made: Report) -> None:
         options.html.write_text(picture.page(made), "utf-8")
     if options.docs:
         before = options.docs.read_text("utf-8")
-        options.docs.write_text(into(before, text.markdown(made, options.top)), "utf-8")
+        generated = text.markdown(made, options.top)
+        options.docs.write_text(markers.put(before, PLACE, generated, options.docs), "utf-8")
     print(text.plain(made, options.top), end="")
     if old is not None:
         print("\nSINCE", options.diff)
         print("\n".join(diff.compare(old, as_json) or ["nothing changed"]))
-
-
-def into(document: str, generated: str) -> str:
-    """The document with what stands between its two markers replaced."""
-    found = re.search(f"{re.escape(BEGIN)}.*?{re.escape(END)}", document, re.DOTALL)
-    if not found:
-        raise ValueError("the document has no '<!-- report: begin -->' and '<!-- report: end -->'")
-    return f"{document[: found.start()]}{BEGIN}\n{generated}\n{END}{document[found.end() :]}"
 
 
 if __name__ == "__main__":

@@ -84,8 +84,6 @@ def test_a_machine_that_powers_off_without_an_end_is_no_success(
         ("cli list --help", 0),
         ("cli run stack.recurse", 0),
         ("cli demo", 0),
-        ("suite", 0),
-        ("bootstacks", 0),
         ("stackreport --elf build/kernel.elf --top 1000", 1),  # problems that nobody reads of
     ],
 )

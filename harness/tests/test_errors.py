@@ -80,24 +80,6 @@ def test_messages(error: errors.HarnessError, parts: list[str]) -> None:
         assert part in str(error)
 
 
-def test_the_tree_in_the_docstring_is_the_tree() -> None:
-    """Each name is drawn under its base."""
-    drawn = {}
-    path: list[str] = []
-    for line in (errors.__doc__ or "").splitlines():
-        bare = line.lstrip(" │├└─")
-        if line.startswith("    ") and bare[:1].isupper():
-            depth = (len(line) - len(bare)) // 4 - 1
-            path[depth:] = [bare.split()[0]]
-            drawn[path[-1]] = path[-2] if len(path) > 1 else "Exception"
-    found = {
-        name: error.__bases__[0].__name__
-        for name, error in vars(errors).items()
-        if isinstance(error, type) and issubclass(error, Exception)
-    }
-    assert drawn == found
-
-
 def test_a_front_end_says_what_stood_in_its_way(capsys: pytest.CaptureFixture[str]) -> None:
     def stuck() -> None:
         raise errors.HarnessError("no way", hint="go round")

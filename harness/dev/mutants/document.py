@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.dev.mutants.inpytest import CAUSES
 from harness.dev.mutants.mutant import OPERATORS, Mutant
 from harness.dev.mutants.outcome import LIVING, STATUSES, Outcome, Score, by_group
+from harness.documents.page import table
 
 Pair = tuple[Mutant, Outcome]
 _HEAD = ("of", "tried", *STATUSES, "score", "95 %")
@@ -92,22 +93,22 @@ def _trust(measured: Measured) -> Iterator[str]:
 def _table(
     name: str, groups: Iterator[tuple[str, list[str]]], population: dict[str, int]
 ) -> Iterator[str]:
-    yield f"| {' | '.join((name, *_HEAD))} |"
-    yield f"| --- |{' ---: |' * len(_HEAD)}"
+    rows: list[Sequence[str]] = [(name, *_HEAD)]
     everything: list[str] = []
     for group, statuses in groups:
-        yield _row(group, population.get(group), statuses)
+        rows.append(_row(group, population.get(group), statuses))
         everything += statuses
-    yield _row("all", sum(population.values()) or None, everything)
+    rows.append(_row("all", sum(population.values()) or None, everything))
+    yield table(rows).rstrip("\n")
 
 
-def _row(name: str, of: int | None, statuses: Sequence[str]) -> str:
+def _row(name: str, of: int | None, statuses: Sequence[str]) -> list[str]:
     score, number = Score.of(statuses), Counter(statuses)
     low, high = score.interval()
     counts = [str(number[status]) for status in STATUSES]
     cells = [name, str(of or "–"), str(len(statuses)), *counts]
     told = [f"{score.percent:.0f} %", f"{low:.0f}–{high:.0f}"] if score.all else ["–", "–"]
-    return f"| {' | '.join(cells + told)} |"
+    return cells + told
 
 
 def _living(pairs: Sequence[Pair]) -> list[Pair]:

@@ -51,15 +51,15 @@ PLACE = "<!-- bench: x: begin -->\nold\n<!-- bench: x: end -->\n"
 def test_the_document_has_what_was_measured() -> None:
     it = Result("it", Times((1.0, 3.0)), 2.0, 1.5)
     assert document(f"before\n{PLACE}after\n", {"x": [it.as_json()], "load_before": 1.0}) == (
-        "before\n<!-- bench: x: begin -->\n"
+        "before\n<!-- bench: x: begin -->\n\n"
         "|  | runs | median ms | quartiles ms | of the floor | target |\n"
         "| --- | ---: | ---: | --- | ---: | --- |\n"
-        "| it | 2 | 2000.0 | 1500.0 – 2500.0 | 2.00 | ≤ 1.5 |\n"
+        "| it | 2 | 2000.0 | 1500.0 – 2500.0 | 2.00 | ≤ 1.5 |\n\n"
         "<!-- bench: x: end -->\nafter\n"
     )
     told = document(PLACE, {"x": {"n_2": {"seconds": 3}}})
     assert "| n 2 | seconds 3 |" in told
-    with pytest.raises(ValueError, match="no place for y"):
+    with pytest.raises(HarnessError, match="no place for bench: y"):
         document(PLACE, {"y": {}})
 
 

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 
 from harness import tools
-from harness.documents.pages import COMMAND
 from harness.paths import ROOT
 from harness.run.boot import boot
-from harness.stackreport import beside, marks, notes, report, text
-from harness.stackreport.__main__ import BEGIN, END, into, main
+from harness.stackreport import beside, marks, notes, report
+from harness.stackreport.__main__ import main
 from harness.stackreport.bounds import Graph, Program, decode
 from harness.stackreport.code import Code
 from harness.stackreport.image import Image, load
@@ -27,7 +26,6 @@ from harness.stackreport.rows import Report
 
 KERNEL = ROOT / "build/kernel.elf"
 NOTES = ROOT / "kernel/stack-notes.toml"
-DOCS = ROOT / "docs/stack-report.md"
 PAGE = 4096
 MEASURE = "kernel/labs/stack_measure.c"
 GOLDEN_TOOLCHAIN = "aarch64-linux-gnu-gcc 12.2.0"
@@ -374,16 +372,7 @@ def test_llvm_reads_them_too(image: Image) -> None:
         assert int(size) in sizes.get(name, {int(size)})
 
 
-# --- the documents
-
-
-def test_the_report_in_docs_is_of_this_kernel(made: Report) -> None:
-    document = DOCS.read_text("utf-8")
-    assert BEGIN in document
-    assert END in document
-    fresh = into(document, text.markdown(made, 10))
-    if tools.toolchain() == GOLDEN_TOOLCHAIN and fresh != document:
-        pytest.fail(f"docs/stack-report.md is stale; run: {COMMAND}", pytrace=False)
+# --- how long it takes
 
 
 def test_it_is_quick(image: Image, capsys: pytest.CaptureFixture[str]) -> None:
