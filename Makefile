@@ -43,7 +43,7 @@ export BUILD CROSS_COMPILE LAB ONLY SCENARIO CAPSULE TIMES SEED SMP CPU MEM MTE
 # A -j of the user's own wins over this one.
 MAKEFLAGS += -j$(JOBS) --no-builtin-rules --no-print-directory
 
-# One line a step, in colour on a terminal: $(call say,CC,core/main.c)
+# One line a step, in colour on a terminal: $(call say,CC,main.c)
 ifneq ($(MAKE_TERMOUT),)
 ifndef NO_COLOR
 say = @printf '  \033[36m%-7s\033[0m %s\n' '$(1)' '$(2)'
@@ -150,7 +150,7 @@ accepting = $(if $(ONLY),-n $(JOBS) -k "$$ONLY",--golden-orphans=$(BUILD)/golden
 docs: build ## the parts of docs/ that are made from rows, goldens and the image [ONLY=a page]
 	@$(PYTHON) -m harness.documents.pages $(ONLY)
 
-traces: build ## record the kernel's own allocations again, by GDB: kernel/labs/trace_recorded.h
+traces: build ## record the kernel's own allocations again, by GDB: kernel/labs/mem/trace_recorded.h
 	@$(PYTHON) -m harness.dev.traces
 
 # Not built first: it is about a machine that has nothing yet.

@@ -2,9 +2,9 @@
 # Included by the Makefile, which sets BUILD, CROSS_COMPILE and `say`. Target: kernel.
 
 CC := $(CROSS_COMPILE)gcc
-KERNEL_DIRS := arch core mem proc labs
+KERNEL_DIRS := . arch base report light mem proc lab labs labs/*
 # LINK_ORDER=reverse is for the test that shows that no golden depends on it.
-KERNEL_SOURCES := $(sort $(foreach d,$(KERNEL_DIRS),$(wildcard kernel/$(d)/*.c kernel/$(d)/*.S)))
+KERNEL_SOURCES := $(sort $(patsubst kernel/./%,kernel/%,$(foreach d,$(KERNEL_DIRS),$(wildcard kernel/$(d)/*.c kernel/$(d)/*.S))))
 KERNEL_OBJECTS := $(KERNEL_SOURCES:%=$(BUILD)/%.o)
 ifeq ($(LINK_ORDER),reverse)
 KERNEL_LINK := $(shell printf '%s\n' $(KERNEL_OBJECTS) | tac)
@@ -25,7 +25,7 @@ KERNEL_CFLAGS += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -fno-shrin
 	-fno-optimize-sibling-calls -fno-align-loops -fno-align-jumps -fno-align-labels -fno-ipa-sra -fno-ipa-cp -fno-ipa-icf -fno-partial-inlining
 # No frame steps over a 4 KiB guard unprobed (GCC's default guard is 64 KiB).
 KERNEL_CFLAGS += -fstack-clash-protection --param=stack-clash-protection-guard-size=12
-# The canary is the first word of the current thread (core/thread.h).
+# The canary is the first word of the current thread (base/current.h).
 KERNEL_CFLAGS += -fstack-protector-strong -mstack-protector-guard=sysreg \
 	-mstack-protector-guard-reg=tpidr_el1 -mstack-protector-guard-offset=0
 KERNEL_CFLAGS += -fstack-usage -fcallgraph-info=su,da
@@ -33,16 +33,16 @@ KERNEL_CFLAGS += -fstack-usage -fcallgraph-info=su,da
 FRAME_GATE := -Wstack-usage=1280
 $(BUILD)/kernel/labs/%: FRAME_GATE :=
 
-# labs/stack_shadow.c says what for; x18 is kept free everywhere.
-$(BUILD)/kernel/labs/shadowed.c.o: KERNEL_CFLAGS += -fsanitize=shadow-call-stack
+# labs/stack/stack_shadow.c says what for; x18 is kept free everywhere.
+$(BUILD)/kernel/labs/lib/shadowed.c.o: KERNEL_CFLAGS += -fsanitize=shadow-call-stack
 # The only file with instructions of FEAT_MTE; it runs none where there is none.
 $(BUILD)/kernel/arch/mte.c.o: KERNEL_CFLAGS += -march=armv8.5-a+memtag
-# labs/big_frame.h: the twin of probed.c.
-$(BUILD)/kernel/labs/unprobed.c.o: KERNEL_CFLAGS += -fno-stack-clash-protection
-# labs/grow_deep.h says what for: one source, four ways to see the end of a stack coming.
-$(BUILD)/kernel/labs/grow_patched.c.o: KERNEL_CFLAGS += -fpatchable-function-entry=2
-$(BUILD)/kernel/labs/grow_signed.c.o: KERNEL_CFLAGS += -fpatchable-function-entry=2 -mbranch-protection=pac-ret
-$(BUILD)/kernel/labs/grow_hooked.c.o: KERNEL_CFLAGS += -finstrument-functions
+# labs/lib/big_frame.h: the twin of probed.c.
+$(BUILD)/kernel/labs/lib/unprobed.c.o: KERNEL_CFLAGS += -fno-stack-clash-protection
+# labs/grow/grow_deep.h says what for: one source, four ways to see the end of a stack coming.
+$(BUILD)/kernel/labs/grow/grow_patched.c.o: KERNEL_CFLAGS += -fpatchable-function-entry=2
+$(BUILD)/kernel/labs/grow/grow_signed.c.o: KERNEL_CFLAGS += -fpatchable-function-entry=2 -mbranch-protection=pac-ret
+$(BUILD)/kernel/labs/grow/grow_hooked.c.o: KERNEL_CFLAGS += -finstrument-functions
 
 .PHONY: kernel
 kernel: $(BUILD)/kernel.elf $(BUILD)/kernel.img $(BUILD)/compile_commands.json
@@ -88,7 +88,7 @@ KERNEL_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=sha1 -Wl,-z,max-page-
 KERNEL_READELF := $(CROSS_COMPILE)readelf
 KSYMS := $(BUILD)/kernel/ksyms
 
-# The boot path: what runs on the 1 KiB of a boot loader (labs/boot.c) has to fit them, or there is no
+# The boot path: what runs on the 1 KiB of a boot loader (labs/boot/boot_labs.c) has to fit them, or there is no
 # kernel. 1024 bytes but for the guard words and the frame of __stack_chk_fail, which never gets further.
 BOOT_PATH := leave_boot_stack stay_light fault_second
 BOOT_PATH_BUDGET := 976

@@ -1,60 +1,34 @@
 /* From the MMU being on to the first thread: the order of everything. Includes any layer, and nothing includes it. */
 #include "arch/gic.h"
+#include "arch/marks.h"
 #include "arch/mmu.h"
 #include "arch/timer.h"
-#include "core/console.h"
-#include "core/cpu.h"
-#include "core/fdt.h"
-#include "core/format.h"
-#include "core/inject.h"
-#include "core/lab.h"
-#include "core/light.h"
-#include "arch/marks.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/stack.h"
-#include "core/string.h"
+#include "base/cpu.h"
+#include "report/format.h"
+#include "base/protect.h"
+#include "base/stack.h"
+#include "base/string.h"
+#include "lab/lab.h"
+#include "light/light.h"
+#include "machine.h"
 #include "mem/page.h"
 #include "mem/window.h"
-#include "proc/initrd.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+#include "report/console.h"
+#include "report/inject.h"
+#include "report/report.h"
 
-LINKER_SYMBOL(__build_id);
 LINKER_SYMBOL(__image_end);
 LINKER_SYMBOL(boot_stack_base);
 LINKER_SYMBOL(irq_stack_base);
 LINKER_SYMBOL(irq_stack_top);
 LINKER_SYMBOL(emergency_stack_base);
 
-#define BUILD_ID_OFFSET 16 /* behind the ELF note's header and its name "GNU" */
-#define BUILD_ID_BYTES 20
 #define LAB_STACK_SIZE (16 * KiB)
 
-static struct cpu boot_cpu;
-struct cpu *cpus[NR_CPUS] = { &boot_cpu };
-struct emergency emergency[NR_CPUS];
-struct thread boot_thread;
-uint64_t boot_marks[NR_MARKS];
-
 __attribute__((noreturn)) void boot_main(uintptr_t dtb, unsigned int el);
-
-/* What the device tree says: the boot line, RAM, CPUs. */
-struct machine {
-	const char *line;
-	size_t line_length;
-	uint64_t ram; /* bytes */
-	unsigned int cpus;
-	uint64_t redistributors, redistributors_size; /* the GIC's second region of them, 0: none */
-	const char *wrong;			      /* NULL, or why the machine cannot be used */
-};
-
-/* Physical, and not on the boot stack, which has a budget. From `reserved` on RAM holds QEMU's files. */
-static struct {
-	uintptr_t start, end; /* 0: QEMU was given none */
-	uintptr_t reserved;
-} initrd;
 
 static void static_stack(struct stack *s, const char *name, char *base, size_t size)
 {
@@ -80,136 +54,6 @@ static void boot_cpu_init(void)
 	static_stack(&cpu->irq_stack, "irq:cpu0", irq_stack_base, IRQ_STACK_SIZE);
 	static_stack(&cpu->emergency_stack, "emergency:cpu0", emergency_stack_base,
 		     EMERGENCY_STACK_SIZE);
-}
-
-/* A bare ELF finds it at the start of RAM; a Linux Image (-initrd) is told where, in whole 2 MiB. */
-static bool map_device_tree(uintptr_t pa)
-{
-	if (pa >= DTB_BASE && pa < DTB_BASE + DTB_MAX)
-		return true;
-	return pa >= DTB_BASE && pa % DTB_MAX == 0 &&
-	       mmu_map(KVA_BASE + pa, pa, DTB_MAX, MAP_RODATA) == 0;
-}
-
-/* Not on the boot stack, either. */
-enum { ASK_LINE, ASK_MEMORY, ASK_CPUS, ASK_GIC, ASK_INITRD_START, ASK_INITRD_END };
-static struct fdt_question asked[] = {
-	[ASK_LINE] = { { "chosen" }, "bootargs" },
-	[ASK_MEMORY] = { { "memory" }, "reg" },
-	[ASK_CPUS] = { { "cpus", "cpu" }, "reg", smp_ids, NR_CPUS },
-	[ASK_GIC] = { { "intc" }, "reg" },
-	[ASK_INITRD_START] = { { "chosen" }, "linux,initrd-start" },
-	[ASK_INITRD_END] = { { "chosen" }, "linux,initrd-end" },
-};
-
-static void read_line(struct machine *m, const struct fdt_question *q)
-{
-	m->line = q->value;
-	m->line_length = q->length;
-	if (m->line_length && m->line[m->line_length - 1] == '\0')
-		m->line_length--;
-}
-
-static void read_memory(struct machine *m, const struct fdt_question *q)
-{
-	if (q->length < 16)
-		m->wrong = "no-memory-node";
-	else
-		m->ram = fdt_cells((const char *)q->value + 8, 2);
-}
-
-/* A region that is no CPU's is none to map, whatever the tree says. */
-static bool beyond_first_region(unsigned int count)
-{
-	for (unsigned int i = 0; i < count && i < NR_CPUS; i++)
-		if (mpidr_index(smp_ids[i]) >= GICR_CPUS)
-			return true;
-	return false;
-}
-
-/* reg of the GIC: the distributor, its redistributors, and a second region of them. */
-static void read_second_region(struct machine *m, const struct fdt_question *q)
-{
-	const char *reg = q->value;
-
-	if (q->length < 48 || !beyond_first_region(m->cpus))
-		return;
-	m->redistributors = fdt_cells(reg + 32, 2);
-	m->redistributors_size = fdt_cells(reg + 40, 2);
-}
-
-static uintptr_t address(const struct fdt_question *q)
-{
-	return q->length == 4 || q->length == 8 ? fdt_cells(q->value, q->length / 4) : 0;
-}
-
-/* Nothing behind the first of the two is given out as memory. */
-static void read_initrd(struct machine *m, uintptr_t dtb)
-{
-	uintptr_t end_of_ram = RAM_BASE + m->ram;
-
-	initrd.start = address(&asked[ASK_INITRD_START]);
-	initrd.reserved = dtb < DTB_BASE + DTB_MAX ? end_of_ram : dtb;
-	if (!initrd.start)
-		return;
-	initrd.end = address(&asked[ASK_INITRD_END]);
-	if (initrd.start < RAM_BASE || initrd.start > initrd.end || initrd.end > end_of_ram)
-		m->wrong = "initrd-outside-ram";
-	if (initrd.start < initrd.reserved)
-		initrd.reserved = ALIGN_DOWN(initrd.start, PAGE_SIZE);
-}
-
-static struct machine read_device_tree(uintptr_t pa)
-{
-	struct machine m = { .wrong = NULL };
-
-	if (!map_device_tree(pa) ||
-	    !fdt_ask(phys_to_virt(pa), DTB_MAX - pa % DTB_MAX, asked, ARRAY_SIZE(asked))) {
-		m.wrong = "no-device-tree";
-		return m;
-	}
-	read_line(&m, &asked[ASK_LINE]);
-	read_memory(&m, &asked[ASK_MEMORY]);
-	m.cpus = asked[ASK_CPUS].nodes;
-	read_second_region(&m, &asked[ASK_GIC]);
-	read_initrd(&m, pa);
-	return m;
-}
-
-/* Even a boot line that will be refused tells which run this is: the harness compares the nonce. */
-static void add_nonce(const struct machine *m)
-{
-	static const char key[] = "nonce=";
-	size_t n = sizeof(key) - 1;
-
-	for (size_t i = 0; i + n <= m->line_length; i++) {
-		if (strncmp(m->line + i, key, n) != 0 || (i && m->line[i - 1] != ' '))
-			continue;
-		record_add(" ");
-		for (; i < m->line_length && m->line[i] > ' ' && m->line[i] <= '~'; i++)
-			record_add("%c", m->line[i]);
-		return;
-	}
-}
-
-static void report_boot(const struct machine *m, unsigned int el)
-{
-	record_begin();
-	record_add("[boot] highwater build=");
-	for (int i = 0; i < BUILD_ID_BYTES; i++)
-		record_add("%02x", (unsigned char)__build_id[BUILD_ID_OFFSET + i]);
-	add_nonce(m);
-	record_add(" el=%u cpus=%u ram=%lu", el, m->cpus, m->ram);
-	record_end();
-}
-
-static void report_line(const struct machine *m)
-{
-	record_begin();
-	record_add("[boot] args : ");
-	for (size_t i = 0; i < m->line_length; i++)
-		record_add("%c", m->line[i] >= ' ' && m->line[i] <= '~' ? m->line[i] : '?');
-	record_end();
 }
 
 /* What is off; so many fit into a line. */
@@ -262,19 +106,6 @@ static void prepare_stacks(void)
 		emergency[0].frame = 0;
 }
 
-/* Read-only: where programs come from, nobody writes. */
-static void use_initrd(void)
-{
-	uintptr_t start = ALIGN_DOWN(initrd.start, PAGE_SIZE);
-	size_t bytes = ALIGN_UP(initrd.end, PAGE_SIZE) - start;
-
-	if (!initrd.start)
-		return;
-	if (mmu_map(KVA_BASE + start, start, bytes, MAP_RODATA))
-		panic("no-tables-for-initrd");
-	initrd_use(phys_to_virt(initrd.start), initrd.end - initrd.start);
-}
-
 static void map_ram(uintptr_t until)
 {
 	uintptr_t start = ALIGN_UP((uintptr_t)__image_end, PAGE_SIZE);
@@ -294,12 +125,12 @@ void boot_main(uintptr_t dtb, unsigned int el)
 	boot_cpu_init();
 	console_init();
 	boot_mark(MARK_CPU);
-	m = read_device_tree(dtb ? dtb : DTB_BASE);
+	m = machine_read(dtb ? dtb : DTB_BASE);
 	boot_mark(MARK_TREE);
-	report_boot(&m, el);
+	machine_report(&m, el);
 	if (m.wrong)
 		panic(m.wrong);
-	report_line(&m);
+	machine_report_line(&m);
 	if (el == 3)
 		end("bad-args why=started-at-el3 : QEMU has no firmware then; start it without secure=on");
 	if (!gic_present())
@@ -322,8 +153,8 @@ void boot_main(uintptr_t dtb, unsigned int el)
 		light_memory(virt_to_phys(__image_end), RAM_BASE + m.ram);
 		lab_main(NULL);
 	}
-	map_ram(initrd.reserved);
-	use_initrd();
+	map_ram(m.reserved);
+	machine_use_initrd();
 	boot_mark(MARK_RAM);
 	window_init();
 	boot_mark(MARK_WINDOW);

@@ -1,4 +1,4 @@
-"""Bits labs: kernel/labs/bits.c. What the hardware was told to protect, one bit at a time."""
+"""Bits labs: kernel/labs/bits/bits.c. What the hardware was told to protect, one bit at a time."""
 
 from harness.scenario import Case, Control, Scenario, Walk
 

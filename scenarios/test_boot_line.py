@@ -1,4 +1,4 @@
-"""Bad input is refused by name: cmdline.c, and the keys of boot_line.c and param.c (kernel/core).
+"""Bad input is refused by name: cmdline.c, and the keys of boot_line.c and param.c (kernel/base, kernel/lab).
 
 Each row is a boot line, the `why` and the `key` of its [end] bad-args, and a piece of the advice.
 """

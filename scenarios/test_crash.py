@@ -1,4 +1,4 @@
-"""Crash labs: kernel/labs/crash.c, one for every class of fault that is not about a stack."""
+"""Crash labs: kernel/labs/crash/crash.c, one for every class of fault that is not about a stack."""
 
 from harness.scenario import Case, Control, Scenario, Walk
 

@@ -23,7 +23,7 @@ SWEEP = "flips/watermark.log"
 GOLDENS = (SWEEP,)
 
 LEAF = "stack.watermark depth=2"
-LOWEST = "&'kernel/labs/stack_measure.c'::descent.lowest"
+LOWEST = "&'kernel/labs/stack/stack_measure.c'::descent.lowest"
 CANARY = "&((struct thread *) $TPIDR_EL1)->canary"
 GUEST_MS = 20  # a flip that makes a lab run on ends it then
 

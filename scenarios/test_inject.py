@@ -152,7 +152,7 @@ def test_the_sweep_from_gdb_sees_the_same(
     assert sum(step.injected for step in through_gdb) > 1
 
 
-INJECT = "'kernel/core/inject.c'"
+INJECT = "'kernel/report/inject.c'"
 SWEPT_MIB = 32  # a quarter of the usual to load
 OPERATIONS = "block chunk copy demand guarded page paged pool region run stack thread".split()
 ELSEWHERE = {"all", "leaky", "cpu", "tagged"}  # planted; of a machine with two CPUs, or with tags

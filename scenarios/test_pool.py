@@ -2,7 +2,7 @@
 
 from harness.scenario import Case, Control, Scenario, Walk
 
-PAGED, TAGGED = 1, 2  # labs/pool_kinds.h
+PAGED, TAGGED = 1, 2  # labs/pool/pool_kinds.h
 
 CHECKED = (Control("protect=-pool-check", "survived"),)
 ZONED = (Control("protect=-redzone", "survived"),)

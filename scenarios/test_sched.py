@@ -1,4 +1,4 @@
-"""Scheduler labs: kernel/labs/sched.c, what the other labs lean on."""
+"""Scheduler labs: kernel/labs/sched/sched_labs.c, what the other labs lean on."""
 
 from harness.scenario import Case, Control, Scenario, Walk
 

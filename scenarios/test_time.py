@@ -1,4 +1,4 @@
-"""Time labs: kernel/labs/time.c. Ticks, sleeps and the watchdog, held against CNTPCT_EL0."""
+"""Time labs: kernel/labs/time/time.c. Ticks, sleeps and the watchdog, held against CNTPCT_EL0."""
 
 from harness.scenario import Case, Control, Scenario, Walk
 

@@ -1,6 +1,6 @@
 """Dependency directions: who may include or import whom, as tables, and nothing that escapes them.
 
-    kernel    labs -> proc -> mem -> core -> arch, never back
+    kernel    labs -> lab -> proc -> mem -> light -> report -> base -> arch, never back
     Python    the rooms of harness/ in the order of one case's walk, and no circle in a room
 
 `make lint` calls it as `python -m harness.dev.lint`. It reads text only: C by its #include lines,
@@ -20,26 +20,23 @@ from harness.errors import while_read
 
 # --- the kernel -------------------------------------------------------------------------------
 
-# Folder of kernel/ -> the folders it may include from.
-C_LAYERS = {
-    "arch": ("arch",),
-    "core": ("core", "arch"),
-    "mem": ("mem", "core", "arch"),
-    "proc": ("proc", "mem", "core", "arch"),
-    "labs": ("labs", "proc", "mem", "core", "arch"),
-    "user": ("user",),  # EL0 programs: they share nothing with the kernel but the rows below
-}
+# The folders of kernel/, lowest first: each may include from itself and from those before it.
+C_LAYERS = ("arch", "base", "report", "light", "mem", "proc", "lab", "labs")
+# EL0's programs share nothing with the kernel but the rows below.
+C_APART = "user"
 
 # Headers that any folder may include, wherever they stand.
 C_EVERYONE = {
-    "core/upcall.h": "the named entries by which arch calls up",
+    "report/upcall.h": "the named entries by which what is lower calls up",
     "proc/abi.h": "what EL0 and EL1 agree on",
     "arch/asm.h": "assembler macros; no word of any layer",
 }
 
 # Files that may include anything.
 C_ROOTS = {
-    "core/main.c": "the composition root: its work is to know everybody",
+    "main.c": "the composition root: its work is to know everybody",
+    "machine.c": "it asks the device tree for several of them at once",
+    "machine.h": "machine.c says it to main.c",
 }
 
 # What a freestanding compiler brings.
@@ -124,7 +121,8 @@ def check_c(root: Path) -> Iterator[Problem]:
         inside = path.relative_to(kernel).as_posix()
         shown = path.relative_to(root)
         layer = inside.split("/")[0] if "/" in inside else ""
-        if layer not in C_LAYERS and path.suffix != ".ld":
+        placed = layer in (*C_LAYERS, C_APART) or inside in C_ROOTS
+        if not placed and path.suffix != ".ld":
             yield Problem(shown, 1, f"kernel/{layer} has no row", _place("C_LAYERS"))
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -132,6 +130,13 @@ def check_c(root: Path) -> Iterator[Problem]:
             fault = _include_fault(kernel, inside, layer, match) if match else None
             if fault:
                 yield Problem(shown, number, *fault)
+
+
+def _below(layer: str) -> tuple[str, ...]:
+    """What a folder may include from; a file of no folder (kernel.ld) from all."""
+    if layer in C_LAYERS:
+        return C_LAYERS[: C_LAYERS.index(layer) + 1]
+    return (layer,) if layer else C_LAYERS
 
 
 def _include_fault(
@@ -148,13 +153,13 @@ def _include_fault(
     header = match["own"]
     if not (kernel / header).is_file():
         return f'includes "{header}": no such file', f"name it from kernel/ on: kernel/{header}"
-    allowed_from = C_LAYERS.get(layer, tuple(C_LAYERS))
+    allowed_from = _below(layer)
     owner = header.split("/")[0]
     if owner in allowed_from or header in C_EVERYONE or inside in C_ROOTS:
         return None
     return (
         f'{layer} includes "{header}", but may include only from: {", ".join(allowed_from)}',
-        "take it as an argument, move one of the two, or call up through core/upcall.h",
+        "take it as an argument, move one of the two, or call up through report/upcall.h",
     )
 
 

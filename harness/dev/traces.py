@@ -1,4 +1,4 @@
-"""Allocation traces of the kernel's own run, recorded by GDB: kernel/labs/trace_recorded.h.
+"""Allocation traces of the kernel's own run, recorded by GDB: kernel/labs/mem/trace_recorded.h.
 
     .venv/bin/python -m harness.dev.traces          (make traces)
 
@@ -22,7 +22,7 @@ from harness.errors import GdbError, HarnessError, status_of
 from harness.paths import KERNEL
 from harness.qemu.machine import Machine, MachineSpec
 
-TABLE = Path("kernel/labs/trace_recorded.h")
+TABLE = Path("kernel/labs/mem/trace_recorded.h")
 COMMAND = "make traces"
 BUDGET_SECONDS = 60.0
 PAGE = 4096
@@ -30,7 +30,7 @@ PAGE = 4096
 # breakpoint with a tick pending never comes back. All calls are the lab thread's, in the order of
 # its code, so that the ticks come elsewhere changes nothing.
 NO_WATCHDOG = "protect=-watchdog"
-SLOTS, EVENTS = 128, 512  # kernel/labs/trace.h
+SLOTS, EVENTS = 128, 512  # kernel/labs/mem/trace.h
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ _TOP = f"""\
  * Recorded from the kernel's own run by `{COMMAND}` (harness/dev/traces.py); do not edit. A test
  * records them again and compares.
  */
-#include "labs/trace.h"
+#include "labs/mem/trace.h"
 
 """
 
@@ -176,7 +176,7 @@ def _array(recording: Recording, events: list[tuple[int, int]]) -> str:
     if len(events) > EVENTS or max(slot for slot, _ in events) >= SLOTS:
         raise HarnessError(
             f"{recording.name}: {len(events)} events",
-            hint=f"kernel/labs/trace.h has room for {EVENTS} events of {SLOTS} slots",
+            hint=f"kernel/labs/mem/trace.h has room for {EVENTS} events of {SLOTS} slots",
         )
     items = [f"{{ {slot}, {size} }}" for slot, size in events]
     rows = [", ".join(items[i : i + 6]) for i in range(0, len(items), 6)]

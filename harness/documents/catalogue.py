@@ -17,7 +17,7 @@ from harness.paths import GOLDEN, SCENARIOS
 from harness.scenario import Control, Scenario
 from harness.serial.log import Record
 
-CLASSES = Path("kernel/core/classify.c")
+CLASSES = Path("kernel/report/classify.c")
 _CLASS = re.compile(r'\[CLASS_\w+\] = \{\s*"([^"]+)",\s*"([^"]+)",\s*"([^"]+)"\s*\}')
 
 

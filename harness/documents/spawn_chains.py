@@ -113,7 +113,7 @@ def _fields(log: Log, word: str) -> dict[str, str]:
 
 def _frame(fields: Any, variant: str, compiled: Any) -> Frame:
     function = fields["function"]
-    file = "proc/spawn.c" if variant == "all" else f"labs/spawn_{variant.replace('-', '_')}.c"
+    file = "proc/spawn.c" if variant == "all" else f"labs/spawn/spawn_{variant.replace('-', '_')}.c"
     name = function if function in compiled.compiler else f"{function}@kernel/{file}"
     return Frame(function, int(fields["frame"]), compiled.compiler[name].bytes)
 

@@ -1,5 +1,5 @@
 /*
- * core/cmdline.c: any bytes are split or refused, with the right word in `bad`, and what is accepted is
+ * base/cmdline.c: any bytes are split or refused, with the right word in `bad`, and what is accepted is
  * what stands in the line; a number is what its digits say.
  *
  * The first byte says how to read the rest: as a line; as a line in an alphabet so small that
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/cmdline.c" /* NOLINT(bugprone-suspicious-include): host.h says why */
+#include "base/cmdline.c" /* NOLINT(bugprone-suspicious-include): host.h says why */
 
 static bool is_blank(char c)
 {

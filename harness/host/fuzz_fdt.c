@@ -1,5 +1,5 @@
 /*
- * core/fdt.c: whatever the bytes, no look leaves them, and no answer lies outside them.
+ * base/fdt.c: whatever the bytes, no look leaves them, and no answer lies outside them.
  *
  * Bytes that begin like a device tree (the seeds: QEMU's own tree) are read as one. Any other bytes are
  * choices from which a right tree is built: either it must give the answers noted beside it, or some of
@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/fdt.c" /* NOLINT(bugprone-suspicious-include): host.h says why */
+#include "base/fdt.c" /* NOLINT(bugprone-suspicious-include): host.h says why */
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
 
-/* What kernel/core/main.c asks, and what a built tree may have. */
+/* What kernel/main.c asks, and what a built tree may have. */
 static const struct {
 	const char *path[FDT_NAMES + 1], *name;
 } asked[] = {

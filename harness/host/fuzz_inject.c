@@ -1,5 +1,5 @@
 /*
- * core/inject_rule.c: any text behind fault= is taken or refused with the piece at fault; what is taken is
+ * base/inject_rule.c: any text behind fault= is taken or refused with the piece at fault; what is taken is
  * what stands there; and of a row of calls those fail that the numbers say, found here by looking at the
  * whole row at once.
  *
@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/cmdline.c"     /* NOLINT(bugprone-suspicious-include): host.h says why */
-#include "core/inject_rule.c" /* NOLINT(bugprone-suspicious-include): likewise */
+#include "base/cmdline.c"     /* NOLINT(bugprone-suspicious-include): host.h says why */
+#include "base/inject_rule.c" /* NOLINT(bugprone-suspicious-include): likewise */
 
 #define CALLS 64
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/ledger.h"
-#include "core/protect.h"
-#include "core/report.h"
+#include "base/ledger.h"
+#include "base/protect.h"
+#include "report/report.h"
 
 bool protect_off[NR_PROTECTIONS];
 

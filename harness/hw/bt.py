@@ -1,6 +1,6 @@
 """hw bt [THREAD|cpuN]: the kernel's own kind of backtrace, of anybody, at any stop.
 
-The same walk as core/backtrace.c, in the same words: a frame ends where the next one begins, as
+The same walk as report/backtrace.c, in the same words: a frame ends where the next one begins, as
 far below its frame record as its function's code says (prologue.py); a record is believed only
 inside a registered stack and only upwards; from one stack to another only through the record of an
 exception frame, and where one context was entered from another: EL0 from its thread's kernel stack

@@ -1,4 +1,4 @@
-"""A syndrome in the kernel's own words: the tables of arch/esr.c and core/fault.c, indexed by the
+"""A syndrome in the kernel's own words: the tables of arch/esr.c and report/fault.c, indexed by the
 fields that the architecture gives ESR_EL1 (Arm ARM D13.2.37).
 """
 
@@ -45,5 +45,5 @@ def status_name(esr):
 
 
 def kind_name(kind):
-    names = [text(name) for name in elements(static("core/fault.c", "kind_names"))]
+    names = [text(name) for name in elements(static("report/fault.c", "kind_names"))]
     return names[kind] if kind < len(names) else f"kind {kind}"

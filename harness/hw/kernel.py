@@ -175,7 +175,7 @@ def value(expression):
 
 
 def static(file, name):
-    """A static variable of one of the kernel's files: static("core/stack.c", "stacks")."""
+    """A static variable of one of the kernel's files: static("base/stack.c", "stacks")."""
     return value(f"'{file}'::{name}")
 
 

@@ -38,7 +38,7 @@ def content(stack):
 
 
 def marks():
-    """The kernel's own (struct stack_marks, core/stack.h)."""
+    """The kernel's own (struct stack_marks, base/stack.h)."""
     known = value("stack_marks")
     guard = tuple(unsigned(word) for word in elements(known["guard_words"]))
     painted = not value("protect_off")[value("PROTECT_WATERMARK")]

@@ -1,4 +1,4 @@
-"""Any address by the name that the kernel's report would give it (core/where.c), from the kernel's
+"""Any address by the name that the kernel's report would give it (report/where.c), from the kernel's
 own tables: its registered stacks, .ksyms, and where.c's regions.
 """
 
@@ -14,7 +14,7 @@ from .programs import programs
 
 FIELDS = ("base", "size", "guard", "room", "unbacked", "retired", "view")
 TAG_BITS = 0xFF << 56
-POISON_FREED = 0x6B6B6B6B6B6B6B6B  # core/poison.h: a macro, which DWARF does not carry
+POISON_FREED = 0x6B6B6B6B6B6B6B6B  # base/poison.h: a macro, which DWARF does not carry
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Stack:
 
 def stacks():
     """Every registered stack, newest first, as the kernel looks them up."""
-    return [Stack.of(value) for value in chain(static("core/stack.c", "stacks"), "next")]
+    return [Stack.of(value) for value in chain(static("base/stack.c", "stacks"), "next")]
 
 
 class Names:
@@ -157,7 +157,7 @@ def _windows():
 
 def _regions():
     """(name, start, end) of each region that where.c knows."""
-    rows = elements(static("core/where.c", "regions"))
+    rows = elements(static("report/where.c", "regions"))
     return [(text(row["name"]), unsigned(row["start"]), unsigned(row["end"])) for row in rows]
 
 
@@ -167,7 +167,7 @@ def _offset(name, offset):
 
 def _symbols(text_start):
     """(start, size, name) of each function in .ksyms: a count, rows, then the names."""
-    table = static("core/symbol.c", "ksyms")
+    table = static("base/symbol.c", "ksyms")
     row, rows = table["rows"].type.target(), unsigned(table["rows"][0].address)
     count = int(table["count"])
     end = rows + count * row.sizeof

@@ -1,4 +1,4 @@
-"""What a function's own code says of its frame: core/prologue.c in Python, with the same rows.
+"""What a function's own code says of its frame: report/prologue.c in Python, with the same rows.
 
 Compilers lay frames out as they like, so nobody may take the frame record for a frame's lowest
 word: the instructions up to `add x29, sp, #n`, and what is taken of the stack after it, tell where

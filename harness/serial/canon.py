@@ -33,7 +33,7 @@ COMPILER_DECIDED = frozenset(
     "frame used depth lowest_sp beyond times frames margin gap before behind partner"
     " instructions again setup per_call per_growth amortised growths shrinks pages_used peak"
     " held_bytes words pointers records resigned init ratio_pct with without adds".split()
-) | {  # instructions that a call retires (kernel/labs/cost.h)
+) | {  # instructions that a call retires (kernel/labs/cost/cost.h)
     f"{call}_{which}"
     for call in ("alloc", "free", "again")
     for which in ("min", "max", "p99", "worst")

@@ -1,6 +1,6 @@
 """The serial grammar, read: bytes in, records out, nothing forgiven.
 
-kernel/core/report.h documents the grammar; this is its only reader. One line is
+kernel/report/report.h documents the grammar; this is its only reader. One line is
 
     [area] word word key=value key=value : prose
 

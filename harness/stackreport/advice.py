@@ -1,6 +1,6 @@
 """What to write beside the code when the report misses a note: the line itself, and the file. Pure.
 
-The macros are those of kernel/core/stack_note.h.
+The macros are those of kernel/base/stack_note.h.
 """
 
 import re

@@ -1,5 +1,5 @@
 """The notes that stand beside the code: an image's section `.stack_notes`
-(kernel/core/stack_note.h).
+(kernel/base/stack_note.h).
 
 A record is `stknote`, a number of 8 bytes, the source file, and below it one note in the grammar of
 notes.py, where # stands for the number; a list is one text with blanks. Two things are more:

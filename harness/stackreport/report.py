@@ -213,7 +213,7 @@ def _mark_problems(
         if stack is None:
             yield (
                 f"{where}: no thread_create() and no [[stack]] note has that name; beside the code"
-                f' it is STACK_SIZE("{mark.stack}", {mark.size}, "why") (core/stack_note.h)'
+                f' it is STACK_SIZE("{mark.stack}", {mark.size}, "why") (base/stack_note.h)'
             )
             continue
         same = mark.size == (stack.size or mark.size)

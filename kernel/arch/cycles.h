@@ -1,7 +1,7 @@
 /*
  * The cycle counter, PMCCNTR_EL0 (Arm ARM D13, the Performance Monitors). Under QEMU's icount shift=0 a
  * cycle is one retired instruction, exactly; CNTVCT_EL0 moves only once in sixteen. Without icount it is
- * the host's clock, and no count of anything: labs/cost.h can tell.
+ * the host's clock, and no count of anything: labs/cost/cost.h can tell.
  */
 #ifndef ARCH_CYCLES_H
 #define ARCH_CYCLES_H

@@ -22,7 +22,7 @@
 #define KIND_FIQ 2
 #define KIND_SERROR 3
 
-/* Where struct thread (core/thread.h) keeps its frame; its first word is the canary (build.mk). */
+/* Where struct thread (base/current.h) keeps its frame; its first word is the canary (build.mk). */
 #define THREAD_FRAME 16
 #define THREAD_GUARD0 (THREAD_FRAME + FRAME_SIZE)
 
@@ -34,7 +34,7 @@
 #define SVC_RETURN 4 /* a system call is done: go on at EL0 */
 #define SVC_SHRINK 2 /* halve the stack if under a quarter of it is used */
 
-/* Where struct stack_marks (core/stack.h) keeps the paint. */
+/* Where struct stack_marks (base/stack.h) keeps the paint. */
 #define STACK_MARKS_PAINT 32
 
 /* What the emergency vector needs before it has a stack: one of these per CPU. */

@@ -1,7 +1,7 @@
 /*
  * How far the boot of CPU 0 had come, by the cycle counter (arch/cycles.h), which runs from the first
  * instruction on: under icount shift=0 each mark is the instructions that were retired before it. start.S and
- * main.c set them; labs/cost_boot.c prints them. A mark costs a few instructions and no stack.
+ * main.c set them; labs/cost/cost_boot.c prints them. A mark costs a few instructions and no stack.
  */
 #ifndef ARCH_MARKS_H
 #define ARCH_MARKS_H

@@ -12,7 +12,7 @@
 #define MPIDR_AFFINITY                                                                             \
 	0xff00ffffffUL /* Aff3 to Aff0; the other bits say nothing about which CPU it is */
 
-/* vectors.S and light.S do the same. */
+/* vectors.S and enter.S do the same. */
 static inline unsigned int mpidr_index(uint64_t mpidr)
 {
 	return (unsigned int)((mpidr >> 8 & 0xf) << 4 | (mpidr & 0xf));

@@ -1,4 +1,4 @@
-/* The UART, byte by byte. Locks, lines and records are core/console.c's and core/report.c's. */
+/* The UART, byte by byte. Locks, lines and records are report/console.c's and report/report.c's. */
 #ifndef ARCH_PL011_H
 #define ARCH_PL011_H
 

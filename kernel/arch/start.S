@@ -215,7 +215,7 @@ function secondary_start
 	b	vector_resume
 	endfunction secondary_start
 
-	/* The same for the light environment: its 1 KiB of stack and its own vectors, in light.S. */
+	/* The same for the light environment: its 1 KiB of stack and its own vectors, in enter.S. */
 function light_start
 	msr	daifset, #0xf
 	mov	x20, x0

@@ -20,7 +20,7 @@
 
 /*
  * SP here and now, to read. __builtin_frame_address(0) is where the frame record lies, which is at a frame's bottom
- * only with some compilers (core/prologue.h).
+ * only with some compilers (report/prologue.h).
  */
 register uintptr_t stack_pointer __asm__("sp");
 

@@ -1,9 +1,9 @@
 /* See callers.h. */
-#include "core/callers.h"
+#include "base/callers.h"
 
 #include "arch/sysreg.h"
-#include "core/cpu.h"
-#include "core/thread.h"
+#include "base/cpu.h"
+#include "base/current.h"
 
 /* A frame record (AAPCS64): the caller's record, and the return address. */
 struct record {

@@ -1,6 +1,6 @@
 /* Who called? From the frame records of the running code, for notes that are taken on the way. */
-#ifndef CORE_CALLERS_H
-#define CORE_CALLERS_H
+#ifndef BASE_CALLERS_H
+#define BASE_CALLERS_H
 
 #include "arch/types.h"
 

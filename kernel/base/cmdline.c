@@ -1,7 +1,7 @@
 /* See cmdline.h. */
-#include "core/cmdline.h"
+#include "base/cmdline.h"
 
-#include "core/string.h"
+#include "base/string.h"
 
 /* Cut the item at `word` in two. NULL or what is wrong. */
 static const char *add_item(struct cmdline *c, char *word)

@@ -1,9 +1,9 @@
 /*
  * The boot line, split and checked: `key=value` words, apart by blanks. Pure: no device, no allocation,
- * no report, so that it compiles for the host as well. core/boot_line.c says which keys mean what.
+ * no report, so that it compiles for the host as well. lab/boot_line.c says which keys mean what.
  */
-#ifndef CORE_CMDLINE_H
-#define CORE_CMDLINE_H
+#ifndef BASE_CMDLINE_H
+#define BASE_CMDLINE_H
 
 #include "arch/types.h"
 

@@ -1,14 +1,14 @@
 /* What each CPU has for itself. */
-#ifndef CORE_CPU_H
-#define CORE_CPU_H
+#ifndef BASE_CPU_H
+#define BASE_CPU_H
 
 #include "arch/mpidr.h"
 #include "arch/timer.h"
 #include "arch/types.h"
 #include "arch/virt.h"
-#include "core/format.h"
-#include "core/stack.h"
-#include "core/thread.h"
+#include "base/current.h"
+#include "base/text.h"
+#include "base/stack.h"
 
 #define LINE_MAX_BYTES 256 /* a record, newline included (report.h) */
 #define NR_LEVELS 3	   /* thread, exception, emergency: each can interrupt the one before */
@@ -31,6 +31,7 @@ struct cpu {
 };
 
 /* By index. NULL: it has never been started. Only CPU 0's is there from the beginning. */
+extern struct cpu boot_cpu; /* CPU 0 */
 extern struct cpu *cpus[NR_CPUS];
 
 static inline struct cpu *cpu_local(void)

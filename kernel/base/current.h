@@ -1,17 +1,17 @@
 /*
- * A thread's control block, as the core and GDB read it. Making, switching and ending threads is
+ * A thread's control block, as the report and GDB read it. Making, switching and ending threads is
  * proc/'s business.
  *
  * The canary must be first: -mstack-protector-guard-reg=tpidr_el1 -mstack-protector-guard-offset=0,
  * and TPIDR_EL1 is the current thread. The frame's place is vectors.S's and start.S's knowledge.
  */
-#ifndef CORE_THREAD_H
-#define CORE_THREAD_H
+#ifndef BASE_CURRENT_H
+#define BASE_CURRENT_H
 
 #include "arch/frame.h"
 #include "arch/sysreg.h"
 #include "arch/types.h"
-#include "core/stack.h"
+#include "base/stack.h"
 
 #define THREAD_NAME_MAX 16
 

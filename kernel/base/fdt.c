@@ -1,7 +1,7 @@
 /* See fdt.h. Each token is read once, and put to the questions whose path leads to it. */
-#include "core/fdt.h"
+#include "base/fdt.h"
 
-#include "core/string.h"
+#include "base/string.h"
 
 #define MAGIC 0xd00dfeed
 #define HEADER_SIZE 40

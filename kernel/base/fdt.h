@@ -2,8 +2,8 @@
  * A read-only look into a flattened device tree (Devicetree Specification 0.4, chapter 5). Pure, and
  * bounded by the blob whatever its contents say: a broken tree gives fewer answers, never a wild read.
  */
-#ifndef CORE_FDT_H
-#define CORE_FDT_H
+#ifndef BASE_FDT_H
+#define BASE_FDT_H
 
 #include "arch/types.h"
 

@@ -1,8 +1,8 @@
 /* See inject_rule.h. */
-#include "core/inject_rule.h"
+#include "base/inject_rule.h"
 
-#include "core/cmdline.h"
-#include "core/string.h"
+#include "base/cmdline.h"
+#include "base/string.h"
 
 static const struct option {
 	const char *key; /* with its '=' */

@@ -1,7 +1,7 @@
 /*
  * Which call fails: the text behind `fault=`, read, and the answer call by call. Pure: no device, no
  * clock, no allocation, so that it compiles for the host as well and the same rule always gives the same
- * answers. core/inject.c has the sites that it is put to.
+ * answers. report/inject.c has the sites that it is put to.
  *
  *     <site>[,nth=N][,every=N][,prob=P,seed=S][,times=N][,space=BYTES][,who=THREAD]
  *
@@ -14,8 +14,8 @@
  *
  * Without nth, every and prob each call fails; they exclude each other.
  */
-#ifndef CORE_INJECT_RULE_H
-#define CORE_INJECT_RULE_H
+#ifndef BASE_INJECT_RULE_H
+#define BASE_INJECT_RULE_H
 
 #include "arch/types.h"
 

@@ -1,7 +1,7 @@
 /* See ledger.h. */
-#include "core/ledger.h"
+#include "base/ledger.h"
 
-#include "core/callers.h"
+#include "base/callers.h"
 
 #define ROWS 256
 

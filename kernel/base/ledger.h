@@ -3,10 +3,12 @@
  * between ledger_open() and ledger_close(), by the allocators themselves; inject.sweep reads it. The
  * table is fixed: nothing here allocates.
  */
-#ifndef CORE_LEDGER_H
-#define CORE_LEDGER_H
+#ifndef BASE_LEDGER_H
+#define BASE_LEDGER_H
 
-#include "core/inject.h"
+#include "arch/types.h"
+
+struct inject_site;
 
 #define LEDGER_CALLERS 2
 

@@ -1,7 +1,7 @@
 /* The table of protections and their state. See protect.h. */
-#include "core/protect.h"
+#include "base/protect.h"
 
-#include "core/string.h"
+#include "base/string.h"
 
 static const struct {
 	const char *name;

@@ -3,8 +3,8 @@
  * can be shown to fail without the protection it tests. All are on unless the boot line says so.
  * Adding one: a name here, a row in protect.c.
  */
-#ifndef CORE_PROTECT_H
-#define CORE_PROTECT_H
+#ifndef BASE_PROTECT_H
+#define BASE_PROTECT_H
 
 #include "arch/types.h"
 

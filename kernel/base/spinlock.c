@@ -1,7 +1,7 @@
 /* See spinlock.h. */
-#include "core/spinlock.h"
+#include "base/spinlock.h"
 
-#include "core/cpu.h"
+#include "base/cpu.h"
 
 static uint32_t held[NR_CPUS];
 

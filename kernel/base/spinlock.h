@@ -1,10 +1,10 @@
 /* A lock that is held with interrupts masked, and knows its owner so that a fault report can break it. */
-#ifndef CORE_SPINLOCK_H
-#define CORE_SPINLOCK_H
+#ifndef BASE_SPINLOCK_H
+#define BASE_SPINLOCK_H
 
 #include "arch/sysreg.h"
 #include "arch/types.h"
-#include "core/protect.h"
+#include "base/protect.h"
 
 /* A lock that protect=-NAME opens. What it costs is paid by who has to wait. */
 #define SPINLOCK_SWITCHED(protection)                                                              \

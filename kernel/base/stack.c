@@ -1,9 +1,9 @@
 /* Guard words, paint and the registry of stacks. See stack.h. */
-#include "core/stack.h"
+#include "base/stack.h"
 
 #include "arch/words.h"
-#include "core/protect.h"
-#include "core/spinlock.h"
+#include "base/protect.h"
+#include "base/spinlock.h"
 
 /* Odd values on purpose: no address, no small number, not the same word twice. */
 const struct stack_marks stack_marks = {

@@ -7,8 +7,8 @@
  *   base - guard      base        base + GUARD_WORDS_BYTES            base + size   … + guard
  *   | unmapped guard  | guard words | paint … | frames in use, growing down | unmapped guard |
  */
-#ifndef CORE_STACK_H
-#define CORE_STACK_H
+#ifndef BASE_STACK_H
+#define BASE_STACK_H
 
 #include "arch/frame.h"
 #include "arch/types.h"

@@ -10,8 +10,8 @@
  *
  *     STACK_RECURSION("descend", 100, "depth=, at most 100")
  */
-#ifndef CORE_STACK_NOTE_H
-#define CORE_STACK_NOTE_H
+#ifndef BASE_STACK_NOTE_H
+#define BASE_STACK_NOTE_H
 
 #include <stdint.h>
 

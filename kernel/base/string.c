@@ -1,5 +1,5 @@
 /* Bytes and strings, the plain way. What is often large is made of words: arch/words.h. */
-#include "core/string.h"
+#include "base/string.h"
 
 #include "arch/words.h"
 

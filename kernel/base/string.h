@@ -1,6 +1,6 @@
 /* What <string.h> would give; freestanding, and GCC calls the mem* ones by itself. */
-#ifndef CORE_STRING_H
-#define CORE_STRING_H
+#ifndef BASE_STRING_H
+#define BASE_STRING_H
 
 #include "arch/types.h"
 

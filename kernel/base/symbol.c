@@ -1,5 +1,5 @@
 /* Lookup in .ksyms: a count, rows sorted by address, then the names. See symbol.h. */
-#include "core/symbol.h"
+#include "base/symbol.h"
 
 LINKER_SYMBOL(__text_start);
 

@@ -1,6 +1,6 @@
 /* The image's own symbol table: functions only, made by tools/ksyms.awk between two links. */
-#ifndef CORE_SYMBOL_H
-#define CORE_SYMBOL_H
+#ifndef BASE_SYMBOL_H
+#define BASE_SYMBOL_H
 
 #include "arch/types.h"
 

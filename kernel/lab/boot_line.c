@@ -1,15 +1,15 @@
 /* The boot line's meaning: global keys, then the lab's own parameters; every refusal is named. */
-#include "core/boot_line.h"
+#include "lab/boot_line.h"
 
 #include "arch/timer.h"
-#include "core/cmdline.h"
-#include "core/fault.h"
-#include "core/inject.h"
-#include "core/lab.h"
-#include "core/param.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/string.h"
+#include "base/cmdline.h"
+#include "base/protect.h"
+#include "base/string.h"
+#include "lab/lab.h"
+#include "lab/param.h"
+#include "report/fault.h"
+#include "report/inject.h"
+#include "report/report.h"
 
 /*
  * Guest time. With -icount no scenario takes 100 ms, and one that waits for CPUs sets its own; 250 million

@@ -1,8 +1,8 @@
 /* What the boot line has said, for lab.c, which acts by it. Who reads it from main.c: lab_boot_line(). */
-#ifndef CORE_BOOT_LINE_H
-#define CORE_BOOT_LINE_H
+#ifndef LAB_BOOT_LINE_H
+#define LAB_BOOT_LINE_H
 
-#include "core/lab.h"
+#include "lab/lab.h"
 
 enum hold { HOLD_NONE, HOLD_SERIAL, HOLD_GDB };
 extern const char *const hold_names[];

@@ -2,39 +2,24 @@
  * The lab that the boot line has chosen (boot_line.h): the three ways it is let go, at once, by a line on the
  * serial port, by GDB. Or the catalogue of all.
  */
-#include "core/lab.h"
+#include "lab/lab.h"
 
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/boot_line.h"
-#include "core/cmdline.h"
-#include "core/console.h"
-#include "core/inject.h"
-#include "core/param.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/string.h"
-#include "core/upcall.h"
-
-struct fault_site {
-	uintptr_t pc;
-	const char *name;
-};
-extern const struct fault_site __fault_sites_start[];
-extern const struct fault_site __fault_sites_end[];
+#include "base/cmdline.h"
+#include "base/protect.h"
+#include "base/string.h"
+#include "lab/boot_line.h"
+#include "lab/param.h"
+#include "report/console.h"
+#include "report/inject.h"
+#include "report/report.h"
+#include "report/upcall.h"
 
 LINKER_SYMBOL(vectors_classic);
 
 /* With hold=gdb the kernel waits until a debugger clears this. */
 volatile uint32_t lab_hold;
-
-const char *lab_fault_site(uintptr_t pc)
-{
-	for (const struct fault_site *s = __fault_sites_start; s < __fault_sites_end; s++)
-		if (s->pc == pc)
-			return s->name;
-	return NULL;
-}
 
 void lab_takes(uint64_t ms)
 {

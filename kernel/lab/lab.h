@@ -15,11 +15,12 @@
  * A parameter of words has them behind its help, P(adjust, 1, 0, 2, "what is rewritten", .name = adjust_word):
  * `adjust=frames` on the lines, the number 1 in the lab and in GDB.
  */
-#ifndef CORE_LAB_H
-#define CORE_LAB_H
+#ifndef LAB_LAB_H
+#define LAB_LAB_H
 
 #include "arch/types.h"
-#include "core/stack_note.h"
+#include "base/site.h"
+#include "base/stack_note.h"
 
 /*
  * With a sixth word in its row, P(op, 0, 0, 63, "…", .name = op_name), a parameter's values have names:
@@ -49,7 +50,7 @@ extern const struct lab *const __labs_start[];
 extern const struct lab *const __labs_end[];
 
 /* For the stack report: a function that gives names to a parameter's values. LAB_WORDS says it itself. */
-#define LAB_NAMES(function) STACK_CALLS("kernel/core/param.c:*", #function, "struct param: name")
+#define LAB_NAMES(function) STACK_CALLS("kernel/lab/param.c:*", #function, "struct param: name")
 
 /* Names for 0, 1 and so on: LAB_WORDS(adjust_word, "none", "frames") makes what .name wants. */
 #define LAB_WORDS(function, ...)                                                                   \
@@ -75,7 +76,7 @@ extern const struct lab *const __labs_end[];
 #define LAB(family, label, sentence_, PARAMS) LAB_IN(family, label, sentence_, PARAMS, false, false)
 
 #define LAB_NOT_ITS_THREADS(family, label)                                                         \
-	STACK_IGNORE("kernel/core/lab.c:lab_main", "lab_" #family "_" #label, "thread:lab",        \
+	STACK_IGNORE("kernel/lab/lab.c:lab_main", "lab_" #family "_" #label, "thread:lab",         \
 		     "it runs on the boot stack")
 
 /* The same on the boot stack, before the scheduler runs. */
@@ -83,7 +84,7 @@ extern const struct lab *const __labs_end[];
 	LAB_NOT_ITS_THREADS(family, label)                                                         \
 	LAB_IN(family, label, sentence_, PARAMS, true, false)
 
-/* The same before RAM is mapped and the scheduler is made: it brings its own memory (core/light.h). */
+/* The same before RAM is mapped and the scheduler is made: it brings its own memory (light/light.h). */
 #define LAB_LIGHT(family, label, sentence_, PARAMS)                                                \
 	LAB_NOT_ITS_THREADS(family, label)                                                         \
 	LAB_IN(family, label, sentence_, PARAMS, true, true)
@@ -116,31 +117,11 @@ extern const struct lab *const __labs_end[];
 	}                                                                                          \
 	static void family##_##label(__attribute__((unused)) struct family##_##label##_args *a)
 
-/* [lab] enter was printed: from now on what faults is the lab's. */
-extern bool lab_entered;
-
 /* Check the values as they are now (GDB may have changed them) and print [lab] enter. */
 void lab_enter(const struct lab *lab);
 
-/*
- * A name for the very instruction that will fault, so that a report says site=NAME instead of an
- * offset: FAULT_SITE(guard_touch, "strb %w1, [%0]", "r"(p), "r"(0)).
- */
-#define FAULT_SITE(site, instruction, ...)                                                         \
-	__asm__ volatile("fault_site_" #site ": " instruction "\n\t"                               \
-			 ".pushsection .rodata.sites, \"a\"\n\t"                                   \
-			 "9: .asciz \"" #site "\"\n\t"                                             \
-			 ".popsection\n\t"                                                         \
-			 ".pushsection .fault_sites, \"a\"\n\t"                                    \
-			 ".balign 8\n\t.quad fault_site_" #site ", 9b\n\t"                         \
-			 ".popsection" ::__VA_ARGS__                                               \
-			 : "memory")
-
 /* This lab waits for ms by itself: the watchdog gives it so many more from now on. */
 void lab_takes(uint64_t ms);
-
-/* The name of the site at pc, or NULL. */
-const char *lab_fault_site(uintptr_t pc);
 
 /* What the boot line says: read it, or end in bad-args; then, from its own thread, run the lab. */
 void lab_boot_line(const char *line, size_t length);

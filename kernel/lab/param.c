@@ -1,10 +1,11 @@
 /* See param.h. */
-#include "core/param.h"
+#include "lab/param.h"
 
-#include "core/cmdline.h"
-#include "core/format.h"
-#include "core/report.h"
-#include "core/string.h"
+#include "base/cmdline.h"
+#include "report/format.h"
+#include "base/string.h"
+#include "report/fault.h"
+#include "report/report.h"
 
 /* Is this a value that the parameter may have? */
 static bool is_allowed(const struct param *p, uint64_t number)
@@ -96,8 +97,6 @@ static void add_value(const struct param *p, uint64_t value)
 	else
 		record_add(" %s=%lu", p->key, value);
 }
-
-bool lab_entered;
 
 void lab_enter(const struct lab *lab)
 {

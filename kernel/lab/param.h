@@ -2,10 +2,10 @@
  * A lab's own parameters (lab.h): read from a word, checked, and printed when the lab is entered, which is
  * lab_enter(). What is wrong ends in bad-args.
  */
-#ifndef CORE_PARAM_H
-#define CORE_PARAM_H
+#ifndef LAB_PARAM_H
+#define LAB_PARAM_H
 
-#include "core/lab.h"
+#include "lab/lab.h"
 
 /* key=value for this lab: it has no such key, or may not have that value, and the boot ends. */
 void param_set(const struct lab *lab, const char *key, const char *value);

@@ -1,6 +1,6 @@
 /*
  * The light environment: what the first code of a kernel has when all its loader gave it is 1 KiB
- * of stack for each CPU. See light.h; the C side is core/light.c.
+ * of stack for each CPU. See light.h; the C side is light/light.c.
  *
  * Its vectors save nothing. A fault here is never resumed, so they take one stack that all CPUs
  * share, whoever comes first keeps it, and light_fault() only names the exception. The others
@@ -8,7 +8,7 @@
  */
 #include "arch/asm.h"
 #include "arch/frame.h"
-#include "arch/light.h"
+#include "light/enter.h"
 #include "arch/virt.h"
 
 	.section .text, "ax"

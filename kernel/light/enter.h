@@ -1,11 +1,11 @@
 /*
- * The light environment's assembly (light.S): what every CPU enters with its 1 KiB, as a boot
+ * The light environment's assembly (enter.S): what every CPU enters with its 1 KiB, as a boot
  * loader would leave it, and how it gets out again.
  */
-#ifndef ARCH_LIGHT_H
-#define ARCH_LIGHT_H
+#ifndef LIGHT_ENTER_H
+#define LIGHT_ENTER_H
 
-/* struct light_entry, for light.S. */
+/* struct light_entry, for enter.S. */
 #define LIGHT_TOP 0
 #define LIGHT_SIZE 8
 #define LIGHT_RAW_IDS 16
@@ -30,13 +30,13 @@ struct light_entry {
 };
 extern struct light_entry light_entry;
 
-_Static_assert(offsetof(struct light_entry, top) == LIGHT_TOP, "light.S");
-_Static_assert(offsetof(struct light_entry, size) == LIGHT_SIZE, "light.S");
-_Static_assert(offsetof(struct light_entry, raw_ids) == LIGHT_RAW_IDS, "light.S");
-_Static_assert(offsetof(struct light_entry, vectors) == LIGHT_VECTORS, "light.S");
-_Static_assert(offsetof(struct light_entry, main) == LIGHT_MAIN, "light.S");
+_Static_assert(offsetof(struct light_entry, top) == LIGHT_TOP, "enter.S");
+_Static_assert(offsetof(struct light_entry, size) == LIGHT_SIZE, "enter.S");
+_Static_assert(offsetof(struct light_entry, raw_ids) == LIGHT_RAW_IDS, "enter.S");
+_Static_assert(offsetof(struct light_entry, vectors) == LIGHT_VECTORS, "enter.S");
+_Static_assert(offsetof(struct light_entry, main) == LIGHT_MAIN, "enter.S");
 
-/* light.S: 1 from the first fault on: that CPU has the stack that all faults share. */
+/* enter.S: 1 from the first fault on: that CPU has the stack that all faults share. */
 extern uint32_t light_fault_taken;
 
 LINKER_SYMBOL(light_vectors);

@@ -1,18 +1,18 @@
 /*
- * See light.h. light_fault() alone runs on more than 1 KiB: on the stack that light.S takes for
+ * See light.h. light_fault() alone runs on more than 1 KiB: on the stack that enter.S takes for
  * it.
  */
-#include "core/light.h"
+#include "light/light.h"
 
 #include "arch/esr.h"
 #include "arch/psci.h"
-#include "core/console.h"
-#include "core/cpu.h"
-#include "core/fault.h"
-#include "core/report.h"
-#include "core/spinlock.h"
-#include "core/stack.h"
-#include "core/string.h"
+#include "base/cpu.h"
+#include "base/spinlock.h"
+#include "base/stack.h"
+#include "base/string.h"
+#include "report/console.h"
+#include "report/fault.h"
+#include "report/report.h"
 
 struct light_entry light_entry;
 
@@ -118,7 +118,7 @@ size_t light_pages_left(void)
 
 /* --- what a fault comes to ------------------------------------------------------------------- */
 
-uint32_t light_fault_taken; /* light.S: whose CPU came first */
+uint32_t light_fault_taken; /* enter.S: whose CPU came first */
 char light_fault_stack[LIGHT_FAULT_STACK_SIZE] __attribute__((aligned(16), section(".noinit")));
 
 static const char *const kind_names[] = {

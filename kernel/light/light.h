@@ -4,15 +4,15 @@
  *
  *   serial    a line is put together in a buffer of its user's, and written whole
  *   memory    physical, by the page, from the end of the image up; never given back
- *   vectors   name the exception and end the machine (arch/light.S)
+ *   vectors   name the exception and end the machine (light/enter.S)
  *
  * Every function here is on the boot path: kernel/build.mk adds up what it takes of the 1 KiB.
  */
-#ifndef CORE_LIGHT_H
-#define CORE_LIGHT_H
+#ifndef LIGHT_LIGHT_H
+#define LIGHT_LIGHT_H
 
-#include "arch/light.h"
 #include "arch/types.h"
+#include "light/enter.h"
 
 #define LIGHT_LINE_BYTES 144
 

@@ -2,7 +2,8 @@
 #include "mem/bump.h"
 
 #include "arch/sysreg.h"
-#include "core/ledger.h"
+#include "base/ledger.h"
+#include "report/inject.h"
 
 INJECT_SITE(kmem, alloc, kmem_alloc_aligned, 0, "the early heap is full", .for_good = true)
 

@@ -2,8 +2,9 @@
 #include "mem/growspace.h"
 
 #include "arch/mmu.h"
-#include "core/ledger.h"
-#include "core/protect.h"
+#include "base/ledger.h"
+#include "report/inject.h"
+#include "base/protect.h"
 #include "mem/page.h"
 
 INJECT_SITE(grow, take, growspace_take, 0, "no addresses are left, or no tables for them")

@@ -9,7 +9,7 @@
 #define MEM_GROWSPACE_H
 
 #include "arch/types.h"
-#include "core/spinlock.h"
+#include "base/spinlock.h"
 
 /* Guards the reserve. In the header because a lab grows a stack while it holds it. */
 extern struct spinlock growspace_lock;

@@ -8,8 +8,9 @@
  */
 #include "mem/heap.h"
 
-#include "core/ledger.h"
-#include "core/protect.h"
+#include "base/ledger.h"
+#include "report/inject.h"
+#include "base/protect.h"
 #include "mem/bump.h"
 
 INJECT_SITE(heap, alloc, heap_alloc, 0, "no free block is large enough")

@@ -3,9 +3,10 @@
 
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
-#include "core/ledger.h"
-#include "core/protect.h"
-#include "core/upcall.h"
+#include "base/ledger.h"
+#include "report/inject.h"
+#include "base/protect.h"
+#include "report/upcall.h"
 
 INJECT_SITE(page, alloc, page_alloc, 0, "no page is left")
 INJECT_SITE(page, run, page_alloc_run, 0, "there are not as many neighbours")

@@ -2,9 +2,10 @@
 #include "mem/pool.h"
 
 #include "arch/sysreg.h"
-#include "core/ledger.h"
-#include "core/poison.h"
-#include "core/protect.h"
+#include "base/ledger.h"
+#include "report/inject.h"
+#include "base/poison.h"
+#include "base/protect.h"
 #include "mem/bump.h"
 #include "mem/pool_guard.h"
 

@@ -4,7 +4,7 @@
  *
  *     | zone | block, `block` bytes of which `size` were asked for … slack | zone |   one stride
  *
- * The free list runs through the free blocks themselves. Each protection is a switch (core/protect.c):
+ * The free list runs through the free blocks themselves. Each protection is a switch (base/protect.c):
  *
  *   pool-check   a free is of a block of this pool, from its first byte, and in use; a pool that was not
  *                made gives nothing

@@ -2,7 +2,7 @@
 #include "mem/pool_guard.h"
 
 #include "arch/words.h"
-#include "core/poison.h"
+#include "base/poison.h"
 
 static uint64_t keys;
 

@@ -5,9 +5,9 @@
 #ifndef MEM_POOL_GUARD_H
 #define MEM_POOL_GUARD_H
 
-#include "core/inject.h"
-#include "core/protect.h"
+#include "base/protect.h"
 #include "mem/pool.h"
+#include "report/inject.h"
 
 /* Where the pool itself reaches a block. */
 static inline void *pool_shadow(const struct mem_pool *pool, uintptr_t block)

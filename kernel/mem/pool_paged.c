@@ -6,7 +6,7 @@
  * The pool reaches a block's page through the linear map, mapped or not. protect=-object-page maps what
  * should not be.
  */
-#include "core/protect.h"
+#include "base/protect.h"
 #include "mem/page.h"
 #include "mem/pool.h"
 #include "mem/pool_window.h"

@@ -1,7 +1,7 @@
 /* What a pool says of itself, and of what it found. See pool.h. */
-#include "core/protect.h"
-#include "core/report.h"
+#include "base/protect.h"
 #include "mem/pool.h"
+#include "report/report.h"
 
 static const struct {
 	const char *name;

@@ -5,8 +5,9 @@
 #include "mem/pool.h"
 
 #include "arch/sysreg.h"
-#include "core/ledger.h"
-#include "core/protect.h"
+#include "base/ledger.h"
+#include "report/inject.h"
+#include "base/protect.h"
 #include "mem/pool_guard.h"
 
 bool pool_owns(const struct mem_pool *pool, const void *block)

@@ -10,7 +10,7 @@
  * nobody look at them.
  */
 #include "arch/mte.h"
-#include "core/protect.h"
+#include "base/protect.h"
 #include "mem/page.h"
 #include "mem/pool.h"
 #include "mem/pool_guard.h"

@@ -1,10 +1,11 @@
 /* See pool_window.h. */
 #include "mem/pool_window.h"
 
-#include "core/ledger.h"
-#include "core/upcall.h"
+#include "base/ledger.h"
+#include "report/inject.h"
 #include "mem/page.h"
 #include "mem/pool.h"
+#include "report/upcall.h"
 
 #define TAG_BITS (0xffUL << 56)
 

@@ -1,7 +1,7 @@
 /* See refusal.h. */
 #include "mem/refusal.h"
 
-#include "core/report.h"
+#include "report/report.h"
 
 static void add_owner(const char *key, uintptr_t owner)
 {

@@ -6,7 +6,7 @@
 #include "arch/sysreg.h"
 #include "arch/user.h"
 #include "arch/words.h"
-#include "core/protect.h"
+#include "base/protect.h"
 #include "mem/page.h"
 
 #define LEAF_LEVEL 3

@@ -4,12 +4,13 @@
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
 #include "arch/words.h"
-#include "core/ledger.h"
-#include "core/protect.h"
-#include "core/report.h"
+#include "base/ledger.h"
+#include "report/inject.h"
+#include "base/protect.h"
 #include "mem/bump.h"
 #include "mem/page.h"
 #include "mem/refusal.h"
+#include "report/report.h"
 
 INJECT_SITE(window, alloc, window_stack_alloc, 0, "no room for a stack and its guards")
 

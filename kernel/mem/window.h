@@ -7,7 +7,7 @@
 #define MEM_WINDOW_H
 
 #include "arch/types.h"
-#include "core/stack.h"
+#include "base/stack.h"
 
 void window_init(void);
 

@@ -5,7 +5,7 @@
  */
 #include "proc/cpio.h"
 
-#include "core/string.h"
+#include "base/string.h"
 
 #define HEADER_BYTES 110
 #define MAGIC "070701"

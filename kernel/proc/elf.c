@@ -1,7 +1,7 @@
 /* See elf.h. Layout: System V ABI, chapters 4 and 5; AArch64 supplement (IHI 0056). */
 #include "proc/elf.h"
 
-#include "core/string.h"
+#include "base/string.h"
 
 #define CLASS_64 2
 #define DATA_LITTLE 1

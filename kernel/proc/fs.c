@@ -1,7 +1,7 @@
 /* See fs.h. */
 #include "proc/fs.h"
 
-#include "core/string.h"
+#include "base/string.h"
 #include "proc/initrd.h"
 
 #define NAME_BYTES 32

@@ -2,14 +2,14 @@
 #include "proc/grow.h"
 
 #include "arch/sysreg.h"
-#include "core/fault.h"
-#include "core/format.h"
-#include "core/protect.h"
-#include "core/string.h"
+#include "report/format.h"
+#include "base/protect.h"
+#include "base/string.h"
 #include "mem/growspace.h"
 #include "mem/window.h"
 #include "proc/sched.h"
 #include "proc/thread.h"
+#include "report/fault.h"
 
 #define MAX_GROWING 4
 #define SPSR_IRQ_MASKED (1UL << 7)

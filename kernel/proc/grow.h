@@ -11,9 +11,9 @@
 #ifndef PROC_GROW_H
 #define PROC_GROW_H
 
-#include "core/fault.h"
-#include "core/stack_note.h"
-#include "core/thread.h"
+#include "base/current.h"
+#include "base/stack_note.h"
+#include "report/fault.h"
 
 /* As Go has them: the first stack of a copied one, and what lies below the checked SP. */
 #define GROW_FIRST (2 * KiB)

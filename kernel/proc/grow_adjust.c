@@ -8,7 +8,7 @@
 #include "proc/grow_adjust.h"
 
 #include "arch/virt.h"
-#include "core/backtrace.h"
+#include "report/backtrace.h"
 
 #define FP 29
 

@@ -4,11 +4,11 @@
  * done cannot fail. What is rewritten in the copy: grow_adjust.c.
  */
 #include "arch/esr.h"
-#include "core/protect.h"
-#include "core/upcall.h"
+#include "base/protect.h"
 #include "mem/growspace.h"
 #include "proc/grow.h"
 #include "proc/grow_adjust.h"
+#include "report/upcall.h"
 
 /* The first stack is smaller than a page: it lies at its beginning, so that the guard is exactly below. */
 bool copy_begin(struct growth *g, struct stack *s)

@@ -6,10 +6,10 @@
 #include "arch/esr.h"
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
-#include "core/protect.h"
-#include "core/upcall.h"
+#include "base/protect.h"
 #include "mem/growspace.h"
 #include "proc/grow.h"
+#include "report/upcall.h"
 
 /* How far below SP a push may reach before SP follows: stp x, x, [sp, #-512]!. */
 #define PUSH_REACH 512

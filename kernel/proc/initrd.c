@@ -1,8 +1,8 @@
 /* See initrd.h. */
 #include "proc/initrd.h"
 
-#include "core/report.h"
-#include "core/string.h"
+#include "base/string.h"
+#include "report/report.h"
 
 LINKER_SYMBOL(initrd_default);
 LINKER_SYMBOL(initrd_default_end);

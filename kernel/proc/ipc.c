@@ -2,10 +2,10 @@
 #include "proc/ipc.h"
 
 #include "arch/words.h"
-#include "core/inject.h"
-#include "core/string.h"
+#include "base/string.h"
 #include "proc/sched.h"
 #include "proc/thread.h"
+#include "report/inject.h"
 
 /* All but the sender: who that is, no message says for itself. */
 static void copy(struct message *to, const struct message *from)

@@ -6,7 +6,7 @@
 #ifndef PROC_IPC_H
 #define PROC_IPC_H
 
-#include "core/thread.h"
+#include "base/current.h"
 #include "proc/abi.h"
 
 struct endpoint {

@@ -3,8 +3,8 @@
 
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
-#include "core/protect.h"
-#include "core/thread.h"
+#include "base/current.h"
+#include "base/protect.h"
 #include "mem/growspace.h"
 #include "proc/smp.h"
 

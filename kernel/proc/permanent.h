@@ -14,7 +14,7 @@
 #ifndef PROC_PERMANENT_H
 #define PROC_PERMANENT_H
 
-#include "core/cpu.h"
+#include "base/cpu.h"
 
 /* How large: a boot stack (a power of two up to 1 KiB) and a permanent one (whole pages). */
 struct permanent_layout {

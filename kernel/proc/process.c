@@ -3,10 +3,9 @@
 
 #include "arch/mmu.h"
 #include "arch/user.h"
-#include "core/format.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/string.h"
+#include "report/format.h"
+#include "base/protect.h"
+#include "base/string.h"
 #include "mem/bump.h"
 #include "mem/heap.h"
 #include "mem/page.h"
@@ -15,6 +14,7 @@
 #include "proc/ipc.h"
 #include "proc/sched.h"
 #include "proc/spawn.h"
+#include "report/report.h"
 
 #define REGION_HEAP_BYTES (128 * KiB)
 

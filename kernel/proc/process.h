@@ -9,7 +9,7 @@
 #ifndef PROC_PROCESS_H
 #define PROC_PROCESS_H
 
-#include "core/stack.h"
+#include "base/stack.h"
 #include "mem/space.h"
 #include "proc/abi.h"
 #include "proc/thread.h"

@@ -1,8 +1,8 @@
 /* mmap: the regions of a process. See process.h. */
-#include "core/report.h"
-#include "core/string.h"
+#include "base/string.h"
 #include "mem/heap.h"
 #include "proc/process.h"
+#include "report/report.h"
 
 #define FIRST_ROWS 8
 

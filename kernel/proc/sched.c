@@ -1,18 +1,18 @@
-/* See sched.h; sched_tick, sched_switch and sched_kill are core/upcall.h's. */
+/* See sched.h; sched_tick, sched_switch and sched_kill are report/upcall.h's. */
 #include "proc/sched.h"
 
 #include "arch/psci.h"
 #include "arch/sysreg.h"
 #include "arch/timer.h"
 #include "arch/user.h"
-#include "core/cpu.h"
-#include "core/fault.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/upcall.h"
+#include "base/cpu.h"
+#include "base/protect.h"
 #include "proc/ipc.h"
 #include "proc/process.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
+#include "report/upcall.h"
 
 struct thread *all_threads;
 

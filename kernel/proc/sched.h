@@ -2,7 +2,7 @@
 #ifndef PROC_SCHED_H
 #define PROC_SCHED_H
 
-#include "core/thread.h"
+#include "base/current.h"
 
 /* The thread pool, the idle thread, and canaries that differ by boot line. */
 void sched_init(const char *seed, size_t length);

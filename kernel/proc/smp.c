@@ -2,15 +2,15 @@
 #include "proc/smp.h"
 
 #include "arch/psci.h"
-#include "core/cpu.h"
-#include "core/format.h"
-#include "core/inject.h"
-#include "core/protect.h"
-#include "core/string.h"
+#include "base/cpu.h"
+#include "report/format.h"
+#include "base/protect.h"
+#include "base/string.h"
 #include "mem/bump.h"
 #include "mem/page.h"
 #include "mem/window.h"
 #include "proc/thread.h"
+#include "report/inject.h"
 
 unsigned int smp_cpus = 1;
 uint64_t smp_ids[NR_CPUS];

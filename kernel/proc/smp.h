@@ -6,8 +6,8 @@
 #define PROC_SMP_H
 
 #include "arch/virt.h"
-#include "core/stack_note.h"
-#include "core/thread.h"
+#include "base/current.h"
+#include "base/stack_note.h"
 
 /*
  * Start CPU `index` with a thread named "cpuN" that runs function(argument) on 16 KiB. NULL: there is no

@@ -2,12 +2,12 @@
 #include "proc/spawn.h"
 
 #include "arch/words.h"
-#include "core/inject.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/string.h"
+#include "base/protect.h"
+#include "base/string.h"
 #include "proc/fs.h"
 #include "proc/thread.h"
+#include "report/inject.h"
+#include "report/report.h"
 
 #define FS_STACK (4 * KiB)
 

@@ -12,11 +12,11 @@
  * noinline: each has the frame that is measured. always_inline: not a function of the seed's chain.
  */
 #include "arch/cycles.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/string.h"
+#include "base/protect.h"
+#include "base/string.h"
 #include "proc/fs.h"
 #include "proc/spawn.h"
+#include "report/report.h"
 
 /* A process, as it lies in its slot, or on the way there on a stack. */
 struct chain_block {

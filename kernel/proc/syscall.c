@@ -1,19 +1,19 @@
-/* See syscall.h; user_system_call and user_resume are core/upcall.h's. */
+/* See syscall.h; user_system_call and user_resume are report/upcall.h's. */
 #include "proc/syscall.h"
 
 #include "arch/user.h"
 #include "arch/words.h"
-#include "core/report.h"
-#include "core/string.h"
-#include "core/symbol.h"
-#include "core/upcall.h"
-#include "core/where.h"
+#include "base/string.h"
+#include "base/symbol.h"
 #include "proc/elf.h"
 #include "proc/initrd.h"
 #include "proc/process.h"
 #include "proc/sched.h"
 #include "proc/spawn.h"
 #include "proc/uaccess.h"
+#include "report/report.h"
+#include "report/upcall.h"
+#include "report/where.h"
 
 #define MAX_TEXT 80 /* of one SYS_WRITE */
 

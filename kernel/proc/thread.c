@@ -1,19 +1,19 @@
 /* See thread.h. */
 #include "proc/thread.h"
 
-#include "core/cpu.h"
-#include "core/format.h"
-#include "core/inject.h"
-#include "core/string.h"
+#include "base/cpu.h"
+#include "report/format.h"
+#include "base/string.h"
 #include "mem/window.h"
 #include "proc/grow.h"
 #include "proc/sched.h"
+#include "report/inject.h"
 
 #define SPSR_EL1T 0x4 /* EL1, SP_EL0, nothing masked */
 
 struct mem_pool thread_pool;
 
-void thread_start(void); /* arch/thread.S: calls x19(x20), then thread_exit() */
+void thread_start(void); /* arch/switch.S: calls x19(x20), then thread_exit() */
 
 static void set_names(struct thread *t, const char *name)
 {
@@ -61,7 +61,7 @@ struct thread *(thread_create_guarded)(const char *name, void (*function)(void *
 
 INJECT_SITE(thread, create, thread_make_from, 0, "no thread")
 
-/* noinline: GDB counts its calls (core/inject.h). */
+/* noinline: GDB counts its calls (report/inject.h). */
 __attribute__((noinline)) struct thread *(thread_make_from)(struct mem_pool *pool, const char *name,
 							    void (*function)(void *),
 							    void *argument, size_t stack,

@@ -1,9 +1,9 @@
-/* Threads: made, ended, waited for, measured. What a thread is: core/thread.h. */
+/* Threads: made, ended, waited for, measured. What a thread is: base/current.h. */
 #ifndef PROC_THREAD_H
 #define PROC_THREAD_H
 
-#include "core/stack_note.h"
-#include "core/thread.h"
+#include "base/current.h"
+#include "base/stack_note.h"
 #include "mem/pool.h"
 
 #define MAX_THREADS 64

@@ -2,8 +2,8 @@
 #include "proc/uaccess.h"
 
 #include "arch/virt.h"
-#include "core/protect.h"
-#include "core/string.h"
+#include "base/protect.h"
+#include "base/string.h"
 
 /* protect=-useraccess: the bug of a kernel that takes a pointer as it comes. */
 static bool trusted(uintptr_t va)

@@ -7,19 +7,19 @@
  *
  * Equal neighbours (recursion) are folded: times=N.
  */
-#include "core/backtrace.h"
+#include "report/backtrace.h"
 
 #include "arch/user.h"
 #include "arch/virt.h"
-#include "core/prologue.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/stack.h"
-#include "core/string.h"
-#include "core/symbol.h"
-#include "core/thread.h"
-#include "core/upcall.h"
-#include "core/where.h"
+#include "base/current.h"
+#include "base/protect.h"
+#include "base/stack.h"
+#include "base/string.h"
+#include "base/symbol.h"
+#include "report/prologue.h"
+#include "report/report.h"
+#include "report/upcall.h"
+#include "report/where.h"
 
 struct row {
 	uintptr_t pc;

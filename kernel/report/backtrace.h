@@ -1,6 +1,6 @@
 /* The kernel's own backtrace: frame pointers only, no DWARF, no nested fault whatever it meets. */
-#ifndef CORE_BACKTRACE_H
-#define CORE_BACKTRACE_H
+#ifndef REPORT_BACKTRACE_H
+#define REPORT_BACKTRACE_H
 
 #include "arch/frame.h"
 

@@ -1,13 +1,13 @@
 /* What a fault means: the classes, and how one is told from another. See classify.h. */
-#include "core/classify.h"
+#include "report/classify.h"
 
 #include "arch/esr.h"
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
 #include "arch/user.h"
-#include "core/cpu.h"
-#include "core/poison.h"
-#include "core/upcall.h"
+#include "base/cpu.h"
+#include "base/poison.h"
+#include "report/upcall.h"
 
 const struct fault_class_row fault_classes[] = {
 	[CLASS_OVERFLOW] = { "overflow", "guard-page", "ran through the bottom of its own stack" },

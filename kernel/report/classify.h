@@ -1,12 +1,12 @@
 /*
  * From a register frame to a class: which stack, by how much, and whose fault. Reads, decides, prints
- * nothing. Adding a class: its name in core/fault.h, its row and its rule in classify.c.
+ * nothing. Adding a class: its name in report/fault.h, its row and its rule in classify.c.
  */
-#ifndef CORE_CLASSIFY_H
-#define CORE_CLASSIFY_H
+#ifndef REPORT_CLASSIFY_H
+#define REPORT_CLASSIFY_H
 
-#include "core/fault.h"
-#include "core/stack.h"
+#include "base/stack.h"
+#include "report/fault.h"
 
 struct fault_class_row {
 	const char *name;

@@ -1,13 +1,13 @@
 /* See console.h. */
-#include "core/console.h"
+#include "report/console.h"
 
-#include "core/cpu.h"
+#include "base/cpu.h"
 
 #include "arch/gic.h"
 #include "arch/pl011.h"
 #include "arch/sysreg.h"
 #include "arch/virt.h"
-#include "core/spinlock.h"
+#include "base/spinlock.h"
 
 static struct spinlock lock = SPINLOCK_SWITCHED(PROTECT_CONSOLE_LOCK);
 

@@ -1,6 +1,6 @@
 /* The serial line: whole lines out, under one lock; bytes in, polled. */
-#ifndef CORE_CONSOLE_H
-#define CORE_CONSOLE_H
+#ifndef REPORT_CONSOLE_H
+#define REPORT_CONSOLE_H
 
 #include "arch/types.h"
 

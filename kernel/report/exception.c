@@ -9,11 +9,11 @@
 #include "arch/user.h"
 #include "arch/virt.h"
 #include "arch/watch.h"
-#include "core/cpu.h"
-#include "core/fault.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/upcall.h"
+#include "base/cpu.h"
+#include "base/protect.h"
+#include "report/fault.h"
+#include "report/report.h"
+#include "report/upcall.h"
 
 #define GIC_NONE 1020 /* this INTID and those after it: nothing to acknowledge */
 

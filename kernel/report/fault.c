@@ -1,18 +1,18 @@
 /* Report and verdict; classify.c says what it means. Read from the bottom up. */
-#include "core/fault.h"
+#include "report/fault.h"
 
 #include "arch/esr.h"
 #include "arch/sysreg.h"
 #include "arch/timer.h"
 #include "arch/user.h"
-#include "core/backtrace.h"
-#include "core/classify.h"
-#include "core/console.h"
-#include "core/cpu.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/turn.h"
-#include "core/upcall.h"
+#include "base/cpu.h"
+#include "base/site.h"
+#include "report/backtrace.h"
+#include "report/classify.h"
+#include "report/console.h"
+#include "report/report.h"
+#include "report/turn.h"
+#include "report/upcall.h"
 
 #define SPSR_SP_EL1 0x1
 
@@ -48,7 +48,7 @@ static void report_exception(const struct finding *n, const char *word)
 {
 	const struct frame *f = n->frame;
 	bool sync = f->kind == KIND_SYNC && word == kind_names[KIND_SYNC];
-	const char *site = lab_fault_site(f->elr);
+	const char *site = fault_site(f->elr);
 
 	record_begin();
 	record_add("[EXC] %s", word);
@@ -136,6 +136,8 @@ static void refuse_kill(const struct finding *n)
 		report("[EXC] unkillable stack=%s : only a thread of its own can be killed",
 		       n->own->name);
 }
+
+bool lab_entered;
 
 /* What is caught is what a lab does. Before it there is nothing to catch: the boot itself is broken. */
 static void refuse_before_lab(const struct finding *n)

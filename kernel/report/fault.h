@@ -2,8 +2,8 @@
  * From an illegal act to a verdict: classify, report, then halt or kill the culprit.
  * Adding a class: its name here, its row and its rule in classify.c.
  */
-#ifndef CORE_FAULT_H
-#define CORE_FAULT_H
+#ifndef REPORT_FAULT_H
+#define REPORT_FAULT_H
 
 #include "arch/frame.h"
 #include "arch/types.h"
@@ -50,6 +50,9 @@ enum fault_class {
 
 /* Stop here for a reason of software's own, with a full register frame. */
 #define fault_trap(number) __asm__ volatile("brk %0" ::"i"(number) : "memory")
+
+/* [lab] enter was printed: from now on what faults is the lab's, and may be caught. */
+extern bool lab_entered;
 
 /* Should a fault end the machine (default) or, where that can be, only its thread? */
 extern bool on_fault_kill;

@@ -1,11 +1,11 @@
 /* See inject.h. */
-#include "core/inject.h"
+#include "report/inject.h"
 
-#include "core/callers.h"
-#include "core/format.h"
-#include "core/report.h"
-#include "core/string.h"
-#include "core/thread.h"
+#include "base/callers.h"
+#include "base/current.h"
+#include "report/format.h"
+#include "base/string.h"
+#include "report/report.h"
 
 #define NOTED 8 /* failures whose callers are kept for the report */
 

@@ -16,10 +16,10 @@
  * One site is armed at a time. Nothing here is locked: only CPU 0 allocates, and the sites that other CPUs
  * come to (mem/growspace.c) ask while they hold their own lock.
  */
-#ifndef CORE_INJECT_H
-#define CORE_INJECT_H
+#ifndef REPORT_INJECT_H
+#define REPORT_INJECT_H
 
-#include "core/inject_rule.h"
+#include "base/inject_rule.h"
 
 struct inject_site {
 	const char *name;     /* family.name */

@@ -1,5 +1,5 @@
 /* See prologue.h. One row an instruction: what its fixed bits are, and what it does to the frame. */
-#include "core/prologue.h"
+#include "report/prologue.h"
 
 /* Bits [low, low + width) of an instruction. */
 static uint32_t bits(uint32_t instruction, unsigned int low, unsigned int width)

@@ -6,8 +6,8 @@
  *
  * Arithmetic over instruction words (Arm ARM C6.2): it compiles for the host as well.
  */
-#ifndef CORE_PROLOGUE_H
-#define CORE_PROLOGUE_H
+#ifndef REPORT_PROLOGUE_H
+#define REPORT_PROLOGUE_H
 
 #include "arch/types.h"
 

@@ -3,17 +3,17 @@
  * goes out whole, so a record that a fault cuts short is never seen in part. See report.h for the
  * grammar.
  */
-#include "core/report.h"
+#include "report/report.h"
 
 #include "arch/psci.h"
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/console.h"
-#include "core/cpu.h"
-#include "core/format.h"
-#include "core/inject.h"
-#include "core/protect.h"
-#include "core/where.h"
+#include "base/cpu.h"
+#include "report/format.h"
+#include "base/protect.h"
+#include "report/console.h"
+#include "report/inject.h"
+#include "report/where.h"
 
 /*
  * Which buffer: a thread's, its exception handler's, or the emergency's. Each may interrupt the

@@ -35,16 +35,16 @@
  *   [boot] inject site= nth= …                with fault=; and then, before [end],
  *   [inject] failed call= at= thread=         the first failures, and
  *   [inject] site= calls=N injected=M         all of them
- *   [cost] job=NAME instructions=N [least=N ratio_pct=N]      labs/cost.h; protect= with= without= adds=
+ *   [cost] job=NAME instructions=N [least=N ratio_pct=N]      labs/cost/cost.h; protect= with= without= adds=
  *   [end] VERDICT [by=DETECTOR] [key=value …] exactly once
  *
  * Verdicts (closed list): ok, caught by=, contained by=, survived, bad-args, panic, double-fault, hang.
  */
-#ifndef CORE_REPORT_H
-#define CORE_REPORT_H
+#ifndef REPORT_REPORT_H
+#define REPORT_REPORT_H
 
 #include "arch/types.h"
-#include "core/stack.h"
+#include "base/stack.h"
 
 /*
  * Emit one record: printf's %s %c %d %u %x, with l, width and 0; %pS: symbol+offset of code;

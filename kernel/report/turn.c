@@ -1,10 +1,10 @@
 /* See turn.h. */
-#include "core/turn.h"
+#include "report/turn.h"
 
 #include "arch/timer.h"
-#include "core/cpu.h"
-#include "core/protect.h"
-#include "core/report.h"
+#include "base/cpu.h"
+#include "base/protect.h"
+#include "report/report.h"
 
 uint32_t turn_rendezvous = 1;
 uint32_t turn_ms = 200;

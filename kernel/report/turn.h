@@ -4,8 +4,8 @@
  * waited for longer than turn_ms: then the report goes on and names the CPU that is absent. fault.c
  * calls this.
  */
-#ifndef CORE_TURN_H
-#define CORE_TURN_H
+#ifndef REPORT_TURN_H
+#define REPORT_TURN_H
 
 #include "arch/types.h"
 

@@ -1,12 +1,12 @@
 /*
- * What the core calls in the layers above it: the whole list. proc/'s take and return what
+ * What the lower layers call in those above them: the whole list. proc/'s take and return what
  * exception_entry() resumes: the register frame of a thread.
  */
-#ifndef CORE_UPCALL_H
-#define CORE_UPCALL_H
+#ifndef REPORT_UPCALL_H
+#define REPORT_UPCALL_H
 
 #include "arch/frame.h"
-#include "core/format.h"
+#include "report/format.h"
 
 /* One tick went by: the frame to resume, of the same thread or of another. */
 struct frame *sched_tick(void);

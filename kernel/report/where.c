@@ -1,10 +1,10 @@
 /* See where.h. Regions without an offset are those whose layout the linker or the build decides. */
-#include "core/where.h"
+#include "report/where.h"
 
 #include "arch/mmu.h"
-#include "core/poison.h"
-#include "core/symbol.h"
-#include "core/upcall.h"
+#include "base/poison.h"
+#include "base/symbol.h"
+#include "report/upcall.h"
 
 const struct thread *where_subject;
 

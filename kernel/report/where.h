@@ -1,9 +1,9 @@
 /* Any address as a name that no link order changes. */
-#ifndef CORE_WHERE_H
-#define CORE_WHERE_H
+#ifndef REPORT_WHERE_H
+#define REPORT_WHERE_H
 
-#include "core/format.h"
-#include "core/stack.h"
+#include "report/format.h"
+#include "base/stack.h"
 
 /* Code: function+offset; a return address is looked up one byte earlier. Else as where_any. */
 void where_code(struct text *t, uintptr_t address, bool is_return);

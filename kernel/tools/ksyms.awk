@@ -1,4 +1,4 @@
-# `readelf -sW kernel` in, the assembly of .ksyms out: see core/symbol.c for the format.
+# `readelf -sW kernel` in, the assembly of .ksyms out: see base/symbol.c for the format.
 # The caller sorts by address (column 2). Only functions count, so that labels inside them
 # (fault_site_…) do not cut them in two.
 BEGIN {

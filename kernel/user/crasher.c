@@ -4,7 +4,7 @@
 /* In the kernel's half, and never mapped for EL0. */
 #define KERNEL_ADDRESS 0xffffff8040200000UL
 
-/* enum crash of labs/spawn.c. */
+/* enum crash of labs/spawn/spawn_labs.c. */
 enum crash {
 	CRASH_NULL,
 	CRASH_OVERFLOW,

@@ -30,7 +30,7 @@
 /* enum init_request of proc/spawn.h. */
 enum { INIT_LAUNCH, INIT_COUNT, INIT_NOTHING };
 
-/* What labs/spawn_hostile.c does for it: at the gate, and in SYS_DIVE. */
+/* What labs/spawn/spawn_hostile.c does for it: at the gate, and in SYS_DIVE. */
 enum { GATE_ECHOES, GATE_LIES };
 enum { FORGE_CHILD, FORGE_LAST_REGION };
 #define OTHERS_CODE 77

@@ -22,7 +22,7 @@ LEFT_OUT = (
     "harness/hw/*",
     "harness/host/*",
     "harness/dev/mutants/inpytest.py",
-    "kernel/labs/trace_recorded.h",
+    "kernel/labs/mem/trace_recorded.h",
 )
 _LEAST = 2  # of each folder
 

@@ -22,8 +22,8 @@ from harness.serial.symbols import build_id
 PARTS = ("kernel", "harness", "scenarios", "golden", "conftest.py", "pytest.ini")
 
 UNRELATED = """\
-#include "core/lab.h"
-#include "core/report.h"
+#include "lab/lab.h"
+#include "report/report.h"
 
 static char ballast[5000];
 
@@ -111,13 +111,13 @@ def test_no_golden_depends_on_link_order_build_folder_or_other_labs(tree: Path) 
 
 
 def test_a_frame_above_the_gate_does_not_build(tree: Path) -> None:
-    (tree / "kernel/core/fat.c").write_text(FAT % 2048)
-    made = make(tree, "BUILD=build", "build/kernel/core/fat.c.o")
+    (tree / "kernel/base/fat.c").write_text(FAT % 2048)
+    made = make(tree, "BUILD=build", "build/kernel/base/fat.c.o")
     assert made.returncode != 0
     assert "stack usage" in made.stderr
 
-    (tree / "kernel/core/fat.c").write_text(FAT % 512)
-    assert make(tree, "BUILD=build", "build/kernel/core/fat.c.o").returncode == 0
+    (tree / "kernel/base/fat.c").write_text(FAT % 512)
+    assert make(tree, "BUILD=build", "build/kernel/base/fat.c.o").returncode == 0
 
 
 def test_a_big_frame_is_probed_page_by_page(tree: Path) -> None:
@@ -135,7 +135,7 @@ TOO_MUCH = re.compile(r"boot path: leave_boot_stack takes (\d+) bytes, and a boo
 
 def test_a_boot_path_above_its_stack_does_not_link(tree: Path) -> None:
     """Not one frame counts but the sum along the chain: 16 bytes more in one are too much."""
-    light = tree / "kernel/core/light.h"
+    light = tree / "kernel/light/light.h"
     text = light.read_text()
     assert "#define LIGHT_LINE_BYTES 144\n" in text
 
@@ -291,7 +291,7 @@ COMPILER = """\
 [ "$1" = --version ] && exec cat {version}
 exec {real} "$@"
 """
-OBJECT = "build/kernel/core/string.c.o"
+OBJECT = "build/kernel/base/string.c.o"
 SHARED = "build/limit.so"
 
 

@@ -15,10 +15,10 @@ RUNS = {"bump": 8000, "cmdline": 4000, "fdt": 3000, "heap": 8000, "inject": 4000
 RUNS |= {"esr": 400}
 RUNS |= {"cpio": 12000, "elf": 30000, "pool": 6000, "tags": 4000}
 
-FDT, HEAP, PAGE, POOL = "core/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
-CMDLINE, BUMP, GUARD = "core/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
+FDT, HEAP, PAGE, POOL = "base/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
+CMDLINE, BUMP, GUARD = "base/cmdline.c", "mem/bump.c", "mem/pool_guard.c"
 SLOW, POOL_H, TAGGED = "mem/pool_slow.c", "mem/pool.h", "mem/pool_tagged.c"
-INJECT = "core/inject_rule.c"
+INJECT = "base/inject_rule.c"
 CPIO, ELF, ESR = "proc/cpio.c", "proc/elf.c", "arch/esr.c"
 
 # One check taken away, or made off by one.
@@ -241,13 +241,13 @@ def test_every_fuzzer_has_mutants() -> None:
 
 def test_a_mutant_whose_text_is_gone_is_named() -> None:
     with pytest.raises(HarnessError, match="stands 0 times"):
-        fuzz.build_mutant(Mutant("fdt.gone", "core/fdt.c", "no such text", ""))
+        fuzz.build_mutant(Mutant("fdt.gone", "base/fdt.c", "no such text", ""))
 
 
 def test_a_mutant_whose_text_has_moved_leaves_no_old_file() -> None:
     """Both would be compiled: the old one hides the kernel's."""
-    former = fuzz.HOST / "mutants" / "fdt.moved" / "core" / "string.c"
+    former = fuzz.HOST / "mutants" / "fdt.moved" / "base" / "string.c"
     former.parent.mkdir(parents=True, exist_ok=True)
     former.write_text("#error hidden\n")
-    fuzz.build_mutant(Mutant("fdt.moved", "core/fdt.c", "#define MAGIC 0x", "#define MAGIC 0x1"))
+    fuzz.build_mutant(Mutant("fdt.moved", "base/fdt.c", "#define MAGIC 0x", "#define MAGIC 0x1"))
     assert not former.exists()

@@ -155,7 +155,7 @@ def test_the_adapters_way_leads_to_the_fault(launch: dict[str, Any], tmp_path: P
         assert adapter.send("-exec-continue").kind == "running"
         at_lab = adapter.stopped()
         assert at_lab["func"] == "lab_main"
-        assert at_lab["fullname"] == str(ROOT / "kernel" / "core" / "lab.c")
+        assert at_lab["fullname"] == str(ROOT / "kernel" / "lab" / "lab.c")
         adapter.send("-exec-continue")
         assert adapter.stopped()["func"] == "recurse"
         adapter.send("-break-delete " + str(point["number"]))

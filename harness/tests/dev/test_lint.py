@@ -16,27 +16,27 @@ def problems(root: Path, files: dict[str, str]) -> list[str]:
     return [str(problem) for problem in check(root)]
 
 
-@pytest.mark.parametrize(("above", "below"), [("labs", "proc"), ("mem", "core"), ("core", "arch")])
+@pytest.mark.parametrize(("above", "below"), [("labs", "proc"), ("lab", "mem"), ("mem", "base"), ("base", "arch")])
 def test_c_may_include_downward_and_not_upward(tmp_path: Path, above: str, below: str) -> None:
     headers = {f"kernel/{layer}/x.h": "" for layer in C_LAYERS}
     down = {f"kernel/{above}/a.c": f'#include "{below}/x.h"\n'}
     assert problems(tmp_path, headers | down) == []
     (found,) = problems(tmp_path, {f"kernel/{below}/b.c": f'\n#include "{above}/x.h"\n'})
     assert found.startswith(f'kernel/{below}/b.c:2: {below} includes "{above}/x.h"')
-    assert "call up through core/upcall.h" in found
+    assert "call up through report/upcall.h" in found
 
 
 def test_a_hash_apart_from_its_include_is_seen_and_assembler_too(tmp_path: Path) -> None:
-    header = {"kernel/core/x.h": ""}
-    assert problems(tmp_path, header | {"kernel/arch/a.S": '  #  include "core/x.h"\n'})
+    header = {"kernel/base/x.h": ""}
+    assert problems(tmp_path, header | {"kernel/arch/a.S": '  #  include "base/x.h"\n'})
 
 
 def test_upcalls_and_the_composition_root_may_go_against_the_stream(tmp_path: Path) -> None:
     files = {
-        "kernel/core/upcall.h": "",
+        "kernel/report/upcall.h": "",
         "kernel/labs/x.h": "",
-        "kernel/arch/a.c": '#include "core/upcall.h"\n',
-        "kernel/core/main.c": '#include "labs/x.h"\n',
+        "kernel/arch/a.c": '#include "report/upcall.h"\n',
+        "kernel/main.c": '#include "labs/x.h"\n',
     }
     assert problems(tmp_path, files) == []
 
@@ -50,8 +50,8 @@ def test_upcalls_and_the_composition_root_may_go_against_the_stream(tmp_path: Pa
     ],
 )
 def test_c_includes_that_cannot_be_right(tmp_path: Path, line: str, said: str) -> None:
-    (found,) = problems(tmp_path, {"kernel/core/a.c": f"{line}\n", "kernel/core/x.h": ""})
-    assert found.startswith("kernel/core/a.c:1: ")
+    (found,) = problems(tmp_path, {"kernel/base/a.c": f"{line}\n", "kernel/base/x.h": ""})
+    assert found.startswith("kernel/base/a.c:1: ")
     assert said in found
 
 

@@ -168,7 +168,7 @@ def test_the_same_seed_is_the_same_sample(everything: dict[str, list[Mutant]]) -
 
 
 def test_files_are_named_or_refused() -> None:
-    names = ["harness/serial/log.py", "kernel/core/fdt.c", "kernel/mem/heap.c"]
+    names = ["harness/serial/log.py", "kernel/base/fdt.c", "kernel/mem/heap.c"]
     found = {name: inc.mutants(name, SMALL) for name in names}
 
     def chosen(files: str) -> list[str]:

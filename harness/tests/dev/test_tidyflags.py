@@ -8,7 +8,7 @@ import pytest
 
 from harness.dev.tidyflags import main, translate_entry
 
-ENTRY = {"directory": "/x", "file": "kernel/core/a.c"}
+ENTRY = {"directory": "/x", "file": "kernel/base/a.c"}
 HEADERS = "/clang/include"
 CLANG = ["clang", "--target=aarch64-none-elf", "-isystem", HEADERS]
 EXPECTED = [*CLANG, "-Ikernel", "-O2", "-c", "a.c"]

@@ -37,6 +37,6 @@ def test_a_trace_that_the_kernel_has_no_room_for_is_refused() -> None:
 
 
 def test_the_kernel_has_the_room_that_is_stated_here() -> None:
-    header = (ROOT / "kernel/labs/trace.h").read_text("utf-8")
+    header = (ROOT / "kernel/labs/mem/trace.h").read_text("utf-8")
     assert f"#define TRACE_SLOTS {traces.SLOTS}\n" in header
     assert f"#define TRACE_EVENTS {traces.EVENTS}\n" in header

@@ -7,7 +7,7 @@ from harness.tests.hw.conftest import Rows, Stopped, only, poked, refusal, rows
 HEADER = 16
 CHUNK = 1024
 NAME = "heap.c:heap"
-BASE = "'labs/heap.c'::heap.base"
+BASE = "'labs/heap/heap_labs.c'::heap.base"
 
 
 def header(heap: Stopped, block: int) -> str:
@@ -53,7 +53,7 @@ def test_a_header_that_was_written_over(heap: Stopped, says: int) -> None:
 def test_records_that_are_none_end_the_walk(heap: Stopped) -> None:
     at = header(heap, 5)
     place = f"({at} - {BASE}) / {HEADER}"
-    with poked(heap, f"'labs/heap.c'::heap.records[{place}].size_and_used", 65536):
+    with poked(heap, f"'labs/heap/heap_labs.c'::heap.records[{place}].size_and_used", 65536):
         said, (row, _) = heap.hw(f"heap {NAME}"), the_heap(heap)
     assert said.splitlines()[-1] == "the records are overwritten: 0x10000 is no size here"
     assert (row["BLOCKS"], row["STATUS"]) == ("5", said.splitlines()[-1])

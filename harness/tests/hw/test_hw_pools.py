@@ -10,7 +10,7 @@ from harness.tests.hw.conftest import Boot, Rows, Stopped, only, poked, refusal
 COUNTS = ("block", "capacity", "in_use", "high_water", "allocs", "frees", "failures")
 
 
-PARTS = "'kernel/labs/pool_overflow.c'::parts"
+PARTS = "'kernel/labs/pool/pool_overflow.c'::parts"
 
 
 @pytest.fixture(scope="module")

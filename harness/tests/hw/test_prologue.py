@@ -1,4 +1,4 @@
-"""Where a frame ends, by its function's own code: core/prologue.c and harness/hw/prologue.py.
+"""Where a frame ends, by its function's own code: report/prologue.c and harness/hw/prologue.py.
 
 Held against what the compiler wrote about every function of the image (-fstack-usage), whichever
 compiler built it, and against each other.
@@ -31,7 +31,7 @@ ours = _python()
 
 
 class Prologue(ctypes.Structure):
-    """struct prologue of core/prologue.h."""
+    """struct prologue of report/prologue.h."""
 
     _fields_ = (
         ("taken", ctypes.c_size_t),
@@ -48,11 +48,11 @@ class Prologue(ctypes.Structure):
 
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """core/prologue.c, built for this machine."""
+    """report/prologue.c, built for this machine."""
     library = tmp_path_factory.mktemp("prologue") / "prologue.so"
     compiler = os.environ.get("HOST_CC", "clang")
     flags = ["-shared", "-fPIC", "-std=gnu11", "-Iharness/host/include", "-Ikernel"]
-    command = [compiler, *flags, "kernel/core/prologue.c", "-o", str(library)]
+    command = [compiler, *flags, "kernel/report/prologue.c", "-o", str(library)]
     subprocess.run(command, cwd=ROOT, check=True)
     loaded = ctypes.CDLL(str(library))
     for name in ("prologue_is_undone_by", "prologue_ends_line"):

@@ -71,7 +71,7 @@ def test_blame_a_canary(at_fault: Rewound) -> None:
     gdb = at_fault("lab=stack.canary")
     said = gdb.console_moving("hw blame canary")
     assert "until fill_array() wrote it\n" in said
-    assert "at    kernel/labs/stack_detect.c:" in said
+    assert "at    kernel/labs/stack/stack_detect.c:" in said
     assert "code  fill_array+" in said
     assert [frame.function for frame in gdb.backtrace()] == [
         "fill_array",
@@ -100,7 +100,7 @@ def test_blame_a_free_list(back: int, at_fault: Rewound) -> None:
     gdb = at_fault(f"lab=pool.freelist_smash back={back} protect=-pool-link")
     said = gdb.console_moving("hw blame freelist")
     assert "until write_after_free() wrote it" in said
-    assert "kernel/labs/pool_smash.c:" in said
+    assert "kernel/labs/pool/pool_smash.c:" in said
     assert gdb.backtrace()[0].function == "write_after_free"
 
 

@@ -1,4 +1,4 @@
-"""Notes beside the code, as kernel/core/stack_note.h writes them: compiled here by the same
+"""Notes beside the code, as kernel/base/stack_note.h writes them: compiled here by the same
 compiler with the same header, two files with functions of one name.
 """
 
@@ -26,7 +26,7 @@ SECTIONS
 }
 """
 START = """
-#include "core/stack_note.h"
+#include "base/stack_note.h"
 typedef void (*run)(void *);
 extern run volatile where;
 void *thread_create(const char *name, run function, void *argument, unsigned long stack);

@@ -27,7 +27,7 @@ from harness.stackreport.rows import Report
 KERNEL = ROOT / "build/kernel.elf"
 NOTES = ROOT / "kernel/stack-notes.toml"
 PAGE = 4096
-MEASURE = "kernel/labs/stack_measure.c"
+MEASURE = "kernel/labs/stack/stack_measure.c"
 GOLDEN_TOOLCHAIN = "aarch64-linux-gnu-gcc 12.2.0"
 
 # Boot lines that reach stacks which no golden measures, or reach them deeper.
@@ -257,32 +257,32 @@ MUTATIONS = {
     "a target dropped": _change(
         "indirect",
         "in",
-        "kernel/core/exception.c:dispatch",
-        targets=["kernel/labs/stack.c:overflow_irq_stack"],
+        "kernel/report/exception.c:dispatch",
+        targets=["kernel/labs/stack/stack_labs.c:overflow_irq_stack"],
     ),
     "an ignored target dropped": _change(
         "indirect",
         "in",
-        "kernel/core/exception.c:dispatch",
-        targets=["kernel/labs/stack_sweep.c:note_landing"],
+        "kernel/report/exception.c:dispatch",
+        targets=["kernel/labs/stack/stack_sweep.c:note_landing"],
     ),
-    "all targets dropped": _drop("indirect", "in", "kernel/core/fault.c:report_finding"),
-    "a depth of nothing": _change("recursion", "function", "kernel/core/where.c:where_*", depth=0),
+    "all targets dropped": _drop("indirect", "in", "kernel/report/fault.c:report_finding"),
+    "a depth of nothing": _change("recursion", "function", "kernel/report/where.c:where_*", depth=0),
     "recursion forgotten": lambda old: Notes(n for n in old if n.kind != "recursion"),
     "nesting forgotten": _change("exception", "entry", "exception_entry", levels=0),
     "nesting dropped": _drop("exception", "entry", "exception_entry"),
     "nesting on another stack": _change("exception", "entry", "exception_entry", on=["thread:lab"]),
     "alloca halved": _change(
-        "dynamic", "function", "kernel/labs/stack_frames.c:stand_low", bytes=8192
+        "dynamic", "function", "kernel/labs/stack/stack_frames.c:stand_low", bytes=8192
     ),
-    "alloca forgotten": _drop("dynamic", "function", "kernel/labs/stack_frames.c:stand_low"),
+    "alloca forgotten": _drop("dynamic", "function", "kernel/labs/stack/stack_frames.c:stand_low"),
     "assembly forgotten": _drop("assembly", "function", "_start"),
     "a jump forgotten": _change("assembly", "function", "_start", jumps=["start_low"]),
     "an overflow counted": _drop("ignore", "from", "kernel/proc/sched.c:idle"),
     "a stack smaller than its bound": _change("stack", "name", "thread:idle", size=1024),
     "a stack of the wrong size": _change("stack", "name", "thread:idle", size=8192),
     "a thread forgotten": _change(
-        "stack", "name", "thread:victim", starts=["kernel/labs/stack.c:recurse_victim"]
+        "stack", "name", "thread:victim", starts=["kernel/labs/stack/stack_labs.c:recurse_victim"]
     ),
     "a stack forgotten": _drop("stack", "name", "thread:witness"),
     "a budget halved": _change("stack", "name", "boot:cpu0", budget=512),

@@ -7,20 +7,20 @@
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
 #include "arch/user.h"
-#include "core/cpu.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/system.h"
-#include "labs/victim.h"
+#include "base/cpu.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/system.h"
+#include "labs/lib/victim.h"
 #include "mem/page.h"
 #include "mem/space.h"
 #include "proc/smp.h"
 #include "proc/syscall.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
 
-STACK_CALLS("kernel/core/exception.c:dispatch", "note_handler_pan", "tick_hook: bits.pan sets it")
+STACK_CALLS("kernel/report/exception.c:dispatch", "note_handler_pan", "tick_hook: bits.pan sets it")
 STACK_CALLS("kernel/proc/syscall.c:sys_dive", "note_call_pan",
 	    "syscall_dive_hook: bits.pan sets it")
 

@@ -1,37 +1,37 @@
 /* See boot_crew.h. From the loader's side to the roll, in the order of the functions. */
-#include "labs/boot_crew.h"
+#include "labs/boot/boot_crew.h"
 
-#include "arch/gic.h"
-#include "arch/light.h"
 #include "arch/cycles.h"
+#include "arch/gic.h"
 #include "arch/psci.h"
 #include "arch/timer.h"
 #include "arch/watch.h"
-#include "core/fault.h"
-#include "core/fdt.h"
-#include "core/lab.h"
-#include "core/light.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/illegal.h"
-#include "labs/recurse.h"
+#include "base/fdt.h"
+#include "base/protect.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/illegal.h"
+#include "labs/lib/recurse.h"
+#include "light/enter.h"
+#include "light/light.h"
 #include "proc/permanent.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
 
 STACK_STARTS("permanent:cpu*", "settle", 16 * KiB,
 	     "what each CPU moves to, 4 pages unless size= says otherwise")
-STACK_CALLS("kernel/core/exception.c:dispatch", "overflow_irq", "tick_hook: boot.smp sets it")
-STACK_CALLS("kernel/core/fault.c:report_finding", "overflow_in_roll_report",
+STACK_CALLS("kernel/report/exception.c:dispatch", "overflow_irq", "tick_hook: boot.smp sets it")
+STACK_CALLS("kernel/report/fault.c:report_finding", "overflow_in_roll_report",
 	    "fault_report_hook: boot.smp sets it")
-STACK_IGNORE("crew_overflow_boot_stack", "kernel/labs/recurse.c:recurse", "boot-stack:cpu*",
+STACK_IGNORE("crew_overflow_boot_stack", "kernel/labs/lib/recurse.c:recurse", "boot-stack:cpu*",
 	     "boot.smp overflow=1 and boot.light act=3 overflow that stack on purpose")
-STACK_IGNORE("overflow_own", "kernel/labs/recurse.c:recurse", "permanent:cpu*",
+STACK_IGNORE("overflow_own", "kernel/labs/lib/recurse.c:recurse", "permanent:cpu*",
 	     "boot.smp overflow=2 overflows that stack on purpose")
-STACK_IGNORE("kernel/core/exception.c:dispatch", "overflow_irq", "irq:cpu*",
+STACK_IGNORE("kernel/report/exception.c:dispatch", "overflow_irq", "irq:cpu*",
 	     "boot.smp overflow=3 overflows that stack on purpose")
-STACK_IGNORE("kernel/core/fault.c:report_finding", "overflow_in_roll_report",
+STACK_IGNORE("kernel/report/fault.c:report_finding", "overflow_in_roll_report",
 	     "irq:cpu* emergency:cpu*", "boot.smp overflow=4 overflows that stack on purpose")
 STACK_MARK("boot/smp-last*", "permanent:cpu*",
 	   "boot.smp overflow=2 overflows that stack on purpose")

@@ -2,10 +2,10 @@
  * Every CPU of the machine, for the boot labs: prepared by the loader, started, waited for, and
  * called by name. What each does on its boot stack is the lab's business.
  */
-#ifndef LABS_BOOT_CREW_H
-#define LABS_BOOT_CREW_H
+#ifndef LABS_BOOT_BOOT_CREW_H
+#define LABS_BOOT_BOOT_CREW_H
 
-#include "core/cpu.h"
+#include "base/cpu.h"
 
 enum overflow {
 	OVERFLOW_NONE,

@@ -1,33 +1,33 @@
 /*
  * Boot labs: a kernel that gets 1 KiB of stack for each CPU from its boot loader, and what it
  * takes to get away from there. main.c and the lab play the loader, up to light_enter(); from
- * there on nothing of theirs is used. How: arch/light.S, core/light.c, proc/permanent.c; the CPUs'
- * meeting: labs/boot_crew.c.
+ * there on nothing of theirs is used. How: light/enter.S, light/light.c, proc/permanent.c; the CPUs'
+ * meeting: labs/boot/boot_crew.c.
  */
-#include "arch/light.h"
 #include "arch/mmu.h"
 #include "arch/watch.h"
-#include "core/lab.h"
-#include "core/light.h"
-#include "core/report.h"
-#include "core/spinlock.h"
-#include "core/stack_note.h"
-#include "labs/boot_crew.h"
+#include "base/spinlock.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/boot/boot_crew.h"
+#include "light/enter.h"
+#include "light/light.h"
 #include "proc/permanent.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 STACK_ENTRY("boot-stack:cpu*", "light_enter", "leave_boot_stack", 1 * KiB,
-	    "what a boot loader gives each CPU: light.S loads it, light_entry.main begins there")
+	    "what a boot loader gives each CPU: enter.S loads it, light_entry.main begins there")
 STACK_ENTRY("borrowed", "map_on_borrowed", "", 8 * KiB,
 	    "mapper=2: the end of the early heap, for as long as one CPU maps")
-STACK_CALLS("kernel/arch/light.S:light_enter", "leave_boot_stack", "light_entry.main")
-STACK_CALLS("kernel/arch/light.S:light_borrow", "map_on_borrowed", "the only one that borrows")
-STACK_CALLS("kernel/labs/boot_roll.c:crew_roll", "tiny_finish",
+STACK_CALLS("kernel/light/enter.S:light_enter", "leave_boot_stack", "light_entry.main")
+STACK_CALLS("kernel/light/enter.S:light_borrow", "map_on_borrowed", "the only one that borrows")
+STACK_CALLS("kernel/labs/boot/boot_roll.c:crew_roll", "tiny_finish",
 	    "crew.finish: only boot.tiny sets it")
 STACK_IGNORE("leave_boot_stack", "map_by_plan", "boot-stack:cpu*",
 	     "boot.tiny mapper=1 overflows that stack on purpose")
-STACK_IGNORE("kernel/arch/light.S:light_borrow", "map_on_borrowed", "boot-stack:cpu*",
+STACK_IGNORE("kernel/light/enter.S:light_borrow", "map_on_borrowed", "boot-stack:cpu*",
 	     "it runs on the borrowed stack")
 
 LINKER_SYMBOL(__early_heap_end);

@@ -3,22 +3,22 @@
  * and boot.light_two: two CPUs fault in it at one moment, and there is one stack for that.
  */
 #include "arch/psci.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/light.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/boot_crew.h"
-#include "labs/illegal.h"
+#include "base/protect.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/boot/boot_crew.h"
+#include "labs/lib/illegal.h"
+#include "light/light.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
 
-STACK_CALLS("kernel/core/light.c:light_fault", "wait_in_light_report",
+STACK_CALLS("kernel/light/light.c:light_fault", "wait_in_light_report",
 	    "fault_report_hook: in the light environment only boot.light_two sets it")
 STACK_ENTRY("boot-stack:cpu*", "light_enter", "stay_light fault_second", 1 * KiB,
 	    "likewise: boot.light")
-STACK_CALLS("kernel/arch/light.S:light_enter", "stay_light fault_second", "light_entry.main")
+STACK_CALLS("kernel/light/enter.S:light_enter", "stay_light fault_second", "light_entry.main")
 
 enum act { ACT_NONE, ACT_NULL, ACT_UNDEFINED, ACT_OVERFLOW, ACT_HANG };
 

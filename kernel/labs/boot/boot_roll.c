@@ -1,7 +1,7 @@
 /* The roll: who is here, on which stacks, who is not, and what that makes of the boot. */
-#include "core/report.h"
-#include "labs/boot_crew.h"
+#include "labs/boot/boot_crew.h"
 #include "proc/smp.h"
+#include "report/report.h"
 
 /* By name and id; how many: of those that were refused, or of those that did not come. */
 static unsigned int report_absent(bool refused)

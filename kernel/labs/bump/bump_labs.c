@@ -1,8 +1,8 @@
 /* Bump labs: the early heap's arithmetic at its edges. scenarios/test_bump.py is the other half. */
 #include "mem/bump.h"
 
-#include "core/lab.h"
-#include "core/report.h"
+#include "lab/lab.h"
+#include "report/report.h"
 
 #define START 0x10000UL /* nothing is touched there: only numbers are handed out */
 #define RANGE 0x1000UL

@@ -1,9 +1,9 @@
 /* See cost.h. */
-#include "labs/cost.h"
+#include "labs/cost/cost.h"
 
 #include "arch/cycles.h"
-#include "core/report.h"
-#include "core/stack_note.h"
+#include "base/stack_note.h"
+#include "report/report.h"
 
 STACK_CALLS(
 	"cost_of",

@@ -3,8 +3,8 @@
  * A lab calls cost_start() once. Every function is called from the same place, as a pointer, so the same
  * instructions of the caller's stand around each and are taken off.
  */
-#ifndef LABS_COST_H
-#define LABS_COST_H
+#ifndef LABS_COST_COST_H
+#define LABS_COST_COST_H
 
 #include "arch/types.h"
 
@@ -32,11 +32,11 @@ struct cost cost_of(costed function, void *object, uintptr_t argument);
  */
 void cost_job(const char *job, uint64_t instructions, uint64_t least);
 
-/* labs/list.S: nothing but ret; and a hundred instructions, ret included. */
+/* labs/cost/list.S: nothing but ret; and a hundred instructions, ret included. */
 void *lab_return(void *object, uintptr_t argument);
 void *lab_hundred(void *object, uintptr_t argument);
 
-/* labs/list.S: the least that an intrusive free list takes. A node's first word is the next node. */
+/* labs/cost/list.S: the least that an intrusive free list takes. A node's first word is the next node. */
 void *lab_list_pop(void **head);
 void lab_list_push(void **head, void *node);
 

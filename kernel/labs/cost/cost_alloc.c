@@ -1,13 +1,13 @@
 /* Cost labs: allocators, beside the least that the same job takes. scenarios/test_cost.py is the other half. */
-#include "core/lab.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/string.h"
-#include "labs/cost.h"
-#include "labs/least.h"
+#include "base/protect.h"
+#include "base/string.h"
+#include "lab/lab.h"
+#include "labs/cost/cost.h"
+#include "labs/cost/least.h"
 #include "mem/bump.h"
 #include "mem/heap.h"
 #include "mem/pool.h"
+#include "report/report.h"
 
 LEAST_AT(mem_pool, base, POOL_BASE);
 LEAST_AT(mem_pool, inverse, POOL_BASE + 8);

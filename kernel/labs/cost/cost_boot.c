@@ -1,8 +1,8 @@
 /* Cost labs: from the first instruction to the lab. scenarios/test_cost.py is the other half. */
-#include "core/lab.h"
 #include "arch/marks.h"
-#include "core/report.h"
-#include "labs/cost.h"
+#include "lab/lab.h"
+#include "labs/cost/cost.h"
+#include "report/report.h"
 
 static const char *const phases[NR_MARKS] = {
 	[MARK_BSS] = "bss",	      [MARK_PAINT] = "paint",	[MARK_TABLES] = "tables",

@@ -3,11 +3,11 @@
  * the same source, side by side. scenarios/test_cost.py is the other half; what the pool's own checks cost
  * stands in golden/mem/switches.log, a check in the prologue in golden/grow/cost.log.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/cost.h"
-#include "labs/pool_kinds.h"
-#include "labs/sign.h"
+#include "lab/lab.h"
+#include "labs/cost/cost.h"
+#include "labs/lib/sign.h"
+#include "labs/pool/pool_kinds.h"
+#include "report/report.h"
 
 #define BLOCK 32
 #define CAPACITY 4

@@ -1,16 +1,16 @@
 /* Cost labs: what reports and maps are made of. scenarios/test_cost.py is the other half. */
 #include "arch/mmu.h"
-#include "core/backtrace.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack.h"
-#include "core/stack_note.h"
-#include "core/symbol.h"
-#include "core/thread.h"
-#include "labs/cost.h"
-#include "labs/least.h"
+#include "base/current.h"
+#include "base/stack.h"
+#include "base/stack_note.h"
+#include "base/symbol.h"
+#include "lab/lab.h"
+#include "labs/cost/cost.h"
+#include "labs/cost/least.h"
 #include "mem/growspace.h"
 #include "mem/page.h"
+#include "report/backtrace.h"
+#include "report/report.h"
 
 #define PAGES 2
 #define LINE 64 /* least_scan() goes by */

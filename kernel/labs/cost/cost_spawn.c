@@ -1,11 +1,11 @@
 /* Cost labs: a program started. scenarios/test_cost.py is the other half. */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/upcall.h"
-#include "labs/cost.h"
-#include "labs/system.h"
+#include "lab/lab.h"
+#include "labs/cost/cost.h"
+#include "labs/lib/system.h"
 #include "mem/page.h"
 #include "proc/spawn.h"
+#include "report/report.h"
+#include "report/upcall.h"
 
 /* Every page that a process takes is cleared or painted: one store of two registers for each 16 bytes. */
 #define PAGE_FILL (PAGE_SIZE / 16)

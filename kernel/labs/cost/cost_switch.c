@@ -1,28 +1,28 @@
 /* Cost labs: exceptions, switches and what crosses them. scenarios/test_cost.py is the other half. */
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/cpu.h"
-#include "core/lab.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/asm.h"
-#include "labs/cost.h"
-#include "labs/least.h"
+#include "base/cpu.h"
+#include "base/protect.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/cost/cost.h"
+#include "labs/cost/least.h"
+#include "labs/lib/routines.h"
 #include "proc/ipc.h"
 #include "proc/sched.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
-STACK_IGNORE("kernel/core/exception.c:dispatch", "kernel/core/fault.c:fault", "thread:lab",
+STACK_IGNORE("kernel/report/exception.c:dispatch", "kernel/report/fault.c:fault", "thread:lab",
 	     "it calls exception_entry() itself, with the frame that a yield has left: it yields")
-STACK_IGNORE("kernel/core/exception.c:dispatch", "kernel/proc/grow*.c:grow_*", "thread:lab",
+STACK_IGNORE("kernel/report/exception.c:dispatch", "kernel/proc/grow*.c:grow_*", "thread:lab",
 	     "it calls exception_entry() itself, with the frame that a yield has left: it yields")
-STACK_IGNORE("kernel/core/exception.c:dispatch", "kernel/labs/*.c:overflow_irq*", "thread:lab",
+STACK_IGNORE("kernel/report/exception.c:dispatch", "kernel/labs/*.c:overflow_irq*", "thread:lab",
 	     "it calls exception_entry() itself, with the frame that a yield has left: it yields")
-STACK_IGNORE("kernel/core/exception.c:dispatch", "kernel/labs/grow_copy.c:deep_in_handler",
-	     "thread:lab",
+STACK_IGNORE("kernel/report/exception.c:dispatch",
+	     "kernel/labs/grow/grow_copying.c:deep_in_handler", "thread:lab",
 	     "it calls exception_entry() itself, with the frame that a yield has left: it yields")
-STACK_IGNORE("kernel/proc/sched.c:sched_check", "kernel/core/fault.c:fault_check", "thread:lab",
+STACK_IGNORE("kernel/proc/sched.c:sched_check", "kernel/report/fault.c:fault_check", "thread:lab",
 	     "the same, and a thread whose stack is sound")
 
 LEAST_AT(thread, cpu, THREAD_CPU);

@@ -1,7 +1,7 @@
 /* See least.h: the least that each job takes. A group of instructions, and what it is for. */
 #include "arch/asm.h"
 #include "arch/frame.h"
-#include "labs/least.h"
+#include "labs/cost/least.h"
 
 #define EC_SVC64 0x15
 #define USER_MODE 0xc			/* SPSR.M[3:2]: 0 at EL0; what is tested is EL1's 1 */

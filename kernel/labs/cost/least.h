@@ -1,12 +1,12 @@
 /*
- * labs/least.S: jobs of the kernel in as few instructions as AArch64 takes for them, for the cost.* labs to
+ * labs/cost/least.S: jobs of the kernel in as few instructions as AArch64 takes for them, for the cost.* labs to
  * measure beside the kernel's own. Each does the whole job, on the kernel's own data: the same checks, the
  * same counts, the same records, the same order of what an interrupt could see. What is not the job is left
  * out: a frame record where nothing is called, registers kept for a path that is not taken. Where the kernel
  * would go another way (a protection is off, a check fails, memory ran out), they stop at a `brk`.
  */
-#ifndef LABS_LEAST_H
-#define LABS_LEAST_H
+#ifndef LABS_COST_LEAST_H
+#define LABS_COST_LEAST_H
 
 #include "arch/frame.h"
 
@@ -38,7 +38,7 @@
 #define HEAP_USED 1
 #define HEAP_FIRST 1
 
-/* struct thread (core/thread.h), struct cpu (core/cpu.h), enum thread_state. */
+/* struct thread (base/current.h), struct cpu (base/cpu.h), enum thread_state. */
 #define THREAD_CPU 8
 #define THREAD_STATE 360
 #define THREAD_STACK_BASE 400 /* and size */
@@ -51,7 +51,7 @@
 #define STATE_READY 0
 #define STATE_RUNNING 1
 
-/* enum protection (core/protect.h). */
+/* enum protection (base/protect.h). */
 #define OFF_SENTINEL 3
 #define OFF_SP_CHECK 4
 #define OFF_POOL_LINK 17

@@ -1,15 +1,15 @@
 /*
- * Crash labs: one for each thing a fault can be called that is not about a stack (core/classify.c), and
+ * Crash labs: one for each thing a fault can be called that is not about a stack (report/classify.c), and
  * one that does not fault at all. scenarios/test_crash.py is the other half.
  */
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/illegal.h"
-#include "labs/victim.h"
+#include "lab/lab.h"
+#include "labs/lib/illegal.h"
+#include "labs/lib/victim.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
 
 #define VICTIM_STACK (16 * KiB)
 

@@ -4,21 +4,21 @@
  * is a line that differs. scenarios/test_crash.py and test_stack.py are the other half.
  */
 #include "arch/mmu.h"
-#include "core/classify.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/poison.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/string.h"
-#include "labs/asm.h"
-#include "labs/victim.h"
+#include "base/poison.h"
+#include "base/stack_note.h"
+#include "base/string.h"
+#include "lab/lab.h"
+#include "labs/lib/routines.h"
+#include "labs/lib/victim.h"
 #include "proc/sched.h"
 #include "proc/thread.h"
+#include "report/classify.h"
+#include "report/fault.h"
+#include "report/report.h"
 
 STACK_STARTS("thread:victim", "edge_victim edge_code_victim edge_sp_victim", 16 * KiB,
 	     "dies() starts what it is given")
-STACK_CALLS("kernel/core/fault.c:handle", "note_finding",
+STACK_CALLS("kernel/report/fault.c:handle", "note_finding",
 	    "fault_expected_hook: the labs called edges set it")
 
 #define VICTIM_STACK (16 * KiB)

@@ -5,20 +5,20 @@
  */
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/grower.h"
-#include "labs/sign.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/grow/grower.h"
+#include "labs/lib/sign.h"
 #include "mem/growspace.h"
 #include "proc/sched.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
 
 STACK_UNBOUNDED("thread:early", 64 * MiB, "a grower, too")
-STACK_CALLS("kernel/core/exception.c:dispatch", "deep_in_handler",
+STACK_CALLS("kernel/report/exception.c:dispatch", "deep_in_handler",
 	    "tick_hook: grow.handler sets it")
-STACK_IGNORE("kernel/core/exception.c:dispatch", "deep_in_handler", "irq:cpu*",
+STACK_IGNORE("kernel/report/exception.c:dispatch", "deep_in_handler", "irq:cpu*",
 	     "grow.handler: what it calls is refused before it has a frame")
 STACK_TAKEN("kernel/labs/grow_*.c:grow_big_*",
 	    "grow_patch() looks it up in the table of entries; calls are by name")

@@ -4,11 +4,11 @@
  */
 #include "arch/cycles.h"
 #include "arch/timer.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/grower.h"
+#include "lab/lab.h"
+#include "labs/grow/grower.h"
 #include "mem/growspace.h"
 #include "proc/patch.h"
+#include "report/report.h"
 
 LAB_WORDS(shrink_word, "reuse", "quarter")
 

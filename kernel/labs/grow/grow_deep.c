@@ -1,6 +1,6 @@
 /* See grow_deep.h. */
-#include "core/stack_note.h"
-#include "labs/grow_deep.h"
+#include "base/stack_note.h"
+#include "labs/grow/grow_deep.h"
 
 STACK_CALLS("deep_run", "kernel/labs/grow_*.c:grow_deep_*",
 	    "grow_deep.h: one source, compiled four times")

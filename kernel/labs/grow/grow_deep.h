@@ -9,12 +9,12 @@
  *   signed    the same, and signed return addresses
  *   hooked    -finstrument-functions: a call behind the prologue, and one before the return
  */
-#ifndef LABS_GROW_DEEP_H
-#define LABS_GROW_DEEP_H
+#ifndef LABS_GROW_GROW_DEEP_H
+#define LABS_GROW_GROW_DEEP_H
 
 #include "arch/sysreg.h"
 #include "arch/types.h"
-#include "core/cpu.h"
+#include "base/cpu.h"
 
 struct deep_link {
 	uint64_t words[4];
@@ -38,7 +38,7 @@ struct deep_check {
 extern struct deep_check deep_check;
 
 /*
- * The variants …_two, for two CPUs at once (labs/grow_two.c): each CPU has a check of its own, says when it
+ * The variants …_two, for two CPUs at once (labs/grow/grow_two.c): each CPU has a check of its own, says when it
  * is at its deepest, and waits there until it may go back. Inline: nothing patched calls anything unpatched.
  */
 deep_function grow_deep_plain_two, grow_deep_patched_two;

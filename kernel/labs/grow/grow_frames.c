@@ -1,11 +1,11 @@
 /* Grow labs: one frame of 9 KiB on a stack that grows page by page: it leaves a hole, or jumps the guard. */
 #include "arch/sysreg.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/big_frame.h"
-#include "labs/grower.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/grow/grower.h"
+#include "labs/lib/big_frame.h"
 #include "mem/growspace.h"
+#include "report/report.h"
 
 STACK_CALLS("stand_at_end", "kernel/labs/*probed.c:big_*", "big_frame.h: struct big_frames")
 STACK_CALLS("hole_grower", "kernel/labs/*probed.c:big_*", "big_frame.h: struct big_frames")

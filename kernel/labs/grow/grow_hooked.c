@@ -1,5 +1,5 @@
 /* See grow_deep.h and build.mk. */
-#include "labs/grow_deep.h"
+#include "labs/grow/grow_deep.h"
 
 GROW_DEEP(hooked)
 GROW_BIG(hooked)

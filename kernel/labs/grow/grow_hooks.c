@@ -3,7 +3,7 @@
  * frame is already taken, and with calls of their own before and behind the function's body.
  */
 #include "arch/sysreg.h"
-#include "core/thread.h"
+#include "base/current.h"
 #include "proc/grow.h"
 
 void __cyg_profile_func_enter(void *function, void *caller);

@@ -3,12 +3,12 @@
  * where growing is refused. Frames that step over a page: grow_frames.c. Stacks that move: grow_copy.c.
  */
 #include "arch/sysreg.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/spinlock.h"
-#include "labs/grower.h"
-#include "labs/recurse.h"
+#include "base/spinlock.h"
+#include "lab/lab.h"
+#include "labs/grow/grower.h"
+#include "labs/lib/recurse.h"
 #include "mem/growspace.h"
+#include "report/report.h"
 
 LAB_WORDS(grow_yes_word, "no", "yes")
 LAB_WORDS(backed_word, "boot", "touch")

@@ -1,12 +1,12 @@
 /* Grow labs: a stack that grows on another CPU than the first, in its fault handler or by moving. */
-#include "core/cpu.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/grower.h"
-#include "labs/leak.h"
-#include "labs/recurse.h"
+#include "base/cpu.h"
+#include "lab/lab.h"
+#include "labs/grow/grower.h"
+#include "labs/lib/leak.h"
+#include "labs/lib/recurse.h"
 #include "mem/growspace.h"
 #include "proc/smp.h"
+#include "report/report.h"
 
 #define OTHER_CPU 1
 #define OTHER_LIMIT (64 * KiB)

@@ -2,15 +2,15 @@
 #include "arch/mmu.h"
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/asm.h"
-#include "labs/grower.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/grow/grower.h"
+#include "labs/lib/routines.h"
 #include "proc/patch.h"
 #include "proc/smp.h"
+#include "report/report.h"
 
-STACK_IGNORE("lab_grow_patch", "kernel/labs/grow_deep.c:deep_run", "thread:lab",
+STACK_IGNORE("lab_grow_patch", "kernel/labs/grow/grow_deep.c:deep_run", "thread:lab",
 	     "grow.patch: one frame deep, to show that the patched function runs")
 
 LAB_WORDS(patch_yes_word, "no", "yes")

@@ -4,9 +4,9 @@
  */
 #include "arch/mmu.h"
 #include "arch/virt.h"
-#include "core/lab.h"
-#include "core/report.h"
+#include "lab/lab.h"
 #include "mem/growspace.h"
+#include "report/report.h"
 
 #define HOLE_PAGES 16
 #define RANGE (HOLE_PAGES * PAGE_SIZE)

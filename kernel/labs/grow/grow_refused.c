@@ -3,17 +3,17 @@
  * has each request on the way refused. What its maker asks for, and what it asks for itself, it is told.
  * What a fault handler or a prologue's check asks for, nobody can be told: the thread ends in stack-oom.
  */
-#include "core/classify.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/grow_deep.h"
-#include "labs/operation.h"
+#include "base/stack_note.h"
+#include "labs/grow/grow_deep.h"
+#include "labs/lib/operation.h"
 #include "mem/growspace.h"
 #include "proc/grow.h"
 #include "proc/patch.h"
 #include "proc/thread.h"
+#include "report/classify.h"
+#include "report/report.h"
 
-STACK_CALLS("kernel/core/fault.c:handle", "no_pages",
+STACK_CALLS("kernel/report/fault.c:handle", "no_pages",
 	    "fault_expected_hook: op=demand and op=copy set it")
 
 #define LIMIT (64 * KiB)

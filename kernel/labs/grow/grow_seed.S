@@ -1,5 +1,5 @@
 /*
- * The check and the morestack that a Go kernel on bare metal had: labs/grow_seed.c says what is wrong with
+ * The check and the morestack that a Go kernel on bare metal had: labs/grow/grow_seed.c says what is wrong with
  * them. Here as they were, but for the call that makes the stack larger, which is the lab's choice.
  */
 #include "arch/asm.h"

@@ -3,9 +3,9 @@
  * that is too small for one frame more; below a guard that leaves room for that, it makes nothing larger,
  * as that call is commented out, and the function that asked begins again, and asks.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/grower.h"
+#include "lab/lab.h"
+#include "labs/grow/grower.h"
+#include "report/report.h"
 
 LAB_WORDS(morestack_word, "pushes", "asks")
 

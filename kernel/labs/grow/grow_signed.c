@@ -1,4 +1,4 @@
 /* See grow_deep.h and build.mk. */
-#include "labs/grow_deep.h"
+#include "labs/grow/grow_deep.h"
 
 GROW_DEEP(signed)

@@ -4,16 +4,16 @@
  * to wait. Without the lock it takes the same ones.
  */
 #include "arch/mmu.h"
-#include "core/cpu.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/grower.h"
-#include "labs/leak.h"
+#include "base/cpu.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/grow/grower.h"
+#include "labs/lib/leak.h"
 #include "mem/growspace.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 STACK_UNBOUNDED("thread:here", 64 * MiB, "a grower, too")
 STACK_UNBOUNDED("thread:there", 64 * MiB, "a grower, too")

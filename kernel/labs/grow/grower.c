@@ -1,13 +1,13 @@
 /* See grower.h. */
-#include "labs/grower.h"
+#include "labs/grow/grower.h"
 
 #include "arch/cycles.h"
 #include "arch/timer.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/victim.h"
+#include "base/stack_note.h"
+#include "labs/lib/victim.h"
 #include "mem/growspace.h"
 #include "proc/patch.h"
+#include "report/report.h"
 
 STACK_UNBOUNDED("thread:grower", 64 * MiB, "the growers of labs grow, and overflow on purpose")
 STACK_STARTS("thread:grower", "kernel/labs/*.c:*_grower", 64 * MiB, "struct grower: function")

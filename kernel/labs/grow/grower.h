@@ -1,9 +1,9 @@
 /* What the grow labs share: the thread they grow, its report, and the counting of instructions. */
-#ifndef LABS_GROWER_H
-#define LABS_GROWER_H
+#ifndef LABS_GROW_GROWER_H
+#define LABS_GROW_GROWER_H
 
-#include "core/thread.h"
-#include "labs/grow_deep.h"
+#include "base/current.h"
+#include "labs/grow/grow_deep.h"
 #include "proc/grow.h"
 
 struct grower {

@@ -1,9 +1,9 @@
 /* Heap labs: first fit, and what it does to itself. scenarios/test_heap.py is the other half. */
 #include "mem/heap.h"
 
-#include "core/lab.h"
-#include "core/report.h"
+#include "lab/lab.h"
 #include "mem/bump.h"
+#include "report/report.h"
 
 #define MAX_CHUNKS 1024
 

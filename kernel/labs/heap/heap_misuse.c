@@ -1,9 +1,9 @@
 /* Heap labs: asked for what it has not, and given back what is not its. scenarios/test_heap.py. */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/string.h"
+#include "base/string.h"
+#include "lab/lab.h"
 #include "mem/bump.h"
 #include "mem/heap.h"
+#include "report/report.h"
 
 #define MAX_CHUNKS 256
 #define BLOCK 64

@@ -1,10 +1,10 @@
 /* Heap labs: headers that are written over, by a byte and by every byte. scenarios/test_heap.py. */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/string.h"
-#include "core/symbol.h"
+#include "base/string.h"
+#include "base/symbol.h"
+#include "lab/lab.h"
 #include "mem/bump.h"
 #include "mem/heap.h"
+#include "report/report.h"
 
 #define HEAP_BYTES (4 * KiB)
 #define BLOCK 256

@@ -1,17 +1,17 @@
 /* Injection labs: every call that may fail is made to fail. scenarios/test_inject.py is the other half. */
-#include "core/inject.h"
+#include "report/inject.h"
 
-#include "core/lab.h"
-#include "core/ledger.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/operation.h"
+#include "base/ledger.h"
+#include "base/protect.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/operation.h"
+#include "report/report.h"
 
 LAB_NAMES(op_name)
 STACK_CALLS(
 	"run_step", "kernel/labs/*.c:operation_*",
-	"labs/operation.h: OPERATION() makes operation_<label>, and only those stand in the table")
+	"labs/lib/operation.h: OPERATION() makes operation_<label>, and only those stand in the table")
 
 #define NTH_MAX 1000 /* an operation that still fails then will never end */
 

@@ -2,11 +2,9 @@
  * Injection lab: whatever makes an object is refused at each site in turn, and then the object is used all the
  * same. It must be empty: it gives nothing, takes nothing, and says that it was not made. scenarios/test_inject.py.
  */
-#include "core/inject.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/string.h"
+#include "base/stack_note.h"
+#include "base/string.h"
+#include "lab/lab.h"
 #include "mem/bump.h"
 #include "mem/growspace.h"
 #include "mem/heap.h"
@@ -15,6 +13,8 @@
 #include "mem/window.h"
 #include "proc/grow.h"
 #include "proc/thread.h"
+#include "report/inject.h"
+#include "report/report.h"
 
 STACK_CALLS("try_maker",
 	    "make_* pool_is_empty heap_is_empty stack_is_empty space_is_empty range_is_empty "

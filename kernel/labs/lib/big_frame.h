@@ -3,8 +3,8 @@
  * touches every page on the way down, unprobed.c without. Only the lowest byte is written, so without
  * probes the frame steps over the guard. build.mk has the flags.
  */
-#ifndef LABS_BIG_FRAME_H
-#define LABS_BIG_FRAME_H
+#ifndef LABS_LIB_BIG_FRAME_H
+#define LABS_LIB_BIG_FRAME_H
 
 #include "arch/types.h"
 

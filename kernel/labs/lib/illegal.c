@@ -1,7 +1,7 @@
 /* See illegal.h. */
-#include "labs/illegal.h"
+#include "labs/lib/illegal.h"
 
-#include "core/lab.h"
+#include "lab/lab.h"
 
 __attribute__((noinline)) void write_null(void)
 {

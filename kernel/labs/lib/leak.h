@@ -2,11 +2,11 @@
  * What a lab says when something is not back: a leak, by name, and not the panic of whoever noticed. Off
  * with protect=-leak-check.
  */
-#ifndef LABS_LEAK_H
-#define LABS_LEAK_H
+#ifndef LABS_LIB_LEAK_H
+#define LABS_LIB_LEAK_H
 
-#include "core/protect.h"
-#include "core/report.h"
+#include "base/protect.h"
+#include "report/report.h"
 
 /* Ends the boot if something was lost; `what` names it. */
 static inline void leak_check(bool lost, const char *what)

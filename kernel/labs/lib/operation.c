@@ -1,10 +1,9 @@
 /* The operations that inject.sweep sweeps, and the count of all that they could leave behind. */
-#include "labs/operation.h"
+#include "labs/lib/operation.h"
 
 #include "arch/mte.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/leak.h"
+#include "base/stack_note.h"
+#include "labs/lib/leak.h"
 #include "mem/bump.h"
 #include "mem/growspace.h"
 #include "mem/heap.h"
@@ -14,6 +13,7 @@
 #include "proc/process.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 STACK_SIZE("swept", 8 * KiB, "made and given back, and run on by nobody; 16 KiB in op=stack")
 

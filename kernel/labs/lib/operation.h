@@ -15,8 +15,8 @@
  * held. What is made to live for ever has no way back: MAKING_OPERATION, held once it is done. `inject.sweep
  * op=stack` makes each call that it makes at each site fail in turn.
  */
-#ifndef LABS_OPERATION_H
-#define LABS_OPERATION_H
+#ifndef LABS_LIB_OPERATION_H
+#define LABS_LIB_OPERATION_H
 
 #include "arch/types.h"
 

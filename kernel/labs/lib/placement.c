@@ -1,5 +1,5 @@
 /* See placement.h. */
-#include "labs/placement.h"
+#include "labs/lib/placement.h"
 
 #include "arch/cycles.h"
 #include "arch/timer.h"

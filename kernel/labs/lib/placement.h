@@ -1,6 +1,6 @@
 /* An interrupt at one chosen instruction (icount shift 0): for the labs that sweep one over a window. */
-#ifndef LABS_PLACEMENT_H
-#define LABS_PLACEMENT_H
+#ifndef LABS_LIB_PLACEMENT_H
+#define LABS_LIB_PLACEMENT_H
 
 #include "arch/types.h"
 

@@ -1,7 +1,7 @@
 /* See recurse.h. Every array is volatile: or the compiler would keep one for all calls, or none. */
 #include "arch/sysreg.h"
-#include "core/stack_note.h"
-#include "labs/recurse.h"
+#include "base/stack_note.h"
+#include "labs/lib/recurse.h"
 
 STACK_CALLS("recurse_through_pointer", "recurse_through_pointer",
 	    "the pointer is to itself, so that no compiler can see the recursion")

@@ -2,8 +2,8 @@
  * Ways down: functions that take a stack, frame by frame, until their frame lies below `floor`, and then
  * come back. Each writes all of its frame, and none shares it with its neighbour.
  */
-#ifndef LABS_RECURSE_H
-#define LABS_RECURSE_H
+#ifndef LABS_LIB_RECURSE_H
+#define LABS_LIB_RECURSE_H
 
 #include "arch/types.h"
 

@@ -1,6 +1,6 @@
 /* What C cannot say: SP where it should not be, and every register at once. See asm.h. */
 #include "arch/asm.h"
-#include "labs/asm.h"
+#include "labs/lib/routines.h"
 
 	.section .text, "ax"
 

@@ -1,6 +1,6 @@
-/* What C cannot say: labs/asm.S. */
-#ifndef LABS_ASM_H
-#define LABS_ASM_H
+/* What C cannot say: labs/lib/routines.S. */
+#ifndef LABS_LIB_ROUTINES_H
+#define LABS_LIB_ROUTINES_H
 
 /* lab_registers and lab_overflow_known: what x<n> holds is n times this. */
 #define LAB_KNOWN 0x0101

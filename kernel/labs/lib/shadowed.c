@@ -1,5 +1,5 @@
 /* One function with a shadow call stack, for stack_shadow.c: the only file built for it (build.mk). */
-#include "labs/shadowed.h"
+#include "labs/lib/shadowed.h"
 
 __attribute__((noinline)) uintptr_t overwrite_shadowed_return(uintptr_t value)
 {

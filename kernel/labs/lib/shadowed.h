@@ -1,6 +1,6 @@
 /* Functions built with -fsanitize=shadow-call-stack: x18 must point at a shadow stack to call them. */
-#ifndef LABS_SHADOWED_H
-#define LABS_SHADOWED_H
+#ifndef LABS_LIB_SHADOWED_H
+#define LABS_LIB_SHADOWED_H
 
 #include "arch/types.h"
 

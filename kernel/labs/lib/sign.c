@@ -1,10 +1,10 @@
 /* See sign.h. */
-#include "labs/sign.h"
+#include "labs/lib/sign.h"
 
 #include "arch/sysreg.h"
-#include "core/protect.h"
-#include "core/report.h"
+#include "base/protect.h"
 #include "proc/sched.h"
+#include "report/report.h"
 
 #define ID_AA64ISAR2_EL1 S3_0_C0_C6_2
 #define APIAKEYLO_EL1 S3_0_C2_C1_0

@@ -1,13 +1,13 @@
 /* See system.h. */
-#include "labs/system.h"
+#include "labs/lib/system.h"
 
-#include "core/report.h"
-#include "core/string.h"
-#include "labs/leak.h"
+#include "base/string.h"
+#include "labs/lib/leak.h"
 #include "mem/heap.h"
 #include "mem/page.h"
 #include "proc/fs.h"
 #include "proc/spawn.h"
+#include "report/report.h"
 
 #define ROUNDS 2
 

@@ -1,6 +1,6 @@
 /* What every spawn lab stands on: servers, slots, a census of all that a process takes, and its return. */
-#ifndef LABS_SYSTEM_H
-#define LABS_SYSTEM_H
+#ifndef LABS_LIB_SYSTEM_H
+#define LABS_LIB_SYSTEM_H
 
 #include "proc/process.h"
 

@@ -1,20 +1,20 @@
 /* See victim.h. */
-#include "labs/victim.h"
+#include "labs/lib/victim.h"
 
-#include "core/fault.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/leak.h"
+#include "base/stack_note.h"
+#include "labs/lib/leak.h"
 #include "mem/page.h"
 #include "mem/window.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
 
 #define ROUNDS 2
 #define VICTIM_STACK (16 * KiB)
 
 STACK_UNBOUNDED("thread:victim", VICTIM_STACK, "the victims of labs overflow on purpose")
 STACK_SIZE("neighbour", VICTIM_STACK, "painted, and run on by nobody")
-STACK_CALLS("victim_run_made", "make_plain kernel/labs/grower.c:grower_make",
+STACK_CALLS("victim_run_made", "make_plain kernel/labs/grow/grower.c:grower_make",
 	    "who makes the thread")
 #define PROOF_TICKS 5
 

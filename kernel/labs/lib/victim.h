@@ -1,14 +1,14 @@
 /* The other side of every stack lab: a thread that breaks, and the proof of what became of it. */
-#ifndef LABS_VICTIM_H
-#define LABS_VICTIM_H
+#ifndef LABS_LIB_VICTIM_H
+#define LABS_LIB_VICTIM_H
 
 #include "arch/types.h"
 
 /* What must come sooner or later may be late on a busy host: so many ticks, and then it does not come. */
 #define PATIENCE_TICKS 400
-#include "core/stack.h"
-#include "core/stack_note.h"
-#include "core/thread.h"
+#include "base/current.h"
+#include "base/stack.h"
+#include "base/stack_note.h"
 
 /*
  * Run function(argument) in a thread named "victim" on a stack of `stack` bytes, and end the boot:

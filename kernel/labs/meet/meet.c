@@ -8,28 +8,28 @@
 #include "arch/descriptor.h"
 #include "arch/mmu.h"
 #include "arch/watch.h"
-#include "core/console.h"
-#include "core/cpu.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/light.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/turn.h"
-#include "labs/illegal.h"
+#include "base/cpu.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/illegal.h"
+#include "light/light.h"
 #include "mem/growspace.h"
 #include "mem/page.h"
 #include "proc/permanent.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+#include "report/console.h"
+#include "report/fault.h"
+#include "report/report.h"
+#include "report/turn.h"
 
 STACK_CALLS("meet_victim",
 	    "write_lines take_page map_stacks leave_list take_range give_page map_untouched "
 	    "read_and_free end_twice fault_at_once",
 	    "struct meeting")
-STACK_CALLS("kernel/core/exception.c:dispatch", "wait_inside", "watch_hook: meet.* set it")
-STACK_CALLS("kernel/core/fault.c:report_finding", "wait_in_report",
+STACK_CALLS("kernel/report/exception.c:dispatch", "wait_inside", "watch_hook: meet.* set it")
+STACK_CALLS("kernel/report/fault.c:report_finding", "wait_in_report",
 	    "fault_report_hook: meet.faults sets it")
 
 #define PATIENCE 2000 /* times that a CPU lets the other run */

@@ -1,8 +1,8 @@
 /* The traces. See trace.h; the labs that play them are in trace_play.c. */
-#include "labs/trace.h"
+#include "labs/mem/trace.h"
 
-#include "core/report.h"
-#include "labs/trace_recorded.h"
+#include "labs/mem/trace_recorded.h"
+#include "report/report.h"
 
 #define SEED 0x12345678
 #define LARGEST 1024

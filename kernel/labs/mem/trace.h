@@ -2,8 +2,8 @@
  * An allocation trace: what is asked for and given back, in what order, without a word of who serves it.
  * Some are made by a rule here, two were recorded from the kernel itself (harness/dev/traces.py).
  */
-#ifndef LABS_TRACE_H
-#define LABS_TRACE_H
+#ifndef LABS_MEM_TRACE_H
+#define LABS_MEM_TRACE_H
 
 #include "arch/types.h"
 

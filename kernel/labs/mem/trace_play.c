@@ -1,16 +1,16 @@
 /* Memory labs: the same traces through three allocators. scenarios/test_mem.py is the other half. */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/string.h"
-#include "labs/cost.h"
-#include "labs/leak.h"
-#include "labs/trace.h"
+#include "base/stack_note.h"
+#include "base/string.h"
+#include "lab/lab.h"
+#include "labs/cost/cost.h"
+#include "labs/lib/leak.h"
+#include "labs/mem/trace.h"
 #include "mem/bump.h"
 #include "mem/heap.h"
 #include "mem/page.h"
 #include "mem/pool.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 STACK_SIZE("thread:churn", PAGE_SIZE, "at least")
 STACK_CALLS("lab_mem_traces", "open_*", "struct allocator")

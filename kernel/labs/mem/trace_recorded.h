@@ -2,7 +2,7 @@
  * Recorded from the kernel's own run by `make traces` (harness/dev/traces.py); do not edit. A test
  * records them again and compares.
  */
-#include "labs/trace.h"
+#include "labs/mem/trace.h"
 
 /* a whole boot: early heap, idle and lab threads, a neighbour, a witness, two victims.
  * lab=stack.guard_touch on-fault=kill */

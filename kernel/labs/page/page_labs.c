@@ -1,10 +1,10 @@
 /* Page labs: none left, given back wrongly, used after. scenarios/test_page.py is the other half. */
-#include "labs/leak.h"
+#include "labs/lib/leak.h"
 #include "mem/page.h"
 
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/victim.h"
+#include "lab/lab.h"
+#include "labs/lib/victim.h"
+#include "report/report.h"
 
 /* A list through the pages themselves: there may be millions. */
 struct taken {

@@ -3,10 +3,10 @@
  * one behind the other, it is whoever looks at the poison next, or whoever follows a pointer that was
  * read out of it; on pages of their own or with tags, the access itself faults.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/pool_kinds.h"
+#include "lab/lab.h"
+#include "labs/pool/pool_kinds.h"
 #include "mem/pool.h"
+#include "report/report.h"
 
 #define BLOCKS 8
 

@@ -1,11 +1,11 @@
 /* Pool labs: O(1), in instructions. scenarios/test_mem.py is the other half. */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/cost.h"
+#include "lab/lab.h"
+#include "labs/cost/cost.h"
 #include "mem/bump.h"
 #include "mem/heap.h"
 #include "mem/page.h"
 #include "mem/pool.h"
+#include "report/report.h"
 
 #define BLOCK 32
 #define MOST 100000

@@ -1,10 +1,10 @@
 /* What the pool labs share: kind=, how a pool keeps its blocks; and the end, when a pool found something. */
-#ifndef LABS_POOL_KINDS_H
-#define LABS_POOL_KINDS_H
+#ifndef LABS_POOL_POOL_KINDS_H
+#define LABS_POOL_POOL_KINDS_H
 
 #include "arch/mte.h"
-#include "core/report.h"
 #include "mem/pool.h"
+#include "report/report.h"
 
 enum pool_kind { KIND_PLAIN, KIND_PAGED, KIND_TAGGED, NR_POOL_KINDS };
 

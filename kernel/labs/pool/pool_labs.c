@@ -1,10 +1,10 @@
 /* Pool labs: what runs dry, and who says so. scenarios/test_pool.py is the other half. */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/leak.h"
-#include "labs/pool_kinds.h"
+#include "lab/lab.h"
+#include "labs/lib/leak.h"
+#include "labs/pool/pool_kinds.h"
 #include "mem/pool.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 #define MAX_BLOCKS 256
 

@@ -2,10 +2,10 @@
  * Pool labs: blocks given back that must not be. Everybody does something legal first; what nobody
  * refuses is followed to what comes of it.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/pool_kinds.h"
+#include "lab/lab.h"
+#include "labs/pool/pool_kinds.h"
 #include "mem/pool.h"
+#include "report/report.h"
 
 #define BLOCKS 8
 #define BLOCK_BYTES 64

@@ -2,10 +2,10 @@
  * Pool labs: an owner writes past its block. Between blocks that lie one behind the other are zones that
  * only the pool looks at: when the block is freed, or when pool_check() walks the whole pool.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/pool_kinds.h"
+#include "lab/lab.h"
+#include "labs/pool/pool_kinds.h"
 #include "mem/pool.h"
+#include "report/report.h"
 
 #define BLOCKS 8
 #define BLOCK_BYTES 64

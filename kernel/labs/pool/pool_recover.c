@@ -2,10 +2,10 @@
  * Pool labs: a pool that has run dry comes back whole, in whatever order its blocks come back: nothing is
  * lost, nothing is given out twice, and at the edge it is exact, time after time.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/pool_kinds.h"
+#include "lab/lab.h"
+#include "labs/pool/pool_kinds.h"
 #include "mem/pool.h"
+#include "report/report.h"
 
 #define BLOCKS 17 /* a prime: any step visits every block */
 #define BLOCK_BYTES 64

@@ -3,10 +3,10 @@
  * its own. With protect=-pool-link it follows it: nowhere, and the wild access comes two allocations later;
  * or to a block that is in use, and then that has two owners.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/pool_kinds.h"
+#include "lab/lab.h"
+#include "labs/pool/pool_kinds.h"
 #include "mem/pool.h"
+#include "report/report.h"
 
 #define BLOCKS 8
 #define BLOCK_BYTES 64

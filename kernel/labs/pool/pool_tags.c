@@ -3,10 +3,10 @@
  * have. Where the machine keeps fewer (QEMU 7.2: arch/mte.h), the last ones written are everybody's.
  */
 #include "arch/mte.h"
-#include "core/lab.h"
-#include "core/protect.h"
-#include "core/report.h"
+#include "base/protect.h"
+#include "lab/lab.h"
 #include "mem/pool_window.h"
+#include "report/report.h"
 
 #define GRANULES (PAGE_SIZE / MTE_GRANULE)
 #define TAGS 16

@@ -4,13 +4,13 @@
  * one thread that ends must make room for one.
  */
 #include "arch/virt.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/leak.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/leak.h"
 #include "mem/page.h"
 #include "mem/pool.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 STACK_SIZE("thread:tenant", 4 * KiB, "unless stack= says more")
 

@@ -1,10 +1,10 @@
 /* Scheduler labs: what the other labs lean on. scenarios/test_sched.py is the other half. */
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/cpu.h"
-#include "core/lab.h"
-#include "core/report.h"
+#include "base/cpu.h"
+#include "lab/lab.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 #define MAX_SPINNERS 8
 

@@ -3,12 +3,12 @@
  * is how a kernel comes to read what a process made up; without PXN, to run it.
  */
 #include "arch/user.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/upcall.h"
-#include "labs/system.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/system.h"
 #include "proc/syscall.h"
+#include "report/report.h"
+#include "report/upcall.h"
 
 STACK_CALLS("kernel/proc/syscall.c:sys_dive", "follow_code",
 	    "syscall_dive_hook: spawn.user_code sets it")

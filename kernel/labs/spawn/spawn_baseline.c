@@ -1,5 +1,5 @@
 /* The seed's chain, nothing cured. See proc/spawn_chain.h. */
-#include "labs/spawn_variants.h"
+#include "labs/spawn/spawn_variants.h"
 
 #define CHAIN_SERVER init_server_baseline
 #define CHAIN_BOXED 0

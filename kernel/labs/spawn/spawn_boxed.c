@@ -1,5 +1,5 @@
 /* The seed's chain, what stays is written where it stays. See proc/spawn_chain.h. */
-#include "labs/spawn_variants.h"
+#include "labs/spawn/spawn_variants.h"
 
 #define CHAIN_SERVER init_server_boxed
 #define CHAIN_BOXED 1

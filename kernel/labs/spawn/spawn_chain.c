@@ -3,17 +3,17 @@
  * proc/spawn_chain.h, in the chosen variant, on kernel stacks of the chosen size; its frames are measured
  * live, from one record to the next, while its last function is running.
  */
-#include "arch/mmu.h"
 #include "arch/cycles.h"
-#include "core/backtrace.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/symbol.h"
-#include "core/upcall.h"
-#include "labs/spawn_variants.h"
-#include "labs/system.h"
+#include "arch/mmu.h"
+#include "base/stack_note.h"
+#include "base/symbol.h"
+#include "lab/lab.h"
+#include "labs/lib/system.h"
+#include "labs/spawn/spawn_variants.h"
 #include "proc/spawn.h"
+#include "report/backtrace.h"
+#include "report/report.h"
+#include "report/upcall.h"
 
 STACK_CALLS("kernel/*.c:new_user_elf*", "probe_chain", "spawn_probe: only spawn.chain sets it")
 LAB_NAMES(variant_name)

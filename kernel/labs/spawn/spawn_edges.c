@@ -2,15 +2,15 @@
  * Spawn labs: programs at the bounds of what the loader takes. Each is the real hello with one segment moved or
  * sized, as far as may be or one byte further. What is loaded is then held against the file, byte by byte.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/string.h"
-#include "labs/system.h"
+#include "base/stack_note.h"
+#include "base/string.h"
+#include "lab/lab.h"
+#include "labs/lib/system.h"
 #include "mem/bump.h"
 #include "proc/elf.h"
 #include "proc/initrd.h"
 #include "proc/spawn.h"
+#include "report/report.h"
 
 STACK_CALLS(
 	"lab_spawn_edges",

@@ -2,13 +2,13 @@
  * Spawn labs: programs that the loader must refuse. Each is the real hello with one thing wrong in its
  * headers, shown by the fs server under hello's name.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/string.h"
-#include "labs/system.h"
+#include "base/stack_note.h"
+#include "base/string.h"
+#include "lab/lab.h"
+#include "labs/lib/system.h"
 #include "mem/bump.h"
 #include "proc/initrd.h"
+#include "report/report.h"
 
 LAB_NAMES(damage_name)
 

@@ -2,14 +2,14 @@
  * Spawn labs: a program that asks for what it should not get (user/hostile.c). Each call with each argument at
  * its bounds and past them; and thousands at random. The kernel refuses by name, and has everything back.
  */
-#include "core/lab.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/operation.h"
-#include "labs/system.h"
+#include "base/protect.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/operation.h"
+#include "labs/lib/system.h"
 #include "proc/spawn.h"
 #include "proc/syscall.h"
+#include "report/report.h"
 
 STACK_CALLS("kernel/proc/syscall.c:sys_dive", "forge",
 	    "syscall_dive_hook: spawn.hostile and spawn.fuzz set it")

@@ -2,13 +2,13 @@
  * Spawn labs: a call chain across IPC. The fs server breaks while it serves init, which serves a process; the
  * backtrace goes from the server through init to the program at EL0 that asked for it all.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/illegal.h"
-#include "labs/system.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/illegal.h"
+#include "labs/lib/system.h"
 #include "proc/fs.h"
 #include "proc/spawn.h"
+#include "report/report.h"
 
 STACK_CALLS("kernel/proc/fs.c:read", "fault_in_server", "fs_read_hook: only spawn.ipc_deep sets it")
 

@@ -1,11 +1,11 @@
 /* Spawn labs: one program and what becomes of it. The chain that starts them: spawn_chain.c. */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/system.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/system.h"
 #include "mem/page.h"
 #include "proc/abi.h"
 #include "proc/spawn.h"
+#include "report/report.h"
 
 LAB_NAMES(crash_name)
 

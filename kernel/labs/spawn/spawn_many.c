@@ -1,8 +1,8 @@
 /* Spawn labs: many processes. In each other, side by side until there is no slot, and without a parent. */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/system.h"
+#include "lab/lab.h"
+#include "labs/lib/system.h"
 #include "proc/spawn.h"
+#include "report/report.h"
 
 #define ROUNDS 2
 

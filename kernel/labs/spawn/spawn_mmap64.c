@@ -1,5 +1,5 @@
 /* The seed's chain, 64 mmap regions in a process, not 256. See proc/spawn_chain.h. */
-#include "labs/spawn_variants.h"
+#include "labs/spawn/spawn_variants.h"
 
 #define CHAIN_SERVER init_server_mmap64
 #define CHAIN_BOXED 0

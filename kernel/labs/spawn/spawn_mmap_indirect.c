@@ -1,5 +1,5 @@
 /* The seed's chain, the mmap regions on the heap. See proc/spawn_chain.h. */
-#include "labs/spawn_variants.h"
+#include "labs/spawn/spawn_variants.h"
 
 #define CHAIN_SERVER init_server_mmap_indirect
 #define CHAIN_BOXED 0

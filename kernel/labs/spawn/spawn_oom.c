@@ -3,14 +3,14 @@
  * After each the launch was either done or refused, and no process, page, table, stack, file, handle or
  * message is left; and the next launch works.
  */
-#include "core/inject.h"
-#include "core/lab.h"
-#include "core/ledger.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "labs/operation.h"
-#include "labs/system.h"
+#include "base/ledger.h"
+#include "base/protect.h"
+#include "lab/lab.h"
+#include "labs/lib/operation.h"
+#include "labs/lib/system.h"
 #include "proc/spawn.h"
+#include "report/inject.h"
+#include "report/report.h"
 
 /* user/spawner.c, and what it exits with. */
 #define SPAWNER_RETRIES 0x200

@@ -2,16 +2,16 @@
  * Spawn labs: the death of a server with one caller being served and two waiting. Each of the three is told,
  * who comes after is told at once, and the next server gives each its own answer.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/string.h"
-#include "labs/illegal.h"
-#include "labs/system.h"
+#include "base/stack_note.h"
+#include "base/string.h"
+#include "lab/lab.h"
+#include "labs/lib/illegal.h"
+#include "labs/lib/system.h"
 #include "proc/fs.h"
 #include "proc/initrd.h"
 #include "proc/sched.h"
 #include "proc/spawn.h"
+#include "report/report.h"
 
 STACK_CALLS("kernel/proc/fs.c:read", "let_two_wait die_by_*",
 	    "fs_read_hook: spawn.server_dies sets it")

@@ -1,6 +1,6 @@
 /* init as it was, and with each of the seed's cures alone: the same server, compiled from the same source. */
-#ifndef LABS_SPAWN_VARIANTS_H
-#define LABS_SPAWN_VARIANTS_H
+#ifndef LABS_SPAWN_SPAWN_VARIANTS_H
+#define LABS_SPAWN_SPAWN_VARIANTS_H
 
 void init_server_baseline(void *unused);
 void init_server_boxed(void *unused);

@@ -2,12 +2,12 @@
  * Stack labs: a broken chain of frame records, then a plain fault. The backtrace must stop with a word
  * for why, and never fault itself.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/illegal.h"
-#include "labs/victim.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/illegal.h"
+#include "labs/lib/victim.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 STACK_CALLS("break_chain", "to_*", "what is done to a frame record")
 

@@ -3,17 +3,17 @@
  * guard page, so that only software can notice.
  */
 #include "arch/sysreg.h"
-#include "core/cpu.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/victim.h"
+#include "base/cpu.h"
+#include "base/protect.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/victim.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
 
 STACK_CALLS("smash_victim", "smash_with*_canary", "the same function with and without a canary")
-STACK_CALLS("kernel/core/fault.c:report_finding", "report_latency",
+STACK_CALLS("kernel/report/fault.c:report_finding", "report_latency",
 	    "fault_report_hook: stack.sentinel_* set it")
 STACK_MARK("stack/sentinel_*", "thread:victim",
 	   "overwrite_guard_word writes the lowest word of the stack through a pointer")

@@ -1,21 +1,21 @@
 /* Stack labs: how. One frame larger than the guard, alloca, below SP, and the exception entry itself. */
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/cpu.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/asm.h"
-#include "labs/big_frame.h"
-#include "labs/victim.h"
+#include "base/cpu.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/big_frame.h"
+#include "labs/lib/routines.h"
+#include "labs/lib/victim.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 STACK_CALLS("stand_low", "kernel/labs/*probed.c:big_*", "big_frame.h: struct big_frames")
 STACK_DYNAMIC("stand_low", 16 * KiB, "all of its 16 KiB stack but ROOM_BYTES")
 STACK_DYNAMIC("kernel/labs/*probed.c:big_*", 12304, "bytes=, at most 12 KiB, in whole 16 bytes")
-STACK_SWITCHES("kernel/labs/asm.S:lab_svc_at",
+STACK_SWITCHES("kernel/labs/lib/routines.S:lab_svc_at",
 	       "an exception with SP where the lab wants it; calls nothing there")
-STACK_SWITCHES("kernel/labs/asm.S:lab_spin_at", "the same for an interrupt")
+STACK_SWITCHES("kernel/labs/lib/routines.S:lab_spin_at", "the same for an interrupt")
 STACK_MARK("stack/entry-control-no-entry.log", "thread:victim",
 	   "lab_svc_at loads SP with the end of its stack, and protect=-entry pushes there")
 

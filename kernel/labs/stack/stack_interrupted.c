@@ -7,23 +7,23 @@
  */
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/classify.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/asm.h"
-#include "labs/placement.h"
-#include "labs/victim.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/placement.h"
+#include "labs/lib/routines.h"
+#include "labs/lib/victim.h"
 #include "proc/thread.h"
+#include "report/classify.h"
+#include "report/fault.h"
+#include "report/report.h"
 
-STACK_CALLS("kernel/core/exception.c:dispatch", "note_interrupt",
+STACK_CALLS("kernel/report/exception.c:dispatch", "note_interrupt",
 	    "tick_hook: stack.interrupted sets it")
-STACK_CALLS("kernel/core/fault.c:handle", "examine_death",
+STACK_CALLS("kernel/report/fault.c:handle", "examine_death",
 	    "fault_expected_hook: stack.interrupted sets it")
-STACK_SWITCHES("kernel/labs/asm.S:lab_overflow_known",
+STACK_SWITCHES("kernel/labs/lib/routines.S:lab_overflow_known",
 	       "it points SP near the end of its stack, and pushes until that ends")
-STACK_DYNAMIC("kernel/labs/asm.S:lab_overflow_known", 512,
+STACK_DYNAMIC("kernel/labs/lib/routines.S:lab_overflow_known", 512,
 	      "it pushes from 512 bytes above the end of its stack, and dies there")
 
 /* How long after arming the timer fires, in its counts of 16 instructions (icount shift 0). */

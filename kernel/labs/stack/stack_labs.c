@@ -4,32 +4,32 @@
  */
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/cpu.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/illegal.h"
-#include "labs/recurse.h"
-#include "labs/victim.h"
+#include "base/cpu.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/illegal.h"
+#include "labs/lib/recurse.h"
+#include "labs/lib/victim.h"
 #include "proc/sched.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
 
 STACK_CALLS("kernel/proc/sched.c:idle", "overflow_idle_stack", "idle_hook: only stack.idle sets it")
-STACK_CALLS("kernel/core/exception.c:dispatch", "overflow_irq_stack",
+STACK_CALLS("kernel/report/exception.c:dispatch", "overflow_irq_stack",
 	    "tick_hook: stack.irq sets it")
-STACK_CALLS("kernel/core/fault.c:report_finding", "fault_in_report overflow_in_report",
+STACK_CALLS("kernel/report/fault.c:report_finding", "fault_in_report overflow_in_report",
 	    "fault_report_hook: stack.emergency and stack.emergency_overflow set it")
 STACK_IGNORE("kernel/proc/sched.c:idle", "overflow_idle_stack", "thread:idle",
 	     "stack.idle overflows that stack on purpose")
-STACK_IGNORE("kernel/core/exception.c:dispatch", "overflow_irq_stack", "irq:cpu*",
+STACK_IGNORE("kernel/report/exception.c:dispatch", "overflow_irq_stack", "irq:cpu*",
 	     "stack.irq overflows that stack on purpose")
-STACK_IGNORE("kernel/core/fault.c:report_finding", "overflow_in_report", "irq:cpu* emergency:cpu*",
-	     "stack.emergency_overflow overflows that stack on purpose")
+STACK_IGNORE("kernel/report/fault.c:report_finding", "overflow_in_report",
+	     "irq:cpu* emergency:cpu*", "stack.emergency_overflow overflows that stack on purpose")
 STACK_MARK("stack/boot.log", "boot:cpu0", "stack.boot overflows that stack on purpose")
 STACK_MARK("stack/irq.log", "irq:cpu0", "stack.irq overflows that stack on purpose")
 STACK_MARK("stack/idle.log", "thread:idle", "stack.idle overflows that stack on purpose")
-STACK_TAKEN("kernel/labs/recurse.c:recurse",
+STACK_TAKEN("kernel/labs/lib/recurse.c:recurse",
 	    "go_down() is given it on paths that are ignored above; elsewhere it is called by name")
 
 #define STACK_PARAM(P) P(stack, 16 * KiB, 4 * KiB, 64 * KiB, "bytes of the victim's stack")

@@ -3,11 +3,11 @@
  * true lowest SP, taken from the frames themselves.
  */
 #include "arch/sysreg.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/thread.h"
+#include "base/current.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 STACK_CALLS("measure", "descend* promise write_paint", "struct job")
 STACK_RECURSION("descend*", 100, "depth=, at most 100")

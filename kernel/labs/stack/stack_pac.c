@@ -6,11 +6,11 @@
  * QEMU 7.2's -cpu max has no FEAT_FPAC: a failed authentication leaves a broken pointer, and the *return*
  * to it faults. Real hardware with FPAC faults at the authentication itself (EC 0x1c).
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/sign.h"
-#include "labs/victim.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/sign.h"
+#include "labs/lib/victim.h"
+#include "report/report.h"
 
 STACK_DYNAMIC("smash_vla", 64, "an array of 64 bytes at most")
 STACK_TAKEN("gadget*", "return addresses are overwritten with it; it is never called")

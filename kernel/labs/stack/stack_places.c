@@ -3,10 +3,10 @@
  * sides, and none is left where a stack was.
  */
 #include "arch/mmu.h"
-#include "core/lab.h"
-#include "core/report.h"
+#include "lab/lab.h"
 #include "mem/window.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
 #define HOLE_PAGES 4
 

@@ -2,12 +2,12 @@
  * Stack labs: the two stacks of a process. The kernel's, overflowed inside a system call, with a backtrace
  * from EL1 to EL0; the user's, overflowed at EL0, with one from EL0 to EL1.
  */
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/recurse.h"
-#include "labs/system.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/recurse.h"
+#include "labs/lib/system.h"
 #include "proc/syscall.h"
+#include "report/report.h"
 
 STACK_CALLS("kernel/proc/syscall.c:sys_dive", "dive",
 	    "syscall_dive_hook: stack.process_kernel sets it")

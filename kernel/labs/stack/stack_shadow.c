@@ -2,15 +2,16 @@
  * Stack labs: a shadow call stack. The function in shadowed.c keeps its return address a second time, on
  * a stack that x18 points at, and returns by that one.
  */
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/protect.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/shadowed.h"
-#include "labs/victim.h"
+#include "base/protect.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/shadowed.h"
+#include "labs/lib/victim.h"
+#include "report/fault.h"
+#include "report/report.h"
 
-STACK_CALLS("shadow_victim", "overwrite_return* kernel/labs/shadowed.c:overwrite_shadowed_return",
+STACK_CALLS("shadow_victim",
+	    "overwrite_return* kernel/labs/lib/shadowed.c:overwrite_shadowed_return",
 	    "with and without a shadow")
 STACK_TAKEN("gadget*", "return addresses are overwritten with it; it is never called")
 

@@ -1,21 +1,21 @@
 /* Stack labs on more than one CPU: -smp 2 or more. */
 #include "arch/watch.h"
-#include "core/cpu.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "core/turn.h"
-#include "labs/recurse.h"
+#include "base/cpu.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/recurse.h"
 #include "proc/sched.h"
 #include "proc/smp.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
+#include "report/turn.h"
 
 STACK_UNBOUNDED("thread:cpu*", THREAD_STACK_DEFAULT,
 		"the victims of labs on other CPUs overflow on purpose")
 STACK_STARTS("thread:cpu*", "secondary_victim meeting_victim enter_stack", THREAD_STACK_DEFAULT,
 	     "start() and make() are given them")
-STACK_CALLS("kernel/core/exception.c:dispatch", "wait_in_the_list",
+STACK_CALLS("kernel/report/exception.c:dispatch", "wait_in_the_list",
 	    "watch_hook: only stack.two_enter sets it")
 
 #define PAST_PARAM(P)                                                                              \

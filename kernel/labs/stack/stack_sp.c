@@ -3,17 +3,17 @@
  * the MMU does not catch at the push, the check at the switch does: never a plain overflow.
  */
 #include "arch/mmu.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/asm.h"
-#include "labs/victim.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/routines.h"
+#include "labs/lib/victim.h"
 #include "proc/thread.h"
+#include "report/report.h"
 
-STACK_SWITCHES("kernel/labs/asm.S:lab_push_at",
+STACK_SWITCHES("kernel/labs/lib/routines.S:lab_push_at",
 	       "a push where SP points to no stack at all; calls nothing there")
 STACK_TAKEN(
-	"kernel/labs/asm.S:lab_*",
+	"kernel/labs/lib/routines.S:lab_*",
 	"stack.registers and stack.sp_text compare and compute with these addresses; calls are by name")
 STACK_MARK("stack/sp_misaligned*", "thread:victim",
 	   "lab_push_at loads SP with an address in the middle of its stack")

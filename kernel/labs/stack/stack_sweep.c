@@ -7,15 +7,15 @@
  */
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/asm.h"
-#include "labs/placement.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/placement.h"
+#include "labs/lib/routines.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
 
-STACK_CALLS("kernel/core/exception.c:dispatch", "note_landing",
+STACK_CALLS("kernel/report/exception.c:dispatch", "note_landing",
 	    "tick_hook: stack.registers sets it")
 
 /* How long after arming the timer fires, in its counts of 16 instructions (icount shift 0). */

@@ -4,19 +4,19 @@
  */
 #include "arch/sysreg.h"
 #include "arch/timer.h"
-#include "core/cpu.h"
-#include "core/fault.h"
-#include "core/lab.h"
-#include "core/report.h"
-#include "core/stack_note.h"
-#include "labs/illegal.h"
-#include "labs/system.h"
+#include "base/cpu.h"
+#include "base/stack_note.h"
+#include "lab/lab.h"
+#include "labs/lib/illegal.h"
+#include "labs/lib/system.h"
 #include "proc/sched.h"
 #include "proc/thread.h"
+#include "report/fault.h"
+#include "report/report.h"
 
-STACK_CALLS("kernel/core/exception.c:dispatch", "note_tick spin_here", "tick_hook: time.* set it")
+STACK_CALLS("kernel/report/exception.c:dispatch", "note_tick spin_here", "tick_hook: time.* set it")
 STACK_CALLS("kernel/proc/sched.c:idle", "spin_here", "idle_hook: time.hang sets it")
-STACK_CALLS("kernel/core/fault.c:report_finding", "report_slowly",
+STACK_CALLS("kernel/report/fault.c:report_finding", "report_slowly",
 	    "fault_report_hook: time.killed sets it")
 
 #define TOLERANCE 64 /* counts: what the way into the handler may take, 1 us at 62.5 MHz */

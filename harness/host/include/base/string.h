@@ -1,4 +1,4 @@
-/* In the place of kernel/core/string.h on the host: the C library's, which AddressSanitizer watches. */
+/* In the place of kernel/base/string.h on the host: the C library's, which AddressSanitizer watches. */
 #include <string.h>
 
 /* Not the kernel's own: that writes no byte beyond what it copies, and so does snprintf. */

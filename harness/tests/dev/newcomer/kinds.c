@@ -1,7 +1,7 @@
 /* Labs as newcomers write them: test_tutorial.py builds this file. Its static names are the kernel's, too. */
-#include "core/lab.h"
-#include "core/report.h"
-#include "labs/victim.h"
+#include "lab/lab.h"
+#include "report/report.h"
+#include "labs/lib/victim.h"
 #include "proc/thread.h"
 
 /* --- a thread of its own, on a stack of a constant size and on one of a parameter's --------------- */

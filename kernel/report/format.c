@@ -1,7 +1,7 @@
 /* printf into a buffer. See format.h. */
-#include "core/format.h"
+#include "report/format.h"
 
-#include "core/where.h"
+#include "report/where.h"
 
 void text_put(struct text *t, char c)
 {
