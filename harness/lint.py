@@ -115,6 +115,7 @@ PYTHON = {
     "harness.plugin": Row(9),
     # The static stack report: a ladder of its own, beside the machine's.
     "harness.stackreport.instruction": Row(0, pure=True),
+    "harness.stackreport.saved": Row(0, pure=True),
     "harness.stackreport.effects": Row(1, pure=True),
     "harness.stackreport.marks": Row(1, pure=True),
     "harness.stackreport.notes": Row(1, pure=True),
@@ -123,6 +124,7 @@ PYTHON = {
     "harness.stackreport.relocations": Row(3, pure=True),
     "harness.stackreport.image": Row(4, pure=True),
     "harness.stackreport.origin": Row(4, pure=True),
+    "harness.stackreport.flow": Row(4, pure=True),
     "harness.stackreport.beside": Row(5, pure=True),
     "harness.stackreport.bounds": Row(5, pure=True),
     "harness.stackreport.findings": Row(6, pure=True),

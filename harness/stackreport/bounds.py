@@ -10,13 +10,15 @@ note is unrolled: each activation of the noted function uses up one of its depth
 
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from harness.stackreport import origin
+from harness.stackreport import flow, origin
 from harness.stackreport.code import Call, Calls, Code, Walk
 from harness.stackreport.image import INDIRECT, Function, Image
+from harness.stackreport.instruction import CALLEE_SAVED
+from harness.stackreport.memory import Memory
 from harness.stackreport.notes import Note, Notes, NotesError, matches
 
 Status = Literal["≤", "≥", "unbounded"]
@@ -124,6 +126,8 @@ class Program:
         # Graphs that leave out the same calls have the same edges, but for their starts.
         self.edges: dict[tuple[Hashable, Hashable], dict[str, list[_Edge]]] = defaultdict(dict)
         self.tangled: set[frozenset[str]] = set()  # circles with too many noted recursions
+        self.open_calls: set[tuple[str, int]] = set()  # (function, address): no note narrows them
+        self._computed: frozenset[tuple[str, int]] | None = None  # flow.py, when it is asked
         self._through: dict[tuple[str, ...] | None, list[str]] = {}
         self._places = self._kept_places()
         start = [] if image.entry in self._at else image.parts(image.entry)
@@ -153,7 +157,41 @@ class Program:
         return [n for n, unit in named if any(matches(p, n, unit) for p in patterns)]
 
     def is_computed(self, name: str, call: Call) -> bool:
+        """By its own function."""
         return origin.is_computed(self._codes[name], self.walks[name], call)
+
+    def computed_elsewhere(self, names: Collection[str]) -> list[str]:
+        """Which of these call through a pointer, that no note narrows and another function may have
+        computed. Nobody is asked unless it decides about a bound: it costs more than all else."""
+        asked = [(name, address) for name, address in self.open_calls if name in names]
+        if asked and self._computed is None:
+            self._computed = flow.computed_calls(self)
+        return sorted({call[0] for call in asked if call in (self._computed or ())})
+
+    # --- what flow.py asks
+
+    @property
+    def memory(self) -> Memory:
+        return self.image.memory
+
+    @property
+    def places(self) -> Iterable[int]:
+        return self.image.symbols.values()
+
+    @property
+    def differences(self) -> Iterable[int]:
+        return self.image.kept.differences if self.image.kept else ()
+
+    def code_of(self, name: str) -> Code:
+        return self._codes[name]
+
+    def calls_of(self, name: str) -> Calls:
+        never, clobbers, wild = self._ended
+        return Calls(never, clobbers, tuple(self.jumps[name]), wild)
+
+    def may_be_called(self, name: str) -> bool:
+        """Through a pointer."""
+        return self.taken is None or name in self.taken
 
     def _kept_places(self) -> set[int]:
         """Whose address is taken, as far as the file tells without its code being read."""
@@ -191,9 +229,16 @@ class Program:
     # --- walking
 
     def _noted_jumps(self, name: str) -> list[int]:
-        note = self.notes.find("assembly", "function", name, self.functions[name].unit)
+        unit = self.functions[name].unit
+        note = self.notes.find("assembly", "function", name, unit)
         labels = note.get("jumps", []) if note else []
-        return [self.image.symbols[label] for label in labels if label in self.image.symbols]
+        return [place for label in labels for place in self._labelled(label, unit)]
+
+    def _labelled(self, label: str, unit: str) -> list[int]:
+        """Of several with one name, what its own file has."""
+        own = [f.start for f in self.image.named(label) if f.unit == unit]
+        known = self.image.symbols
+        return own or ([known[label]] if label in known else [])
 
     def _walk_all(self, again: set[str]) -> None:
         never: frozenset[int] = frozenset()
@@ -215,6 +260,7 @@ class Program:
                 if any(call.target in changed for call in walk.calls)
             }
         self._places = places
+        self._ended, self._computed = (never, clobbers, wild), None
 
     def _new_places(self, walked: set[str], places: set[int]) -> set[str]:
         """What these call or take the address of, and nobody has walked."""
@@ -244,7 +290,8 @@ class Program:
         address is taken."""
         kept = self.image.kept
         everywhere = kept is None or bool(kept.sections)
-        return frozenset().union(*(c for at, c in clobbers.items() if everywhere or at in places))
+        found = (c for at, c in clobbers.items() if everywhere or at in places)
+        return CALLEE_SAVED.intersection(frozenset().union(*found))
 
     def _lose(self, clobbers: dict[int, frozenset[str]]) -> frozenset[int]:
         """Adds what functions were found not to give back; tells whose has grown."""
@@ -297,9 +344,25 @@ class Graph:
         sys.setrecursionlimit(max(before, RECURSION_LIMIT))
         try:
             self._find_components(name)
-            return self._bound(name, self._enter(name, None, ()) or ())
+            found = self._bound(name, self._enter(name, None, ()) or ())
         finally:
             sys.setrecursionlimit(before)
+        return self._against_sums(name, found) if found.proven else found
+
+    def _against_sums(self, name: str, found: Bound) -> Bound:
+        """Is one of its calls handed an address that another function has computed?"""
+        calls = self._program.open_calls
+        met = self._program.computed_elsewhere(self._reached_from(name)) if calls else []
+        reasons = frozenset(f"call of a computed address in {caller}" for caller in met)
+        return Bound(found.bytes, "≥", reasons, found.chain) if met else found
+
+    def _reached_from(self, name: str) -> set[str]:
+        found, work = {name}, [name]
+        while work:
+            new = {edge.target for edge in self.edges(work.pop()) if edge.target} - found
+            found |= new
+            work += new
+        return found
 
     def edges(self, name: str) -> list[_Edge]:
         edges = self._started if name in self._starts else self._edges
@@ -456,8 +519,7 @@ class Graph:
             yield from self._anywhere(name, call)
             return
         found = self._program.called_through(tuple(patterns))
-        for target in found:
-            yield target, ""
+        yield from self._reached(name, call, found)
         if not found:
             yield (
                 "",
@@ -471,8 +533,14 @@ class Graph:
             yield "", doubt
         if self._program.taken is None:
             return
-        for target in self._program.called_through(None):
+        self._program.open_calls.add((name, call.address))
+        yield from self._reached(name, call, self._program.called_through(None))
+
+    def _reached(self, name: str, call: Call, found: list[str]) -> Iterator[tuple[str, str]]:
+        for target in found:
             yield target, ""
+            if not self._program.walks[target].clobbers.isdisjoint(call.links):
+                yield "", f"{target} overwrites the return address of {name}"
 
     def _doubt(self, name: str, call: Call) -> str:
         kept = self._image.kept
