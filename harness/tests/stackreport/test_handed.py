@@ -111,7 +111,8 @@ HANDED = {
     ),
     "table of differences": (
         "bl make\n blr x0",
-        "make: mov x0, #1\n load x9, offsets\n ldrsw x10, [x9, x0, lsl #2]\n add x0, x9, x10\n ret\n",
+        "make: mov x0, #1\n load x9, offsets\n ldrsw x10, [x9, x0, lsl #2]\n"
+        " add x0, x9, x10\n ret\n",
     ),
     "table of differences, handed on": (
         "load x0, offsets\n mov x1, #1\n bl make\n blr x0",
