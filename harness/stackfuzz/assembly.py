@@ -454,9 +454,9 @@ def _pointer(w: Writer, s: Statement) -> Lines:
 def _distance(w: Writer, s: Statement) -> Lines:
     """The address of a subroutine that nobody has taken: that of one before it, and a distance
     that the linker never saw."""
-    label, body = _local(w, s)
+    label, body = w.typed("far"), _local(w, s)[1][1:]
     near, slot = w.typed("near"), w.label()
-    w.after += [*_begun(near), "ret", *_ended(near), *body]
+    w.after += [*_begun(near), "ret", *_ended(near), *_begun(label), *body, *_ended(label)]
     w.after += [".pushsection .data", ".p2align 3", f"{slot}:", f".quad {label} - {near}"]
     w.after.append(".popsection")
     load = [f"adrp x10, {slot}", f"add x10, x10, :lo12:{slot}", "ldr x10, [x10]"]
