@@ -185,6 +185,7 @@ LOOKED_AT = dict.fromkeys((*C_KINDS, *ASM_KINDS), 2) | dict.fromkeys(
 )
 ENDS = ("tail", "a_tail")  # what follows one of these is not reached
 RECURSING = ("recurse", "a_recurse")
+AROUND = (*RECURSING, "back")
 PLAIN = ("touch", "call", "a_call", "a_sub")
 SHAPES = {"plain": 14, "asm": 10, "many": 2, "record": 1, "apply": 2, "never": 2}
 
@@ -278,7 +279,7 @@ class _Maker:
         found = [i for i in later if self._made[i].shape == "plain" and self._times(index, i) == 1]
         cost = LEVELS * sum(self._cost.values())
         everything = (s for f in self._made.values() for s in statements(f.body))
-        if not found or cost > MOST_COST or any(s.kind in RECURSING for s in everything):
+        if not found or cost > MOST_COST or any(s.kind in AROUND for s in everything):
             return
         caller = self._rng.choice(found)
         back = Statement("back", None, (index,))
@@ -291,7 +292,9 @@ class _Maker:
         if index == wanted:
             return 1
         return sum(
-            times * self._times(callee, wanted) for callee, times in _calls(self._made[index].body)
+            times * self._times(callee, wanted)
+            for callee, times in _calls(self._made[index].body)
+            if callee > index
         )
 
     def _statements(

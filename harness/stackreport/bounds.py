@@ -19,7 +19,7 @@ from harness.stackreport.code import Call, Calls, Code, Walk
 from harness.stackreport.image import INDIRECT, Function, Image
 from harness.stackreport.instruction import CALLEE_SAVED
 from harness.stackreport.memory import Memory
-from harness.stackreport.notes import Note, Notes, NotesError, matches
+from harness.stackreport.notes import Note, Notes, NotesError, bare, is_wild, matches
 
 Status = Literal["≤", "≥", "unbounded"]
 SHOWN_REASONS = 3
@@ -62,18 +62,19 @@ class Bound:
         return Bound(bytes_, self.status, self.reasons, (step, *self.chain))
 
 
-_RANK: Mapping[Status, int] = {"≤": 0, "≥": 1, "unbounded": 2}
-
-
 def _worst(bounds: list[Bound]) -> Status:
-    return max((b.status for b in bounds), key=lambda status: _RANK[status], default="≤")
+    there = {b.status for b in bounds}
+    return "unbounded" if "unbounded" in there else "≥" if "≥" in there else "≤"
 
 
 def deepest(bounds: list[Bound]) -> Bound:
     """The worst of several alternatives: the deepest chain, the weakest status, every reason."""
     worst = _worst(bounds)
     weakest = [b for b in bounds if b.status == worst] if worst == "unbounded" else bounds
-    top = max(weakest, key=lambda b: b.bytes, default=Bound(0))
+    top = weakest[0] if weakest else Bound(0)
+    for bound in weakest:
+        if bound.bytes > top.bytes:
+            top = bound
     if worst == "≤":
         return top
     reasons = frozenset().union(*(b.reasons for b in bounds if b.status == worst))
@@ -119,8 +120,12 @@ class Program:
         self.functions = dict(image.functions)
         self._codes = dict(codes or decode(image))
         self._at: dict[int, list[str]] = defaultdict(list)
+        self._alike: dict[str, list[str]] = defaultdict(list)  # by its name without a file
         for name, function in image.functions.items():
             self._at[function.start].append(name)
+            self._alike[bare(name)].append(name)
+            if bare(name) != name:
+                self._alike[name].append(name)
         self.jumps = {name: self._noted_jumps(name) for name in image.functions}
         self.walks: dict[str, Walk] = {}
         # Graphs that leave out the same calls have the same edges, but for their starts.
@@ -152,9 +157,19 @@ class Program:
         known = self.functions if self.taken is None else self.taken
         if patterns is None:
             return sorted(known)
-        # A place inside a function has that function's name, and is not meant by it.
-        named = [(n, self.functions[n].unit) for n in sorted(known) if "+" not in n]
-        return [n for n, unit in named if any(matches(p, n, unit) for p in patterns)]
+        found = {name for p in patterns for name in self._matching(p, known)}
+        return sorted(found)
+
+    def _matching(self, pattern: str, known: Collection[str]) -> Iterator[str]:
+        """A plain name is looked up. A place inside a function has that function's name, and is not
+        meant by it."""
+        names: Collection[str] = known
+        if not is_wild(pattern):
+            plain = pattern.rpartition(":")[2]
+            names = [n for n in self._alike.get(plain, ()) if n in known]
+        for name in names:
+            if "+" not in name and matches(pattern, name, self.functions[name].unit):
+                yield name
 
     def is_computed(self, name: str, call: Call) -> bool:
         """By its own function."""
@@ -275,6 +290,7 @@ class Program:
     def _add(self, part: Function) -> str:
         self.functions[part.name] = part
         self._at[part.start].append(part.name)
+        self._alike[part.name].append(part.name)
         self._codes[part.name] = _code(self.image, part)
         self.jumps[part.name] = self._noted_jumps(part.name)
         return part.name
@@ -483,10 +499,11 @@ class Graph:
     def _calls(self, name: str) -> Iterator[_Edge]:
         walk = self._program.walks[name]
         extra, _ = self._dynamic(name, walk)
+        ignores = [note for note in self._ignores if self._is(note["from"], name)]
         for call in walk.calls:
             depth = call.depth + (extra if call.dynamic else 0)
             for target, why in self._targets(name, call, walk):
-                if why or not self._ignored(name, target):
+                if why or not self._ignored(target, ignores):
                     yield _Edge(depth, target, why)
 
     def _targets(self, name: str, call: Call, walk: Walk) -> Iterator[tuple[str, str]]:
@@ -557,11 +574,11 @@ class Graph:
             return f"indirect call in {name}, and no function has its address taken"
         return ""
 
-    def _ignored(self, name: str, target: str) -> bool:
+    def _ignored(self, target: str, ignores: list[Note]) -> bool:
         if target in self._without:
             return True
-        for note in self._ignores:
-            if self._is(note["from"], name) and self._is(note["to"], target):
+        for note in ignores:
+            if self._is(note["to"], target):
                 self._notes.use(note)
                 return True
         return False

@@ -392,6 +392,8 @@ class _Walker:
         depth, dynamic, lost, saved = state.depth, state.dynamic, state.lost, state.saved
         if instruction.spills and saved is not None:
             saved = self._spill(instruction, state, saved)
+            if not instruction.writes:
+                return state if saved is state.saved else state._replace(saved=saved)
         for register, value in effects(instruction, state, self._memory.fetch):
             if register != "sp":
                 if value is not None and value.kind in FORMED and instruction.kind != "adrp":
@@ -417,8 +419,10 @@ class _Walker:
         first, size, new = put
         if first + size > 0:
             self._overwrite(first, size)
-        kept = {p: v for p, v in saved.items() if not overlaps(p, first, size)}
-        return saved if not new and len(kept) == len(saved) else {**kept, **new}
+        over = [p for p in saved if first - WORD < p < first + size]
+        if not over and not new:
+            return saved
+        return {**{p: v for p, v in saved.items() if p not in over}, **new}
 
     def _overwrite(self, first: int, size: int) -> None:
         """Its caller's stack."""

@@ -69,7 +69,7 @@ def _common(one: Mapping[int, Value], other: Mapping[int, Value]) -> Mapping[int
 
 FETCHES = frozenset({"ldr", "ldrsw"})
 SIGNS = ("pac", "aut", "xpac")
-ARGUMENTS = tuple(f"x{n}" for n in range(8))
+ARGUMENTS = frozenset(f"x{n}" for n in range(8))
 RETURN = Value("entry", 30)  # the address that x30 holds at a function's entry
 
 
@@ -112,7 +112,7 @@ def _made(instruction: Instruction, register: str, state: State, fetch: Fetch) -
         return _MAKERS[kind](instruction, state)
     if kind in FETCHES and not instruction.moves_base:
         return _loaded(instruction, state, fetch)
-    if register in KEPT and kind.startswith(SIGNS):
+    if register in KEPT and not instruction.base and kind.startswith(SIGNS):
         return _signed_or_not(register, state)
     return _given_back(instruction, register, state) if register in KEPT else None
 
@@ -215,9 +215,12 @@ def stored(instruction: Instruction, state: State) -> tuple[int, int, Mapping[in
 
 def hands_out_link(state: State) -> bool:
     """Does an argument point to the place of the return address?"""
-    places = [place for place, value in (state.saved or {}).items() if value == RETURN]
-    given = (state.registers.get(name) for name in ARGUMENTS) if places else ()
-    return any(v and v.kind == "sp" and -v.number in places for v in given)
+    saved_at = state.saved
+    for name in state.registers.keys() & ARGUMENTS if saved_at else ():
+        value = state.registers[name]
+        if value.kind == "sp" and saved_at and saved_at.get(-value.number) == RETURN:
+            return True
+    return False
 
 
 # --- arithmetic ---------------------------------------------------------------------------------
@@ -253,9 +256,9 @@ def _sub(instruction: Instruction, state: State) -> Value | None:
 
 
 def _sum(operands: Operands, state: State, sign: int) -> Value | None:
-    if len(operands) != 3 or operands[0].name.startswith("w"):
+    if len(operands) != 3 or operands[0].name[:1] == "w":
         return None
-    left, right = (_operand(operand, state) for operand in operands[1:])
+    left, right = _operand(operands[1], state), _operand(operands[2], state)
     if state.dynamic and operands[0].name == operands[1].name == "sp":
         return Value("sp", state.depth)  # part of what is dynamic: its note bounds both
     if left and right and right.kind == "address" and left.kind == "number" and sign > 0:
@@ -272,7 +275,7 @@ def _mov(instruction: Instruction, state: State) -> Value | None:
     if len(operands) != 2 or operands[0].name[:1] not in ("x", "w", "s"):
         return None
     made = _operand(operands[1], state)
-    if operands[0].name.startswith("w"):
+    if operands[0].name[:1] == "w":
         return Value("number", made.number % (1 << 32)) if made and made.kind == "number" else None
     return made
 

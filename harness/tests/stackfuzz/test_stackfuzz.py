@@ -21,7 +21,7 @@ from harness.stackfuzz.shrink import shrink, smaller
 from harness.stackfuzz.trial import Measured, Outcome
 from harness.tests.stackfuzz.planted import PLANTED, Plant, depth_at_a_call
 
-PARTS, IMAGES = 8, 6
+PARTS, IMAGES = 7, 7
 ARGUMENTS = 24
 
 
