@@ -14,6 +14,7 @@ _LINES = (
     (r"recursion in (\S+)", 'STACK_RECURSION("{}", TIMES, "why")'),
     (r"dynamic frame in (\S+)", 'STACK_DYNAMIC("{}", BYTES, "why")'),
     (r"SP is loaded in (\S+)", 'STACK_SWITCHES("{}", "why")'),
+    (r"computed jump in (\S+)", 'STACK_JUMPS("{}", "LABEL …", "why")'),
 )
 
 

@@ -10,14 +10,16 @@ note is unrolled: each activation of the noted function uses up one of its depth
 
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from harness.stackreport import origin
+from harness.stackreport import flow, origin
 from harness.stackreport.code import Call, Calls, Code, Walk
 from harness.stackreport.image import INDIRECT, Function, Image
-from harness.stackreport.notes import Note, Notes, NotesError, matches
+from harness.stackreport.instruction import CALLEE_SAVED
+from harness.stackreport.memory import Memory
+from harness.stackreport.notes import Note, Notes, NotesError, bare, is_wild, matches
 
 Status = Literal["≤", "≥", "unbounded"]
 SHOWN_REASONS = 3
@@ -60,18 +62,19 @@ class Bound:
         return Bound(bytes_, self.status, self.reasons, (step, *self.chain))
 
 
-_RANK: Mapping[Status, int] = {"≤": 0, "≥": 1, "unbounded": 2}
-
-
 def _worst(bounds: list[Bound]) -> Status:
-    return max((b.status for b in bounds), key=lambda status: _RANK[status], default="≤")
+    there = {b.status for b in bounds}
+    return "unbounded" if "unbounded" in there else "≥" if "≥" in there else "≤"
 
 
 def deepest(bounds: list[Bound]) -> Bound:
     """The worst of several alternatives: the deepest chain, the weakest status, every reason."""
     worst = _worst(bounds)
     weakest = [b for b in bounds if b.status == worst] if worst == "unbounded" else bounds
-    top = max(weakest, key=lambda b: b.bytes, default=Bound(0))
+    top = weakest[0] if weakest else Bound(0)
+    for bound in weakest:
+        if bound.bytes > top.bytes:
+            top = bound
     if worst == "≤":
         return top
     reasons = frozenset().union(*(b.reasons for b in bounds if b.status == worst))
@@ -117,13 +120,19 @@ class Program:
         self.functions = dict(image.functions)
         self._codes = dict(codes or decode(image))
         self._at: dict[int, list[str]] = defaultdict(list)
+        self._alike: dict[str, list[str]] = defaultdict(list)  # by its name without a file
         for name, function in image.functions.items():
             self._at[function.start].append(name)
+            self._alike[bare(name)].append(name)
+            if bare(name) != name:
+                self._alike[name].append(name)
         self.jumps = {name: self._noted_jumps(name) for name in image.functions}
         self.walks: dict[str, Walk] = {}
         # Graphs that leave out the same calls have the same edges, but for their starts.
         self.edges: dict[tuple[Hashable, Hashable], dict[str, list[_Edge]]] = defaultdict(dict)
         self.tangled: set[frozenset[str]] = set()  # circles with too many noted recursions
+        self.open_calls: set[tuple[str, int]] = set()  # (function, address): no note narrows them
+        self._computed: frozenset[tuple[str, int]] | None = None  # flow.py, when it is asked
         self._through: dict[tuple[str, ...] | None, list[str]] = {}
         self._places = self._kept_places()
         start = [] if image.entry in self._at else image.parts(image.entry)
@@ -148,12 +157,56 @@ class Program:
         known = self.functions if self.taken is None else self.taken
         if patterns is None:
             return sorted(known)
-        # A place inside a function has that function's name, and is not meant by it.
-        named = [(n, self.functions[n].unit) for n in sorted(known) if "+" not in n]
-        return [n for n, unit in named if any(matches(p, n, unit) for p in patterns)]
+        found = {name for p in patterns for name in self._matching(p, known)}
+        return sorted(found)
+
+    def _matching(self, pattern: str, known: Collection[str]) -> Iterator[str]:
+        """A plain name is looked up. A place inside a function has that function's name, and is not
+        meant by it."""
+        names: Collection[str] = known
+        if not is_wild(pattern):
+            plain = pattern.rpartition(":")[2]
+            names = [n for n in self._alike.get(plain, ()) if n in known]
+        for name in names:
+            if "+" not in name and matches(pattern, name, self.functions[name].unit):
+                yield name
 
     def is_computed(self, name: str, call: Call) -> bool:
+        """By its own function."""
         return origin.is_computed(self._codes[name], self.walks[name], call)
+
+    def computed_elsewhere(self, names: Collection[str]) -> list[str]:
+        """Which of these call through a pointer, that no note narrows and another function may have
+        computed. Nobody is asked unless it decides about a bound: it costs more than all else."""
+        asked = [(name, address) for name, address in self.open_calls if name in names]
+        if asked and self._computed is None:
+            self._computed = flow.computed_calls(self)
+        return sorted({call[0] for call in asked if call in (self._computed or ())})
+
+    # --- what flow.py asks
+
+    @property
+    def memory(self) -> Memory:
+        return self.image.memory
+
+    @property
+    def places(self) -> Iterable[int]:
+        return self.image.symbols.values()
+
+    @property
+    def differences(self) -> Iterable[int]:
+        return self.image.kept.differences if self.image.kept else ()
+
+    def code_of(self, name: str) -> Code:
+        return self._codes[name]
+
+    def calls_of(self, name: str) -> Calls:
+        never, clobbers, wild = self._ended
+        return Calls(never, clobbers, tuple(self.jumps[name]), wild)
+
+    def may_be_called(self, name: str) -> bool:
+        """Through a pointer."""
+        return self.taken is None or name in self.taken
 
     def _kept_places(self) -> set[int]:
         """Whose address is taken, as far as the file tells without its code being read."""
@@ -191,9 +244,16 @@ class Program:
     # --- walking
 
     def _noted_jumps(self, name: str) -> list[int]:
-        note = self.notes.find("assembly", "function", name, self.functions[name].unit)
+        unit = self.functions[name].unit
+        note = self.notes.find("assembly", "function", name, unit)
         labels = note.get("jumps", []) if note else []
-        return [self.image.symbols[label] for label in labels if label in self.image.symbols]
+        return [place for label in labels for place in self._labelled(label, unit)]
+
+    def _labelled(self, label: str, unit: str) -> list[int]:
+        """Of several with one name, what its own file has."""
+        own = [f.start for f in self.image.named(label) if f.unit == unit]
+        known = self.image.symbols
+        return own or ([known[label]] if label in known else [])
 
     def _walk_all(self, again: set[str]) -> None:
         never: frozenset[int] = frozenset()
@@ -215,6 +275,7 @@ class Program:
                 if any(call.target in changed for call in walk.calls)
             }
         self._places = places
+        self._ended, self._computed = (never, clobbers, wild), None
 
     def _new_places(self, walked: set[str], places: set[int]) -> set[str]:
         """What these call or take the address of, and nobody has walked."""
@@ -229,6 +290,7 @@ class Program:
     def _add(self, part: Function) -> str:
         self.functions[part.name] = part
         self._at[part.start].append(part.name)
+        self._alike[part.name].append(part.name)
         self._codes[part.name] = _code(self.image, part)
         self.jumps[part.name] = self._noted_jumps(part.name)
         return part.name
@@ -244,7 +306,8 @@ class Program:
         address is taken."""
         kept = self.image.kept
         everywhere = kept is None or bool(kept.sections)
-        return frozenset().union(*(c for at, c in clobbers.items() if everywhere or at in places))
+        found = (c for at, c in clobbers.items() if everywhere or at in places)
+        return CALLEE_SAVED.intersection(frozenset().union(*found))
 
     def _lose(self, clobbers: dict[int, frozenset[str]]) -> frozenset[int]:
         """Adds what functions were found not to give back; tells whose has grown."""
@@ -297,9 +360,25 @@ class Graph:
         sys.setrecursionlimit(max(before, RECURSION_LIMIT))
         try:
             self._find_components(name)
-            return self._bound(name, self._enter(name, None, ()) or ())
+            found = self._bound(name, self._enter(name, None, ()) or ())
         finally:
             sys.setrecursionlimit(before)
+        return self._against_sums(name, found) if found.proven else found
+
+    def _against_sums(self, name: str, found: Bound) -> Bound:
+        """Is one of its calls handed an address that another function has computed?"""
+        calls = self._program.open_calls
+        met = self._program.computed_elsewhere(self._reached_from(name)) if calls else []
+        reasons = frozenset(f"call of a computed address in {caller}" for caller in met)
+        return Bound(found.bytes, "≥", reasons, found.chain) if met else found
+
+    def _reached_from(self, name: str) -> set[str]:
+        found, work = {name}, [name]
+        while work:
+            new = {edge.target for edge in self.edges(work.pop()) if edge.target} - found
+            found |= new
+            work += new
+        return found
 
     def edges(self, name: str) -> list[_Edge]:
         edges = self._started if name in self._starts else self._edges
@@ -420,10 +499,11 @@ class Graph:
     def _calls(self, name: str) -> Iterator[_Edge]:
         walk = self._program.walks[name]
         extra, _ = self._dynamic(name, walk)
+        ignores = [note for note in self._ignores if self._is(note["from"], name)]
         for call in walk.calls:
             depth = call.depth + (extra if call.dynamic else 0)
             for target, why in self._targets(name, call, walk):
-                if why or not self._ignored(name, target):
+                if why or not self._ignored(target, ignores):
                     yield _Edge(depth, target, why)
 
     def _targets(self, name: str, call: Call, walk: Walk) -> Iterator[tuple[str, str]]:
@@ -456,8 +536,7 @@ class Graph:
             yield from self._anywhere(name, call)
             return
         found = self._program.called_through(tuple(patterns))
-        for target in found:
-            yield target, ""
+        yield from self._reached(name, call, found)
         if not found:
             yield (
                 "",
@@ -471,8 +550,14 @@ class Graph:
             yield "", doubt
         if self._program.taken is None:
             return
-        for target in self._program.called_through(None):
+        self._program.open_calls.add((name, call.address))
+        yield from self._reached(name, call, self._program.called_through(None))
+
+    def _reached(self, name: str, call: Call, found: list[str]) -> Iterator[tuple[str, str]]:
+        for target in found:
             yield target, ""
+            if not self._program.walks[target].clobbers.isdisjoint(call.links):
+                yield "", f"{target} overwrites the return address of {name}"
 
     def _doubt(self, name: str, call: Call) -> str:
         kept = self._image.kept
@@ -489,11 +574,11 @@ class Graph:
             return f"indirect call in {name}, and no function has its address taken"
         return ""
 
-    def _ignored(self, name: str, target: str) -> bool:
+    def _ignored(self, target: str, ignores: list[Note]) -> bool:
         if target in self._without:
             return True
-        for note in self._ignores:
-            if self._is(note["from"], name) and self._is(note["to"], target):
+        for note in ignores:
+            if self._is(note["to"], target):
                 self._notes.use(note)
                 return True
         return False

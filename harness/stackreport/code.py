@@ -19,21 +19,22 @@ that does not return, a path that leaves the code). Pure: no files.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 from harness.stackreport.effects import (
     RETURN,
-    SHADOW,
     State,
     Value,
     comparison,
     effects,
+    hands_out_link,
     restores,
+    stored,
     value_of,
 )
 from harness.stackreport.instruction import CALLEE_SAVED, KEPT, LINK, UNKNOWN, Instruction
 from harness.stackreport.memory import Memory, Text
+from harness.stackreport.saved import WORD, overlaps
 
 CONDITIONAL = frozenset({"b.", "cbz", "cbnz", "tbz", "tbnz"})
 RETURNS = frozenset({"ret", "retaa", "retab"})
@@ -44,13 +45,16 @@ INDIRECT_CALLS = frozenset({"blr", "blraa", "blrab", "blraaz", "blrabz"})
 CALLS = frozenset({"bl", *INDIRECT_CALLS})
 INDIRECT_JUMPS = frozenset({"br", "braa", "brab", "braaz", "brabz"})
 FORMED = ("address", "number")
+ABOVE = "+"  # `+16`, among what a function clobbers: the word 16 bytes above its SP at the entry
+FAR_ABOVE = 4096  # no function has more arguments on its caller's stack
 
 
 class Call(NamedTuple):
     """A call site or tail call: depth when it leaves; target None when it is computed.
 
     `outside`: it goes to another object, to what has this name; `run`: where the straight run
-    began that led here."""
+    began that led here; `links`: where this function's return address then stands, as what may
+    overwrite it says (`+16`)."""
 
     address: int
     target: int | None
@@ -59,6 +63,7 @@ class Call(NamedTuple):
     tail: bool = False
     outside: str = ""
     run: int = 0
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,9 @@ class Calls(NamedTuple):
         return Calls(self.never & targets, clobbers, self.jumps, wild)
 
 
+Seen = tuple[int, Instruction, State]
+
+
 class Code:
     """One function, walked as often as one likes."""
 
@@ -113,11 +121,11 @@ class Code:
         self._walks.append((asked.seen_by(walk), walk))
         return walk
 
-    @cached_property
-    def saves_link(self) -> bool:
-        """Does it store x30 anywhere?"""
-        code = (self.text[at] for at in range(self.start, self.end, 4))
-        return any(i and i.kind.startswith("st") and LINK in i.text for i in code)
+    def trace(self, calls: Calls) -> dict[int, list[Seen]]:
+        """Every straight run by where it begins, with what is known at each instruction."""
+        walker = _Walker(self, calls)
+        walker.run()
+        return walker.trace()
 
     def inside(self, address: int) -> bool:
         return self.start <= address < self.end
@@ -136,7 +144,8 @@ class _Walker:
         self._addresses: set[int] = set()
         self._run = code.start  # where the straight run began that is walked
         self._frame = 0
-        self._returns = self._switched = self._dynamic = self._reloads = False
+        self._seen: list[Seen] | None = None
+        self._returns = self._switched = self._dynamic = False
 
     def run(self) -> Walk:
         self._reach(self._code.start, State())
@@ -155,6 +164,14 @@ class _Walker:
             frozenset(self._addresses),
             self._went_away(),
         )
+
+    def trace(self) -> dict[int, list[Seen]]:
+        """Once more, now that nothing changes."""
+        found: dict[int, list[Seen]] = {}
+        for leader, state in list(self._states.items()):
+            self._seen = found[leader] = []
+            self._straight(leader, state)
+        return found
 
     def _reach(self, address: int, state: State) -> None:
         """A leader is reached: walk on from it if that says anything new."""
@@ -178,7 +195,9 @@ class _Walker:
         self._note_call(address, target, state, tail=True)
         if target not in self._known.never:
             self._returns = True
-            self._clobbers |= (state.lost | self._clobbered(target)) & CALLEE_SAVED
+            clobbered = self._clobbered(target)
+            above = frozenset(name for name in clobbered if name.startswith(ABOVE))
+            self._clobbers |= above | (state.lost | clobbered) & CALLEE_SAVED
 
     def _straight(self, address: int, state: State) -> None:
         """From a leader to the next branch or leader."""
@@ -195,6 +214,8 @@ class _Walker:
                 self._problem("runs out of its code", address)
                 self._returns = True
                 return
+            if self._seen is not None:
+                self._seen.append((address, instruction, state))
             if instruction.kind in _FLOW:
                 flow = _FLOW[instruction.kind]
                 went = flow(self, address, instruction, state, compared)
@@ -226,7 +247,7 @@ class _Walker:
 
     def _return(self, address: int, instruction: Instruction, state: State, _: object) -> None:
         """Through x30 as the caller left it, or a copy of that; else it is a computed jump."""
-        if self._value(instruction, state) != RETURN or self._is_strange(instruction):
+        if self._value(instruction, state) != RETURN:
             self._computed(address, instruction, state, _)
             return
         self._leave(address, instruction, state, _)
@@ -234,11 +255,6 @@ class _Walker:
             where = self._place(address)
             far = f"{abs(state.depth)} bytes too {'low' if state.depth > 0 else 'high'}"
             self._problems.add(f"returns at {where} with SP {far}")
-
-    def _is_strange(self, instruction: Instruction) -> bool:
-        """Has x30 come from this stack, where nobody has put it?"""
-        own = instruction.text.partition(",")[0] in ("", LINK)
-        return own and self._reloads and not self._code.saves_link and not self._went_away()
 
     def _went_away(self) -> bool:
         return any(not self._code.inside(address) for address in self._states)
@@ -253,9 +269,25 @@ class _Walker:
             self._note_call(address, target, state)
         if target in self._known.never:
             return None
+        if hands_out_link(state):
+            self._problem("hands out the place of its return address", address)
         clobbers = self._clobbered(target)
         kept = {n: v for n, v in state.registers.items() if n in CALLEE_SAVED and n not in clobbers}
-        return State(state.depth, state.dynamic, kept, state.lost | {LINK} | clobbers)
+        saved = self._left_by(clobbers, state) if clobbers else state.saved
+        lost = state.lost | {LINK} | (clobbers & CALLEE_SAVED)
+        return State(state.depth, state.dynamic, kept, lost, saved)
+
+    def _left_by(self, clobbers: frozenset[str], state: State) -> Mapping[int, Value] | None:
+        """What is still saved after a call that may overwrite its caller's stack."""
+        places = [int(name) - state.depth for name in clobbers if name.startswith(ABOVE)]
+        for place in places:
+            if place >= 0 and state.depth > 0:
+                self._overwrite(place, WORD)
+        if state.saved is None or not places:
+            return state.saved
+        return {
+            p: v for p, v in state.saved.items() if not any(overlaps(p, q, WORD) for q in places)
+        }
 
     def _clobbered(self, target: int | None) -> frozenset[str]:
         if target is None:
@@ -281,7 +313,7 @@ class _Walker:
 
     def _computed(self, address: int, instruction: Instruction, state: State, _: object) -> None:
         value = self._value(instruction, state)
-        if value == RETURN and not self._is_strange(instruction):
+        if value == RETURN:
             self._return(address, instruction, state, _)
         elif value and value.kind == "slot":
             outside = str(self._memory.slots[value.number])
@@ -306,7 +338,7 @@ class _Walker:
         """It may do anything, so the number is worth less; most likely it computes something."""
         self._problem("has an instruction that is not known", address)
         self._returns = True
-        return State(state.depth, state.dynamic, {}, CALLEE_SAVED)
+        return State(state.depth, state.dynamic, {}, CALLEE_SAVED, state.saved)
 
     def _branch(
         self, address: int, instruction: Instruction, state: State, compared: Value | None
@@ -348,15 +380,20 @@ class _Walker:
         if old:
             deep, dynamic = max(deep, old.depth), dynamic or old.dynamic
             outside = outside or old.outside
-        self._calls[key] = Call(address, target, deep, dynamic, tail, outside, self._run)
+        links = () if target is not None else _links(state)
+        if old:
+            links = tuple({*links, *old.links})
+        self._calls[key] = Call(address, target, deep, dynamic, tail, outside, self._run, links)
 
     # --- effects on SP and on the registers that are followed
 
     def _step(self, instruction: Instruction, state: State) -> State:
         registers = dict(state.registers)
-        depth, dynamic, lost = state.depth, state.dynamic, state.lost
-        if LINK in instruction.writes and instruction.loads and instruction.text != SHADOW:
-            self._reloads = True
+        depth, dynamic, lost, saved = state.depth, state.dynamic, state.lost, state.saved
+        if instruction.spills and saved is not None:
+            saved = self._spill(instruction, state, saved)
+            if not instruction.writes:
+                return state if saved is state.saved else state._replace(saved=saved)
         for register, value in effects(instruction, state, self._memory.fetch):
             if register != "sp":
                 if value is not None and value.kind in FORMED and instruction.kind != "adrp":
@@ -364,13 +401,33 @@ class _Walker:
                 lost = _follow(registers, register, value, lost)
             elif value is None or value.kind != "sp":
                 dynamic = self._lost_sp(instruction, value, dynamic)
-                depth = depth if dynamic else 0
+                if not dynamic:  # another stack, where it stands whatever its note says
+                    depth, saved = 0, None
             else:
                 depth = value.number
                 dynamic = dynamic and not restores(instruction)
         if depth > self._frame:
             self._frame = depth
-        return State(depth, dynamic, registers, lost)
+        return State(depth, dynamic, registers, lost, saved)
+
+    def _spill(
+        self, instruction: Instruction, state: State, saved: Mapping[int, Value]
+    ) -> Mapping[int, Value]:
+        put = stored(instruction, state)
+        if put is None:
+            return saved
+        first, size, new = put
+        if first + size > 0:
+            self._overwrite(first, size)
+        over = [p for p in saved if first - WORD < p < first + size]
+        if not over and not new:
+            return saved
+        return {**{p: v for p, v in saved.items() if p not in over}, **new}
+
+    def _overwrite(self, first: int, size: int) -> None:
+        """Its caller's stack."""
+        for place in range(max(first, 0) & -WORD, min(first + size, FAR_ABOVE), WORD):
+            self._clobbers |= {f"{ABOVE}{place}"}
 
     def _form(self, value: Value) -> None:
         """Whoever forms the address of an instruction may hand it to anybody. adrp alone forms the
@@ -386,6 +443,11 @@ class _Walker:
             return False
         self._dynamic = True
         return True
+
+
+def _links(state: State) -> tuple[str, ...]:
+    places = (place for place, value in (state.saved or {}).items() if value == RETURN)
+    return tuple(f"{ABOVE}{place + state.depth}" for place in places)
 
 
 # What is in none of these goes on after itself.

@@ -10,6 +10,7 @@ this. Pure.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from harness.stackreport import saved
 from harness.stackreport.instruction import (
     KEPT,
     LEFT,
@@ -37,12 +38,15 @@ class Value(NamedTuple):
 
 
 class State(NamedTuple):
-    """`lost`: registers that a function must give back, and that do not hold what they held."""
+    """`lost`: registers that a function must give back, and that do not hold what they held;
+    `saved`: which place of its stack holds what one of these held (saved.py), None on a stack that
+    is another's."""
 
     depth: int = 0
     dynamic: bool = False
     registers: Mapping[str, Value] = {}
     lost: frozenset[str] = frozenset()
+    saved: Mapping[int, Value] | None = {}
 
     def join(self, other: "State") -> "State":
         """Two paths meet. Where they do not agree about SP, it depends on the run: dynamic."""
@@ -50,12 +54,22 @@ class State(NamedTuple):
         if mine != theirs:
             common = dict(mine.items() & theirs.items())
         lost = self.lost | other.lost
+        saved = self.saved
+        if saved != other.saved:
+            known = saved is not None and other.saved is not None
+            saved = _common(saved or {}, other.saved or {}) if known else None
         if self.depth == other.depth:
-            return State(self.depth, self.dynamic or other.dynamic, common, lost)
-        return State(min(self.depth, other.depth), True, common, lost)
+            return State(self.depth, self.dynamic or other.dynamic, common, lost, saved)
+        return State(min(self.depth, other.depth), True, common, lost, saved)
+
+
+def _common(one: Mapping[int, Value], other: Mapping[int, Value]) -> Mapping[int, Value]:
+    return dict(one.items() & other.items())
 
 
 FETCHES = frozenset({"ldr", "ldrsw"})
+SIGNS = ("pac", "aut", "xpac")
+ARGUMENTS = frozenset(f"x{n}" for n in range(8))
 RETURN = Value("entry", 30)  # the address that x30 holds at a function's entry
 
 
@@ -98,7 +112,15 @@ def _made(instruction: Instruction, register: str, state: State, fetch: Fetch) -
         return _MAKERS[kind](instruction, state)
     if kind in FETCHES and not instruction.moves_base:
         return _loaded(instruction, state, fetch)
+    if register in KEPT and not instruction.base and kind.startswith(SIGNS):
+        return _signed_or_not(register, state)
     return _given_back(instruction, register, state) if register in KEPT else None
+
+
+def _signed_or_not(register: str, state: State) -> Value | None:
+    """Signing and checking leave the address what it is; where they do not match, nothing runs."""
+    found = value_of(register, state)
+    return found if found and found.kind == "entry" else None
 
 
 def value_of(name: str, state: State) -> Value | None:
@@ -142,13 +164,63 @@ def _loaded(instruction: Instruction, state: State, fetch: Fetch) -> Value | Non
 
 
 def _given_back(instruction: Instruction, register: str, state: State) -> Value | None:
-    """What an epilogue takes back from its own stack is what the prologue put there."""
-    if not instruction.loads:
+    """What an epilogue takes back is what stands there. Where SP has moved by what only a run
+    knows, a note says how far, and that it comes back to what was saved."""
+    own = Value("entry", int(register[1:]))
+    if instruction.text == SHADOW:
+        return own
+    base = _place_of_base(instruction, state)
+    if not instruction.loads or base is None:
         return None
+    if state.saved is None:
+        return own
+    if state.dynamic and instruction.base == "sp":
+        return own if own in state.saved.values() else None
+    found = saved.access(instruction.mnemonic, instruction.text)
+    first = saved.first_place(found, base, _index(found, state))
+    if first is None or register not in found.names:
+        return None
+    return state.saved.get(first + saved.WORD * found.names.index(register))
+
+
+def _place_of_base(instruction: Instruction, state: State) -> int | None:
+    """How far below SP at the entry it points, if it points there."""
+    if instruction.base == "sp":
+        return state.depth
     base = state.registers.get(instruction.base)
-    own = instruction.base == "sp" or (base and base.kind in ("sp", "dynamic"))
-    own = own or instruction.text == SHADOW
-    return Value("entry", int(register[1:])) if own else None
+    return base.number if base and base.kind == "sp" else None
+
+
+def _index(found: saved.Access, state: State) -> int | None:
+    index = value_of(found.by, state) if found.by else None
+    return _signed(index.number) if index and index.kind == "number" else None
+
+
+def stored(instruction: Instruction, state: State) -> tuple[int, int, Mapping[int, Value]] | None:
+    """(first place, bytes, what of its function's entry it puts there), if it is on this stack."""
+    base = _place_of_base(instruction, state)
+    if base is None or (state.dynamic and instruction.base == "sp"):
+        return None
+    found = saved.access(instruction.mnemonic, instruction.text)
+    first = saved.first_place(found, base, _index(found, state))
+    if first is None:
+        return None
+    put = {}
+    for number, name in enumerate(found.names):
+        value = value_of(name, state) if name[0] == "x" and found.size == saved.WORD else None
+        if value and value.kind == "entry":
+            put[first + saved.WORD * number] = value
+    return first, found.bytes, put
+
+
+def hands_out_link(state: State) -> bool:
+    """Does an argument point to the place of the return address?"""
+    saved_at = state.saved
+    for name in state.registers.keys() & ARGUMENTS if saved_at else ():
+        value = state.registers[name]
+        if value.kind == "sp" and saved_at and saved_at.get(-value.number) == RETURN:
+            return True
+    return False
 
 
 # --- arithmetic ---------------------------------------------------------------------------------
@@ -184,9 +256,9 @@ def _sub(instruction: Instruction, state: State) -> Value | None:
 
 
 def _sum(operands: Operands, state: State, sign: int) -> Value | None:
-    if len(operands) != 3 or operands[0].name.startswith("w"):
+    if len(operands) != 3 or operands[0].name[:1] == "w":
         return None
-    left, right = (_operand(operand, state) for operand in operands[1:])
+    left, right = _operand(operands[1], state), _operand(operands[2], state)
     if state.dynamic and operands[0].name == operands[1].name == "sp":
         return Value("sp", state.depth)  # part of what is dynamic: its note bounds both
     if left and right and right.kind == "address" and left.kind == "number" and sign > 0:
@@ -203,7 +275,7 @@ def _mov(instruction: Instruction, state: State) -> Value | None:
     if len(operands) != 2 or operands[0].name[:1] not in ("x", "w", "s"):
         return None
     made = _operand(operands[1], state)
-    if operands[0].name.startswith("w"):
+    if operands[0].name[:1] == "w":
         return Value("number", made.number % (1 << 32)) if made and made.kind == "number" else None
     return made
 

@@ -44,9 +44,13 @@ def _differences(program: Program, name: str) -> Iterator[str]:
 
 
 def _callees(program: Program, name: str) -> frozenset[str]:
-    """As the compiler names them. A function that never returns loses its canary's check."""
+    """As the compiler names them. A function that never returns loses its canary's check. What is
+    called where a noted jump leads is not this function's."""
     found: set[str] = set()
+    function, away = program.functions[name], bool(program.jumps[name])
     for call in program.walks[name].calls:
+        if away and not function.start <= call.address < function.end:
+            continue
         is_table = call.address in program.walks[name].jumps
         if call.target is not None:
             found.update(program.targets(call.target, name))

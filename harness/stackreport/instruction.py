@@ -27,6 +27,7 @@ ALWAYS = KEPT | {"sp"}
 
 UNKNOWN = ".byte"  # capstone's word for what it cannot read
 STORES = re.compile(r"(st(?!l?xr|l?xp|64bv|[a-z]*(add|clr|eor|set|max|min))|prf)")
+CHANGES = re.compile(r"st(?!g$|2g$)|swp|cas|ld(add|clr|eor|set|[su]max|[su]min)")
 READS = frozenset(
     "cmp cmn tst ccmp ccmn cmpp msr rmif setf8 setf16 cbz cbnz tbz tbnz ret"
     " br braa brab braaz brabz blr blraa blrab blraaz blrabz dc ic at tlbi sys cfp cpp dvp".split()
@@ -65,6 +66,7 @@ class Instruction(NamedTuple):
     moves_base: bool  # ... and writes back
     matters: bool  # whatever registers are followed
     follows: frozenset[str]  # it matters too while one of these is followed
+    spills: bool  # it may change what stands on a stack
 
     def operands(self) -> tuple[Operand, ...]:
         return _operands(self.word)
@@ -97,7 +99,12 @@ def _instruction(word: bytes, mnemonic: str, text: str) -> Instruction:
     target, writes = _target(kind, text), _writes(mnemonic, text)
     matters = not writes.isdisjoint(ALWAYS) or (bool(writes) and _makes(mnemonic, text, target))
     follows = writes | frozenset(map(_wide, _NAME.findall(text))) if mnemonic in USES else writes
-    return Instruction(word, mnemonic, text, kind, target, writes, base, moves, matters, follows)
+    spills = bool(base and CHANGES.match(mnemonic))
+    if spills:
+        matters, follows = matters or base == "sp", follows | {base}
+    return Instruction(
+        word, mnemonic, text, kind, target, writes, base, moves, matters, follows, spills
+    )
 
 
 def _makes(mnemonic: str, text: str, target: int) -> bool:

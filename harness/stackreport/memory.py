@@ -101,14 +101,32 @@ class Memory:
         number = int.from_bytes(homes[0].data[at : at + size], "little", signed=size == 4)
         return Value("number", number % (1 << 64))
 
+    def holds_code(self, address: int) -> bool:
+        """Does an address of code stand there when the program starts?"""
+        slot = self.slots.get(address)
+        if slot is not None:
+            return isinstance(slot, str) or bool(self.texts(slot))
+        homes = (s for s in self._sections if s.start <= address and address + 8 <= s.end)
+        return any(
+            bool(self.texts(int.from_bytes(s.data[address - s.start :][:8], "little")))
+            for s in homes
+        )
+
+    def pointers(self) -> Iterator[int]:
+        """Addresses of data that stand as constants in data."""
+        low = min((s.start for s in self._sections), default=0)
+        high = max((s.end for s in self._sections), default=0)
+        yield from (slot for slot in self.slots.values() if isinstance(slot, int))
+        for section in () if self._moves else self._sections:
+            if not section.code:
+                yield from (word for word in _words(section) if low <= word < high + (1 << 24))
+
     def words(self) -> Iterator[int]:
         """Addresses of code that stand as constants in data. Where an image may be loaded anywhere
         there can be none."""
         for section in () if self._moves else self._sections:
             if not section.code:
-                skew = -section.start % 8
-                whole = section.data[skew : len(section.data) - (len(section.data) - skew) % 8]
-                yield from self._addresses(memoryview(whole).cast("Q").tolist())
+                yield from self._addresses(_words(section))
 
     def _addresses(self, words: list[int]) -> Iterator[int]:
         low = min((t.section.start for t in self._texts), default=0)
@@ -116,3 +134,9 @@ class Memory:
         for word in {w for w in words if low <= w < high and not w % 4}:
             if self.texts(word):
                 yield word
+
+
+def _words(section: Section) -> list[int]:
+    skew = -section.start % 8
+    whole = section.data[skew : len(section.data) - (len(section.data) - skew) % 8]
+    return memoryview(whole).cast("Q").tolist()

@@ -162,6 +162,10 @@ def bare(name: str) -> str:
     return name.partition("@")[0]
 
 
+def is_wild(pattern: str) -> bool:
+    return bool(_WILD.search(pattern))
+
+
 @cache
 def matches(pattern: str, name: str, unit: str = "") -> bool:
     """`idle`, `lab_*`, `kernel/labs/*:*`."""

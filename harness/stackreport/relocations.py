@@ -45,11 +45,13 @@ class Symbol(NamedTuple):
 @dataclass(frozen=True)
 class Taken:
     """`addresses` of code; `sections`: of some function of these, and nobody can say of which;
-    `outside`: names that this image does not define."""
+    `outside`: names that this image does not define; `differences`: where a word is the distance
+    to an address of code."""
 
     addresses: frozenset[int]
     sections: frozenset[int] = frozenset()
     outside: frozenset[str] = frozenset()
+    differences: frozenset[int] = frozenset()
 
 
 def symbols(elf: Any, table: Any) -> Iterator[Symbol]:
@@ -78,8 +80,9 @@ def taken(elf: Any, listed: Sequence[Symbol], code: Sequence[Section]) -> Taken 
     addresses: set[int] = set()
     sections: set[int] = set()
     outside: set[str] = set()
+    differences: set[int] = set()
     for table in tables:
-        for _, index, kind, addend in _rows(table):
+        for place, index, kind, addend in _rows(table):
             if kind in BRANCHES or kind in READS:
                 continue
             symbol = listed[index]
@@ -87,9 +90,15 @@ def taken(elf: Any, listed: Sequence[Symbol], code: Sequence[Section]) -> Taken 
                 outside |= {symbol.name} if symbol.bind != WEAK else set()
             elif symbol.kind != TLS:
                 addresses.update(_meant(symbol, kind, addend))
+                differences |= {place} if kind in DIFFERENCES else set()
                 if kind in DIFFERENCES and symbol.kind == SECTION_SYMBOL:
                     sections.add(symbol.section)
-    return Taken(frozenset(addresses), frozenset(sections), frozenset(outside - {""}))
+    return Taken(
+        frozenset(addresses),
+        frozenset(sections),
+        frozenset(outside - {""}),
+        frozenset(differences),
+    )
 
 
 def _meant(symbol: Symbol, kind: int, addend: int) -> tuple[int, ...]:

@@ -90,6 +90,12 @@
 		   STACK_NOTE_FIELD("function", function)                                          \
 			   STACK_NOTE_FIELD("why", why) "switches = true\n")
 
+/* Where its computed jump goes, or its `ret` after the return address was overwritten: "one two". */
+#define STACK_JUMPS(function, labels, why)                                                         \
+	STACK_NOTE("assembly", 0,                                                                  \
+		   STACK_NOTE_FIELD("function", function) STACK_NOTE_FIELD("jumps", labels)        \
+			   STACK_NOTE_FIELD("why", why))
+
 /* A call that is not counted on these stacks. */
 #define STACK_IGNORE(from, to, on, why)                                                            \
 	STACK_NOTE("ignore", 0,                                                                    \

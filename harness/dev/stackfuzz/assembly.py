@@ -154,8 +154,10 @@ def _bl(w: Writer, s: Statement) -> Lines:
 
 
 def _moved(w: Writer, s: Statement, moving: Lines) -> Lines:
-    """SP moved, the lowest place written, a call from there, SP as before."""
-    return ["mov x20, sp", *moving, "str xzr, [sp]", *_bl(w, s), "mov sp, x20"]
+    """SP moved, the lowest place written, a call from there, SP as before. Sixteen bytes first:
+    where a run moves it no further, nothing that the prologue saved is written over."""
+    moving = ["mov x20, sp", "sub sp, sp, #16", *moving]
+    return [*moving, "str xzr, [sp]", *_bl(w, s), "mov sp, x20"]
 
 
 def _step(s: Statement) -> int:
@@ -446,7 +448,19 @@ def _pointer(w: Writer, s: Statement) -> Lines:
     which = s.form % len(forms)
     if which == 2:
         w.after += [f"{pool}:", f".word {name} - {pool}"]
-    return [*forms[which], *_handed(w, 0 if which == 2 else s.form // 8)]
+    return [*forms[which], *_handed(w, s.form // 8)]
+
+
+def _distance(w: Writer, s: Statement) -> Lines:
+    """The address of a subroutine that nobody has taken: that of one before it, and a distance
+    that the linker never saw."""
+    label, body = w.typed("far"), _local(w, s)[1][1:]
+    near, slot = w.typed("near"), w.label()
+    w.after += [*_begun(near), "ret", *_ended(near), *_begun(label), *body, *_ended(label)]
+    w.after += [".pushsection .data", ".p2align 3", f"{slot}:", f".quad {label} - {near}"]
+    w.after.append(".popsection")
+    load = [f"adrp x10, {slot}", f"add x10, x10, :lo12:{slot}", "ldr x10, [x10]"]
+    return [f"adr x9, {near}", *load, "add x9, x9, x10", *_handed(w, s.form)]
 
 
 # What a table of functions holds, and how x9, its address, becomes the one of entry x10.
@@ -465,24 +479,25 @@ def _table(w: Writer, s: Statement) -> Lines:
     section = (".text", '.rodata, "a"')[s.form // 4 % 2]
     w.after += [f".pushsection {section}", ".p2align 3", f"{table}:", *rows, ".popsection"]
     base = [f"adrp x9, {table}", f"add x9, x9, :lo12:{table}", f"ubfx x10, x19, #{s.pick}, #2"]
-    taken = entry == ".quad {0}"
-    return [*base, *load.split("\n"), *_handed(w, s.form // 8 if taken else 0)]
+    return [*base, *load.split("\n"), *_handed(w, s.form // 8)]
 
 
 def _handed(w: Writer, form: int) -> Lines:
-    """A call of x9: at once; by another function, which it is handed to, or finds in memory. The
-    latter only of what is taken whole: where one function computes and another calls, the report
-    does not see it, and docs/stack-report.md says so."""
+    """A call of x9: at once; by another function, which it is handed to, or finds in memory; or of
+    what another function gives back."""
     if form % 4 < 2:
         return ["mov x0, x19", "blr x9"]
     caller = w.typed("caller")
     hand, take = (
         (["mov x1, x9"], []),
         ([*MAILBOX, "str x9, [x10]"], [*MAILBOX, "ldr x1, [x10]"]),
-    )[form % 2]
+        (["mov x22, x9"], ["mov x1, x22"]),
+        (["stp x9, x9, [sp, #-16]!", "mov x1, sp"], ["ldr x1, [x1]"]),
+    )[form // 4 % 4]
+    back = ["add sp, sp, #16"] if form // 4 % 4 == 3 else []
     frame = ["str x30, [sp, #-16]!", *take, "blr x1", "ldr x30, [sp], #16", "ret"]
     w.after += [*_begun(caller), *frame, *_ended(caller)]
-    return [*hand, "mov x0, x19", f"bl {caller}"]
+    return [*hand, "mov x0, x19", f"bl {caller}", *back]
 
 
 def _by_hand(w: Writer, s: Statement) -> Lines:
@@ -741,6 +756,47 @@ def _clobber(w: Writer, s: Statement) -> Lines:
     return _moved(w, s, ["mov x22, sp", *calls[s.form % 4], "mov sp, x22"])
 
 
+# How the return address at [sp] becomes x9; x10 holds SP.
+OVERWRITTEN = (
+    "str x9, [sp]",
+    "str x9, [x10]",
+    "stp x9, x9, [sp]",
+    "stur x9, [x10]",
+    "fmov d0, x9\nstr d0, [sp]",
+    "fmov d0, x9\nst1 {v0.d}[0], [x10]",
+    "str w9, [sp]\nlsr x9, x9, #32\nstr w9, [sp, #4]",
+    "stlr x9, [x10]",
+    "swp x9, x11, [x10]",
+    "mov x11, #0\nstr x9, [sp, x11]",
+    "sub x10, x10, #8\nstr x9, [x10, #8]!",
+    "str x9, [sp, #8]\nldr x30, [sp, #8]\nstr x30, [x10]",
+    "str x30, [x10], #8\nstr x9, [x10, #-8]",
+)
+
+
+def _return_elsewhere(w: Writer, s: Statement) -> Lines:
+    """A subroutine that returns to a part which nobody calls."""
+    sub, part, back, n = w.typed("sub"), w.label(), w.label(), _step(s)
+    write = OVERWRITTEN[s.form % len(OVERWRITTEN)].split("\n")
+    w.after += [
+        *_begun(sub),
+        "str x30, [sp, #-16]!",
+        f"adr x9, {part}",
+        "mov x10, sp",
+        *write,
+        "ldr x30, [sp], #16",
+        "ret",
+        *_ended(sub),
+        f"{part}:",
+        f"sub sp, sp, #{n}",
+        "str xzr, [sp]",
+        *_bl(w, s),
+        f"add sp, sp, #{n}",
+        f"b {back}",
+    ]
+    return [f"bl {sub}", f"{back}:"]
+
+
 def _begun(name: str) -> Lines:
     return [".p2align 2", f".type {name}, %function", f"{name}:"]
 
@@ -849,6 +905,7 @@ KINDS: dict[str, Callable[[Writer, Statement], Lines]] = {
     "a_outside": _outside,
     "a_pointer": _pointer,
     "a_table": _table,
+    "a_distance": _distance,
     "a_by_hand": _by_hand,
     "a_jump_table": _jump_table,
     "a_label": _label,
@@ -869,4 +926,5 @@ KINDS: dict[str, Callable[[Writer, Statement], Lines]] = {
     "a_slot": _slot,
     "a_diverge": _diverge,
     "a_recurse": _recurse,
+    "a_return": _return_elsewhere,
 }

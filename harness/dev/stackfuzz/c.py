@@ -19,6 +19,8 @@ struct big { long v[9]; };
 	r += (b)[((unsigned long)x >> 5) % (n)]; } while (0)
 extern volatile long sink;
 extern unsigned long mailbox[4];
+extern int place_save(long *) __attribute__((returns_twice));
+extern void place_return(long *) __attribute__((noreturn));
 extern long not_there(long) __attribute__((weak));
 static inline struct big big_of(long a) { struct big b = {{a, a + 1, a, a}}; return b; }
 """
@@ -410,6 +412,15 @@ def _trap(_: Writer, s: Statement) -> list[str]:
     return [f"if (BIT({s.pick}) && BIT({s.pick + 1}) && !BIT({s.pick + 2})) __builtin_trap();"]
 
 
+def _setjmp(w: Writer, s: Statement) -> list[str]:
+    """Out of calls at once, by measure.c's own setjmp and longjmp."""
+    return [
+        "long place[13]; volatile long before = r;",
+        f"if (!place_save(place)) {{ before += {w.call(s)};",
+        f"if (BIT({s.pick})) place_return(place); }} r += before;",
+    ]
+
+
 KINDS: dict[str, Callable[[Writer, Statement], list[str]]] = {
     "touch": _touch,
     "call": _call,
@@ -440,4 +451,5 @@ KINDS: dict[str, Callable[[Writer, Statement], list[str]]] = {
     "weak": _weak,
     "vector": _vector,
     "trap": _trap,
+    "setjmp": _setjmp,
 }

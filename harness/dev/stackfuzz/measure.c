@@ -125,6 +125,38 @@ __asm__(".bss\n"
 	"	brk #0x3e8\n"
 	".size _start, . - _start\n");
 
+/* setjmp() and longjmp(): what a call keeps, SP and the way back. */
+__asm__(".text\n"
+	".globl place_save, place_return\n"
+	".type place_save, %function\n"
+	"place_save:\n"
+	"	hint #34\n"
+	"	stp x19, x20, [x0]\n"
+	"	stp x21, x22, [x0, #16]\n"
+	"	stp x23, x24, [x0, #32]\n"
+	"	stp x25, x26, [x0, #48]\n"
+	"	stp x27, x28, [x0, #64]\n"
+	"	stp x29, x30, [x0, #80]\n"
+	"	mov x1, sp\n"
+	"	str x1, [x0, #96]\n"
+	"	mov w0, #0\n"
+	"	ret\n"
+	".size place_save, . - place_save\n"
+	".type place_return, %function\n"
+	"place_return:\n"
+	"	hint #34\n"
+	"	ldp x19, x20, [x0]\n"
+	"	ldp x21, x22, [x0, #16]\n"
+	"	ldp x23, x24, [x0, #32]\n"
+	"	ldp x25, x26, [x0, #48]\n"
+	"	ldp x27, x28, [x0, #64]\n"
+	"	ldp x29, x30, [x0, #80]\n"
+	"	ldr x1, [x0, #96]\n"
+	"	mov sp, x1\n"
+	"	mov w0, #1\n"
+	"	ret\n"
+	".size place_return, . - place_return\n");
+
 static long call(long number, long a, long b, long c, long d)
 {
 	register long x8 __asm__("x8") = number;

@@ -15,6 +15,7 @@ from harness.dev.stackfuzz.flags import Flags
 BITS = 54  # of x; above them bits that are never set, and three that count recursion
 LEVELS = 8
 STEP = 60
+MOST_ROUNDS = 4  # of a loop
 MOST_COST = 3000  # statements that one call of an entry may execute
 
 SIZES = (1, 8, 17, 40, 96, 200, 416, 900, 2200, 4100)
@@ -122,6 +123,7 @@ C_KINDS: dict[str, tuple[int, int]] = {
     "weak": (1, 0),
     "vector": (1, 0),
     "trap": (1, 0),
+    "setjmp": (1, 1),
 }
 ASM_KINDS: dict[str, tuple[int, int]] = {
     "a_call": (10, 1),
@@ -156,9 +158,12 @@ ASM_KINDS: dict[str, tuple[int, int]] = {
     "a_slot": (2, 1),
     "a_diverge": (2, 1),
     "a_recurse": (1, 0),
+    "a_return": (2, 1),
+    "a_distance": (2, 1),
 }
 COMPUTED = frozenset(
-    "pointer table global record_of relative difference a_pointer a_table a_by_hand".split()
+    "pointer table global record_of relative difference a_pointer a_table a_distance"
+    " a_by_hand".split()
 )
 PICKING = frozenset(
     "switch goto table record_of relative loop alloca vla a_table a_jump_table a_dynamic "
@@ -170,14 +175,17 @@ APART = frozenset({"relative", "a_pointer", "a_table", "a_by_hand"})
 UNKNOWN = frozenset(
     "switch goto alloca vla below difference a_stale a_number a_stale_sve a_by_hand a_jump_table "
     "a_dynamic a_push_loop a_helper a_vector a_memory a_select a_sve relative a_label "
-    "a_clobber a_slot a_diverge".split()
+    "a_clobber a_slot a_diverge a_return a_distance setjmp".split()
 )
 # What a program may be about: what is rare elsewhere, and has many forms, more often.
 LOOKED_AT = dict.fromkeys((*C_KINDS, *ASM_KINDS), 2) | dict.fromkeys(
-    "a_stale a_number a_write_back a_tail tail a_table a_clobber".split(), 10
+    "a_stale a_number a_write_back a_tail tail a_table a_pointer a_clobber a_return"
+    " a_distance".split(),
+    10,
 )
 ENDS = ("tail", "a_tail")  # what follows one of these is not reached
 RECURSING = ("recurse", "a_recurse")
+AROUND = (*RECURSING, "back")
 PLAIN = ("touch", "call", "a_call", "a_sub")
 SHAPES = {"plain": 14, "asm": 10, "many": 2, "record": 1, "apply": 2, "never": 2}
 
@@ -266,16 +274,28 @@ class _Maker:
             self._call_back(index, later)
 
     def _call_back(self, index: int, later: list[int]) -> None:
-        """A later function that calls this one, with one level of recursion less."""
-        found = [i for i in later if self._made[i].shape == "plain"]
+        """A later function that calls this one, with one level of recursion less. It runs once for
+        each time that this one does, or time would grow by powers."""
+        found = [i for i in later if self._made[i].shape == "plain" and self._times(index, i) == 1]
         cost = LEVELS * sum(self._cost.values())
-        if not found or cost > MOST_COST:
+        everything = (s for f in self._made.values() for s in statements(f.body))
+        if not found or cost > MOST_COST or any(s.kind in AROUND for s in everything):
             return
         caller = self._rng.choice(found)
         back = Statement("back", None, (index,))
         there = self._made[caller]
         self._made[caller] = replace(there, body=(*there.body, back))
         self._cost.update(dict.fromkeys(self._cost, cost))
+
+    def _times(self, index: int, wanted: int) -> int:
+        """How often it runs, at most, while one other runs once."""
+        if index == wanted:
+            return 1
+        return sum(
+            times * self._times(callee, wanted)
+            for callee, times in _calls(self._made[index].body)
+            if callee > index
+        )
 
     def _statements(
         self, shape: str, later: list[int], count: int, level: int
@@ -341,6 +361,13 @@ class _Maker:
 
     def _weighted(self, weights: dict[str, int]) -> str:
         return self._rng.choices(list(weights), list(weights.values()))[0]
+
+
+def _calls(body: tuple[Statement, ...], times: int = 1) -> Iterator[tuple[int, int]]:
+    """(callee, how often at most)."""
+    for statement in body:
+        yield from ((callee, times) for callee in statement.callees)
+        yield from _calls(statement.body, MOST_ROUNDS * times)
 
 
 def called(program: Program) -> dict[int, set[int]]:

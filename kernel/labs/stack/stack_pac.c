@@ -14,6 +14,7 @@
 
 STACK_DYNAMIC("smash_vla", 64, "an array of 64 bytes at most")
 STACK_TAKEN("gadget*", "return addresses are overwritten with it; it is never called")
+STACK_JUMPS("overwrite_return", "gadget", "its return address is overwritten with it")
 
 #pragma GCC diagnostic ignored "-Wvla" /* stack.vla_smash is about one */
 

@@ -14,6 +14,7 @@ STACK_CALLS("shadow_victim",
 	    "overwrite_return* kernel/labs/lib/shadowed.c:overwrite_shadowed_return",
 	    "with and without a shadow")
 STACK_TAKEN("gadget*", "return addresses are overwritten with it; it is never called")
+STACK_JUMPS("overwrite_return", "gadget", "its return address is overwritten with it")
 
 static uintptr_t shadow[16];
 

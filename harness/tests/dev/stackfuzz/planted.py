@@ -36,6 +36,31 @@ def tail_calls(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(code._Walker, "_tail_call", lambda *_: None)
 
 
+def never_returns(patch: pytest.MonkeyPatch) -> None:
+    """What ends in another function's code does not come back."""
+
+    def only_noted(self: Any, address: int, target: int, state: State) -> None:
+        self._note_call(address, target, state, tail=True)
+
+    patch.setattr(code._Walker, "_tail_call", only_noted)
+
+
+def saved_places(patch: pytest.MonkeyPatch) -> None:
+    """Whatever is loaded from a function's own stack is what it saved there."""
+    patch.setattr(code._Walker, "_spill", lambda _, __, ___, saved: saved)
+    given_back = effects._given_back
+
+    def trusting(instruction: Any, register: str, state: State) -> effects.Value | None:
+        return given_back(instruction, register, state._replace(saved=None))
+
+    patch.setattr(effects, "_given_back", trusting)
+
+
+def sums_of_others(patch: pytest.MonkeyPatch) -> None:
+    """No function computes an address that another calls."""
+    patch.setattr(bounds.Program, "computed_elsewhere", lambda *_: [])
+
+
 def write_back(patch: pytest.MonkeyPatch) -> None:
     """A base keeps what it held; SP's own moves are seen."""
     moved = effects._moved_base
@@ -128,6 +153,9 @@ PLANTED: tuple[tuple[Plant, str], ...] = (
     (depth_at_a_call, ""),
     (cold_parts, ""),
     (tail_calls, ""),
+    (never_returns, "a_tail"),
+    (saved_places, "a_return"),
+    (sums_of_others, "a_distance"),
     (write_back, ""),
     (atomics, "a_stale"),
     (paths_that_meet, ""),

@@ -21,7 +21,7 @@ from harness.dev.stackfuzz.trial import Measured, Outcome
 from harness.errors import HarnessError, ToolMissing
 from harness.tests.dev.stackfuzz.planted import PLANTED, Plant, depth_at_a_call
 
-PARTS, IMAGES = 8, 6
+PARTS, IMAGES = 7, 7
 ARGUMENTS = 24
 
 
