@@ -1,4 +1,4 @@
-"""Bad input is refused by name: cmdline.c, and the keys of boot_line.c and param.c (kernel/base, kernel/lab).
+"""Bad input is refused by name: cmdline.c, and the keys of kernel/lab's boot_line.c and param.c.
 
 Each row is a boot line, the `why` and the `key` of its [end] bad-args, and a piece of the advice.
 """

@@ -1,4 +1,4 @@
-"""Meeting labs: kernel/labs/meet/meet.c. Two CPUs in one place at one moment, forced by a watchpoint."""
+"""Meeting labs: kernel/labs/meet/meet.c. Two CPUs at one place at once, forced by a watchpoint."""
 
 from harness.scenario import Case, Control, Scenario, Walk
 

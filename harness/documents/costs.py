@@ -1,6 +1,6 @@
 """The tables of docs/performance.md that say what the guest's jobs cost.
 
-Everything is retired instructions, exact under icount (kernel/labs/cost/cost.h). Jobs and protections
+Everything is retired instructions, exact under icount (labs/cost/cost.h). Jobs and protections
 come from the goldens. The phases of the boot come from a boot: a lab more, or a variable, moves
 them, so no golden has them. What a job took before it was made cheaper stands here, as this kernel
 cannot tell it: measured by the same labs in the kernel of commit de9ff3c.

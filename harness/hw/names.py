@@ -1,5 +1,5 @@
-"""Any address by the name that the kernel's report would give it (report/where.c), from the kernel's
-own tables: its registered stacks, .ksyms, and where.c's regions.
+"""Any address by the name that the kernel's report would give it (report/where.c), from the
+kernel's own tables: its registered stacks, .ksyms, and where.c's regions.
 """
 
 import struct

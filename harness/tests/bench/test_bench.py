@@ -12,6 +12,7 @@ import pytest
 from harness.bench import rows
 from harness.bench.document import document
 from harness.bench.measure import Result, Row, Times, results, take_turns
+from harness.errors import HarnessError
 from harness.paths import BUILD, ROOT
 from harness.tests.conftest import Kernels
 

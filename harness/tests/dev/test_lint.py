@@ -16,7 +16,9 @@ def problems(root: Path, files: dict[str, str]) -> list[str]:
     return [str(problem) for problem in check(root)]
 
 
-@pytest.mark.parametrize(("above", "below"), [("labs", "proc"), ("lab", "mem"), ("mem", "base"), ("base", "arch")])
+@pytest.mark.parametrize(
+    ("above", "below"), [("labs", "proc"), ("lab", "mem"), ("mem", "base"), ("base", "arch")]
+)
 def test_c_may_include_downward_and_not_upward(tmp_path: Path, above: str, below: str) -> None:
     headers = {f"kernel/{layer}/x.h": "" for layer in C_LAYERS}
     down = {f"kernel/{above}/a.c": f'#include "{below}/x.h"\n'}

@@ -267,7 +267,9 @@ MUTATIONS = {
         targets=["kernel/labs/stack/stack_sweep.c:note_landing"],
     ),
     "all targets dropped": _drop("indirect", "in", "kernel/report/fault.c:report_finding"),
-    "a depth of nothing": _change("recursion", "function", "kernel/report/where.c:where_*", depth=0),
+    "a depth of nothing": _change(
+        "recursion", "function", "kernel/report/where.c:where_*", depth=0
+    ),
     "recursion forgotten": lambda old: Notes(n for n in old if n.kind != "recursion"),
     "nesting forgotten": _change("exception", "entry", "exception_entry", levels=0),
     "nesting dropped": _drop("exception", "entry", "exception_entry"),
