@@ -2,6 +2,8 @@
 #include "machine.h"
 
 #include "arch/mmu.h"
+#include "arch/mpidr.h"
+#include "arch/virt.h"
 #include "base/fdt.h"
 #include "base/string.h"
 #include "proc/initrd.h"
@@ -95,20 +97,21 @@ static void read_initrd(struct machine *m, uintptr_t dtb)
 		m->reserved = ALIGN_DOWN(initrd.start, PAGE_SIZE);
 }
 
-struct machine machine_read(uintptr_t pa)
+const struct machine *machine_read(uintptr_t pa)
 {
-	struct machine m = { .wrong = NULL };
+	static struct machine machine;
+	struct machine *m = &machine;
 
 	if (!map_device_tree(pa) ||
 	    !fdt_ask(phys_to_virt(pa), DTB_MAX - pa % DTB_MAX, asked, ARRAY_SIZE(asked))) {
-		m.wrong = "no-device-tree";
+		m->wrong = "no-device-tree";
 		return m;
 	}
-	read_line(&m, &asked[ASK_LINE]);
-	read_memory(&m, &asked[ASK_MEMORY]);
-	m.cpus = asked[ASK_CPUS].nodes;
-	read_second_region(&m, &asked[ASK_GIC]);
-	read_initrd(&m, pa);
+	read_line(m, &asked[ASK_LINE]);
+	read_memory(m, &asked[ASK_MEMORY]);
+	m->cpus = asked[ASK_CPUS].nodes;
+	read_second_region(m, &asked[ASK_GIC]);
+	read_initrd(m, pa);
 	return m;
 }
 

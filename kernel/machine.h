@@ -15,8 +15,8 @@ struct machine {
 	const char *wrong;  /* NULL, or why the machine cannot be used */
 };
 
-/* pa: where the tree lies. Maps it, asks it everything at once. */
-struct machine machine_read(uintptr_t pa);
+/* pa: where the tree lies. Maps it, asks it everything at once. The same machine each time. */
+const struct machine *machine_read(uintptr_t pa);
 
 /* [boot] highwater … and [boot] args: even of a machine that cannot be used. */
 void machine_report(const struct machine *m, unsigned int el);

@@ -120,45 +120,45 @@ static void map_ram(uintptr_t until)
 
 void boot_main(uintptr_t dtb, unsigned int el)
 {
-	struct machine m;
+	const struct machine *m;
 
 	boot_cpu_init();
 	console_init();
 	boot_mark(MARK_CPU);
 	m = machine_read(dtb ? dtb : DTB_BASE);
 	boot_mark(MARK_TREE);
-	machine_report(&m, el);
-	if (m.wrong)
-		panic(m.wrong);
-	machine_report_line(&m);
+	machine_report(m, el);
+	if (m->wrong)
+		panic(m->wrong);
+	machine_report_line(m);
 	if (el == 3)
 		end("bad-args why=started-at-el3 : QEMU has no firmware then; start it without secure=on");
 	if (!gic_present())
 		end("bad-args why=no-gicv3 : this machine has another interrupt controller; start QEMU with -M virt,gic-version=3");
-	lab_boot_line(m.line, m.line_length);
+	lab_boot_line(m->line, m->line_length);
 	report_protections();
 	inject_banner();
 	boot_mark(MARK_LINE);
 	prepare_stacks();
 	boot_mark(MARK_STACKS);
-	smp_cpus = m.cpus;
+	smp_cpus = m->cpus;
 	/* Now, as the early heap takes nothing back: who starts a CPU later leaves no trace there. */
 	for (unsigned int i = 1; i < smp_cpus && i < NR_CPUS; i++)
 		smp_cpu(i);
-	if (!gic_init(m.redistributors, m.redistributors_size))
+	if (!gic_init(m->redistributors, m->redistributors_size))
 		panic("no-tables-for-gic");
 	gic_init_cpu();
 	boot_mark(MARK_DEVICES);
 	if (lab_is_light()) {
-		light_memory(virt_to_phys(__image_end), RAM_BASE + m.ram);
+		light_memory(virt_to_phys(__image_end), RAM_BASE + m->ram);
 		lab_main(NULL);
 	}
-	map_ram(m.reserved);
+	map_ram(m->reserved);
 	machine_use_initrd();
 	boot_mark(MARK_RAM);
 	window_init();
 	boot_mark(MARK_WINDOW);
-	sched_init(m.line, m.line_length);
+	sched_init(m->line, m->line_length);
 	boot_mark(MARK_SCHED);
 	if (lab_is_for_boot_stack())
 		lab_main(NULL);

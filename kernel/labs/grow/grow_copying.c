@@ -20,7 +20,7 @@ STACK_CALLS("kernel/report/exception.c:dispatch", "deep_in_handler",
 	    "tick_hook: grow.handler sets it")
 STACK_IGNORE("kernel/report/exception.c:dispatch", "deep_in_handler", "irq:cpu*",
 	     "grow.handler: what it calls is refused before it has a frame")
-STACK_TAKEN("kernel/labs/grow_*.c:grow_big_*",
+STACK_TAKEN("kernel/labs/grow/grow_*.c:grow_big_*",
 	    "grow_patch() looks it up in the table of entries; calls are by name")
 
 LAB_WORDS(adjust_word, "none", "frames", "conservative")

@@ -2,7 +2,7 @@
 #include "base/stack_note.h"
 #include "labs/grow/grow_deep.h"
 
-STACK_CALLS("deep_run", "kernel/labs/grow_*.c:grow_deep_*",
+STACK_CALLS("deep_run", "kernel/labs/grow/grow_*.c:grow_deep_*",
 	    "grow_deep.h: one source, compiled four times")
 
 struct deep_check deep_check;

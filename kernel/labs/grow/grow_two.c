@@ -17,7 +17,7 @@
 
 STACK_UNBOUNDED("thread:here", 64 * MiB, "a grower, too")
 STACK_UNBOUNDED("thread:there", 64 * MiB, "a grower, too")
-STACK_CALLS("together_grower", "kernel/labs/grow_*.c:grow_deep_*_two", "plain, or patched")
+STACK_CALLS("together_grower", "kernel/labs/grow/grow_*.c:grow_deep_*_two", "plain, or patched")
 STACK_CALLS("kernel/mem/growspace.c:growspace_map", "give_way",
 	    "growspace_hook: only grow.two sets it")
 

@@ -21,7 +21,7 @@ STACK_MARK(
 	"spawn/chain-*", "thread:init",
 	"spawn.chain overflows that stack on purpose, at the sizes and with the frames that it compares")
 STACK_TAKEN(
-	"kernel/labs/spawn_*.c:init_server_*",
+	"kernel/labs/spawn/spawn_*.c:init_server_*",
 	"spawn.chain starts init with each; their frames are measured, not bounded (docs/spawn-chains.md)")
 
 #define MAX_FRAMES 16
