@@ -10,6 +10,7 @@
 
 #include "base/ledger.h"
 #include "base/protect.h"
+#include "report/inject.h"
 #include "report/report.h"
 
 bool protect_off[NR_PROTECTIONS];

@@ -130,7 +130,7 @@ def test_the_adapter_is_told_what_it_does_not_ask_for(launch: dict[str, Any]) ->
 
 
 def test_the_adapters_way_leads_to_the_fault(launch: dict[str, Any], tmp_path: Path) -> None:
-    nonce, source = secrets.token_hex(8), ROOT / "kernel" / "labs" / "recurse.c"
+    nonce, source = secrets.token_hex(8), ROOT / "kernel/labs/lib/recurse.c"
     line = next(
         n for n, text in enumerate(source.read_text().splitlines(), 1) if "recurse(" in text
     )
