@@ -156,6 +156,7 @@ PYTHON = {
     "harness.mutants.bits": Row(3),
     "harness.mutants.lines": Row(3),
     "harness.mutants.uses": Row(1, pure=True),
+    "harness.mutants.kept": Row(5, pure=True),
     "harness.mutants.index": Row(2),
     "harness.mutants.covering": Row(8),
     "harness.mutants.reach": Row(8),

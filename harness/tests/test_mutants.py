@@ -14,6 +14,7 @@ from harness.mutants import accepted, document, inassembly, inc, inpytest, inpyt
 from harness.mutants.attempt import Attempt
 from harness.mutants.bits import name_of
 from harness.mutants.campaign import Campaign, Pair
+from harness.mutants.kept import Kept
 from harness.mutants.mutant import OPERATORS, Mutant
 from harness.mutants.outcome import STATUSES, Outcome, Score
 from harness.mutants.reach import FUZZ_TEST, Map, Reach, fuzzers, opened
@@ -211,6 +212,46 @@ def test_what_the_fuzzers_include_is_fuzzed_last() -> None:
     reach = Reach({False: Map(Nothing(), {})}, USES, {"kernel/x.c": ["heap"]})
     assert reach.tests(mutant).tests == (FUZZ_TEST.format("heap"),)
     assert fuzzers(ROOT)[HEAP] == ["heap"]
+
+
+# --- which tests -------------------------------------------------------------------------------
+
+BEFORE = {"kernel/a.c": "one\ntwo\nthree\n", "kernel/b.c": "b\n"}
+SEEN = [("kernel/a.c", 1, "s::x"), ("kernel/a.c", 3, "s::x"), ("kernel/a.c", 3, "t::y")]
+
+
+def kept() -> Kept:
+    return Kept(texts=BEFORE).again(["s::x", "t::y"], [*SEEN, ("kernel/b.c", 1, "t::y")])
+
+
+def test_a_map_is_carried_in_the_lines_that_are_still_there(tmp_path: Path) -> None:
+    after = {"kernel/a.c": "new\none\nthree\n"}
+    kept().carried(after).save(tmp_path / "kept")
+    found = Kept.load(tmp_path / "kept")
+    assert [sorted(found.executing("kernel/a.c", [n])) for n in (1, 2, 3)] == [
+        [],
+        ["s::x"],
+        ["s::x", "t::y"],
+    ]
+    assert not found.executing("kernel/b.c", None)  # a file that is gone
+    assert found.weights("kernel/a.c") == {"s::x": 2, "t::y": 1}
+    assert found.texts == after
+
+
+def test_a_test_that_is_measured_again_is_forgotten_first() -> None:
+    found = kept().again(["s::x"], [("kernel/a.c", 2, "s::x"), ("kernel/a.c", 1, "not::measured")])
+    assert found.executing("kernel/a.c", None) == {"s::x", "t::y"}
+    assert found.executing("kernel/a.c", [1]) == set()
+    assert found.executing("kernel/a.c", [2]) == {"s::x"}
+    assert found.executing("kernel/a.c", [3]) == {"t::y"}
+
+
+def test_the_best_of_each_file_of_tests_comes_first() -> None:
+    tests = ["a::1", "a::2", "b::1"]
+    seen = [("kernel/x.c", line, test) for n, test in enumerate(tests) for line in range(3, 9 - n)]
+    known = Map(Kept().again(tests, seen), dict.fromkeys(tests, 1.0))
+    (mutant, *_) = inc.mutants("kernel/x.c", SMALL)
+    assert Reach({False: known}, USES).tests(mutant).tests == ("a::1", "b::1", "a::2")
 
 
 # --- accepted ---------------------------------------------------------------------------------
