@@ -11,9 +11,9 @@ harness has shown is carried on, in the lines that are still there.
 
 Which tests? Those that execute a line of the mutant's statement; of a macro, a line that uses it;
 where there is no instruction, or none that anything executes, those that execute its function; else
-(a table) its file, or (a header) the files that include it. A fuzzer of harness/host that includes
-the file as it stands comes last. First come those that execute most of the file for their time, one
-of each file of tests.
+(a table) its file, or (a header) the files that include it. Last comes what reads the image
+(IMAGE_TEST), and a fuzzer of harness/host that includes the file as it stands. First come those
+that execute most of the file for their time, one of each file of tests.
 """
 
 import hashlib
@@ -42,6 +42,8 @@ _CODE = (".c", ".h", ".S")
 _Place = tuple[str, Iterable[int] | None]  # a file, and lines of it; None: all
 FUZZ_TEST = "harness/tests/test_host.py::test_the_fuzzer_finds_nothing[{}]"
 FUZZ_SECONDS = 30.0
+# It boots nothing, so no map has it: it reads the image.
+IMAGE_TEST = "harness/tests/test_barriers.py::test_each_barrier_stands_where_it_is_demanded"
 LINES = "lines"  # of Python, as coverage.py leaves them
 _SECONDS = 0.3  # what a test costs beside itself
 
@@ -84,8 +86,11 @@ class Reach:
         for by, places in self._places(mutant):
             seen = (known.seen.executing(path, lines) for path, lines in places)
             if found := set().union(*seen) & known.seconds.keys():
-                return Chosen(by, _ranked(found, known, mutant.path) + self._fuzzed(mutant))
+                return Chosen(by, _ranked(found, known, mutant.path) + self._without_boot(mutant))
         return Chosen("host", self._fuzzed(mutant))
+
+    def _without_boot(self, mutant: Mutant) -> tuple[str, ...]:
+        return (() if mutant.is_python else (IMAGE_TEST,)) + self._fuzzed(mutant)
 
     def _fuzzed(self, mutant: Mutant) -> tuple[str, ...]:
         """Last, as the fuzzer has to be built."""
