@@ -41,6 +41,7 @@ from harness.tools import find_qemu
 _CODE = (".c", ".h", ".S")
 _Place = tuple[str, Iterable[int] | None]  # a file, and lines of it; None: all
 FUZZ_TEST = "harness/tests/test_host.py::test_the_fuzzer_finds_nothing[{}]"
+_FUZZ = FUZZ_TEST.partition("[")[0]
 FUZZ_SECONDS = 30.0
 # It boots nothing, so no map has it: it reads the image.
 IMAGE_TEST = "harness/tests/test_barriers.py::test_each_barrier_stands_where_it_is_demanded"
@@ -131,6 +132,13 @@ def _ranked(tests: Iterable[str], known: Map, path: str) -> tuple[str, ...]:
         rank[test] = (place[file], number)
         place[file] += 1
     return tuple(sorted(best, key=lambda test: rank[test]))
+
+
+def first(tests: Sequence[str], most: int) -> Sequence[str]:
+    """So many at most; what boots nothing stays, it is what stands last."""
+    apart = [test for test in tests if test == IMAGE_TEST or test.startswith(_FUZZ)]
+    booting = [test for test in tests if test not in apart]
+    return [*booting[:most], *apart]
 
 
 def opened(root: Path, tree: Tree, jobs: int, asked: Sequence[str], kinds: Iterable[bool]) -> Reach:

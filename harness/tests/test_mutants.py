@@ -17,7 +17,7 @@ from harness.mutants.campaign import Campaign, Pair
 from harness.mutants.kept import Kept
 from harness.mutants.mutant import OPERATORS, Mutant
 from harness.mutants.outcome import STATUSES, Outcome, Score
-from harness.mutants.reach import FUZZ_TEST, Map, Reach, fuzzers, opened
+from harness.mutants.reach import FUZZ_TEST, IMAGE_TEST, Map, Reach, first, fuzzers, opened
 from harness.mutants.store import Store, alone
 from harness.mutants.tree import Tree, digest
 from harness.mutants.uses import Uses
@@ -254,6 +254,11 @@ def test_the_best_of_each_file_of_tests_comes_first() -> None:
     assert Reach({False: known}, USES).tests(mutant).tests == ("a::1", "b::1", "a::2")
 
 
+def test_a_mutant_is_tried_on_so_many_boots_at_most() -> None:
+    fuzz = FUZZ_TEST.format("heap")
+    assert first(["a", "b", "c", IMAGE_TEST, fuzz], 2) == ["a", "b", IMAGE_TEST, fuzz]
+
+
 # --- accepted ---------------------------------------------------------------------------------
 
 ENTRY = """[[equivalent]]
@@ -387,12 +392,12 @@ def test_an_interrupted_run_goes_on_where_it_was(
         campaign = Campaign(tmp_path, tmp_path, store, {}, 1, lambda _: None)
         return campaign.run(mutants, lambda _: Reach({}, Uses({})))
 
-    first: list[str] = []
+    before: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        run(first)
+        run(before)
     again: list[str] = []
     assert [o.status for _, o in run(again)] == ["killed"] * 3
-    assert first == [m.key for m in mutants[:2]]
+    assert before == [m.key for m in mutants[:2]]
     assert again == [m.key for m in mutants[2:]]
 
 
