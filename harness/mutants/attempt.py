@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.mutants import reach
 from harness.mutants.mutant import Mutant
 from harness.mutants.outcome import Outcome
-from harness.mutants import reach
 from harness.mutants.reach import Chosen, Reach
 from harness.mutants.tree import PYTEST, BuildFailed, Tree
 

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# The first tries mutants itself, and takes minutes. Every case of test_warm.py is one of another file: cold, warm, and
-# on RAM full of rubbish; three of them are enough.
+# The first tries mutants itself, and takes minutes. Every case of test_warm.py is one of another
+# file: cold, warm, and on RAM full of rubbish; three of them are enough.
 _NOT_ASKED = ("harness/tests/test_mutants.py::test_the_whole_chain", "scenarios/test_warm.py")
 _ASKED = ("[stack.recurse]", "[spawn.hello]", "[pool.threads]")
 INDEX, COLLECTED = "index.json", "collected.json"

@@ -116,7 +116,7 @@ class Tree:
                 path.unlink()
 
     def _be_a_clone(self) -> None:
-        """For tests that ask git what belongs to the tree: build/, which this lies in, is ignored."""
+        """For tests that ask git what belongs to the tree; build/, where this lies, is ignored."""
         if not (self.folder / ".git").exists():
             subprocess.run(["git", "init", "-q", self.folder], check=True)
 

@@ -112,5 +112,9 @@ def test_nobody_imports_from_a_folder_of_scripts(tmp_path: Path, folder: str) ->
     assert f"only files of {folder}/ may" in found
 
 
+def test_this_tree_keeps_its_directions() -> None:
+    assert check(Path(__file__).parents[2]) == []
+
+
 def test_every_row_is_of_a_file_that_may_exist() -> None:
     assert all(name == "conftest" or name.split(".")[0] == "harness" for name in PYTHON)
