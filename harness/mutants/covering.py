@@ -1,19 +1,18 @@
 """A pytest plugin for one run on the tree as it is: which test executes what (reach.py reads it).
 
-    pytest -p harness.mutants.covering --reach=FOLDER [--reach=FOLDER] [--reach-lines=FOLDER]
+    pytest -p harness.mutants.covering --reach=FOLDER [--reach-lines]
 
 Python's lines are coverage.py's, one context a test; the kernel's are host/cover.c's, which knows
 its test by PYTEST_CURRENT_TEST, so that a QEMU that a test's own child starts is counted, too. A
 machine that boots warm counts for the test that started it: so none outlives its test.
 
-In each FOLDER: index.json is what earlier runs know; result.<pid>.jsonl gets a line for each test
-that ends. What passed in either, in every folder, is left out. collected.json gets the names of all
-there are. --reach-lines is the one of Python's lines.
+In FOLDER: index.json is what earlier runs know; result.<pid>.jsonl gets a line for each test that
+ends. What passed in either is left out. collected.json gets the names of all there are.
 """
 
 import json
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -27,19 +26,20 @@ _QUIET = ["no-data-collected", "module-not-measured", "module-not-imported", "al
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--reach", type=Path, action="append", default=[], help="reach.py's folders")
-    parser.addoption("--reach-lines", type=Path, help="which of them gets Python's lines")
+    parser.addoption("--reach", type=Path, help="the folder of harness/mutants/reach.py")
+    parser.addoption("--reach-lines", action="store_true", help="Python's lines, too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Covering(config.getoption("reach")))
-    if folder := config.getoption("reach_lines"):
+    folder = config.getoption("reach")
+    config.pluginmanager.register(Covering(folder))
+    if config.getoption("reach_lines"):
         config.pluginmanager.register(Lines(folder, config.rootpath))
 
 
 class Covering:
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders, self._known = folders, [known(folder) for folder in folders]
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._known = folder, known(folder)
         self._pools = _watched_pools()
 
     @pytest.hookimpl(trylast=True)
@@ -49,15 +49,13 @@ class Covering:
         every = items[:]
         items[:] = [item for item in items if is_asked(item.nodeid)]
         names = json.dumps([item.nodeid for item in items])
-        for folder in self._folders:
-            (folder / COLLECTED).write_text(names, "utf-8")
+        (self._folder / COLLECTED).write_text(names, "utf-8")
         new = [item for item in items if not self._is_known(item)]
         config.hook.pytest_deselected(items=[item for item in every if item not in new])
         items[:] = new
 
     def _is_known(self, item: pytest.Item) -> bool:
-        now = file_hash(str(item.path))
-        return all(known.get(item.nodeid) == now for known in self._known)
+        return self._known.get(item.nodeid) == file_hash(str(item.path))
 
     def pytest_runtest_logfinish(self) -> None:
         while self._pools:
@@ -75,9 +73,8 @@ class Covering:
                 "seconds": round(call.duration, 3),
                 "file": file_hash(str(item.path)),
             }
-            for folder in self._folders:
-                with (folder / f"result.{os.getpid()}.jsonl").open("a") as results:
-                    results.write(json.dumps(told) + "\n")
+            with (self._folder / f"result.{os.getpid()}.jsonl").open("a") as results:
+                results.write(json.dumps(told) + "\n")
         return report
 
 

@@ -5,9 +5,10 @@
         index.json                        each test that passes: seconds, and the hash of its file
         kept.json                         the lines that each executes (kept.py)
 
-A test that is new, or whose file has changed, is run again when a map is opened; one that fails on
-the tree as it is tells nothing about a mutant, and is left out by name. What an earlier image or
-harness has shown is carried on, in the lines that are still there.
+The kernel is tried on scenarios, the harness on its own tests, unless TESTS names others. One that
+is new, or whose file has changed, is run again when a map is opened; one that fails on the tree as
+it is tells nothing about a mutant, and is left out by name. What an earlier image or harness has
+shown is carried on, in the lines that are still there.
 
 Which tests? Those that execute a line of the mutant's statement; of a macro, a line that uses it;
 where there is no instruction, or none that anything executes, those that execute its function; else
@@ -142,14 +143,13 @@ def first(tests: Sequence[str], most: int) -> Sequence[str]:
 
 
 def opened(root: Path, tree: Tree, jobs: int, asked: Sequence[str], kinds: Iterable[bool]) -> Reach:
-    """The maps of the tree as it is; what they lack is measured first, for both in one run.
-    asked: these tests only.
-    """
+    """The maps of the tree as it is; what they lack is measured first. asked: TESTS."""
     kernel = [name for name in sources(root) if name.startswith("kernel/") and name[-2:] in _CODE]
     texts = {name: (root / name).read_text("utf-8") for name in kernel}
     folders = {kind: _folder(tree, _NAMES[kind](root, tree)) for kind in sorted(set(kinds))}
     kept = {kind: _kept(folder, _now(kind, root, texts)) for kind, folder in folders.items()}
-    _measure(tree, folders, jobs, asked)
+    for kind, folder in folders.items():
+        _measure(kind, tree, folder, jobs, asked)
     maps = {kind: _taken_in(kind, tree, folder, kept[kind]) for kind, folder in folders.items()}
     return Reach(maps, Uses(texts), fuzzers(root))
 
@@ -203,37 +203,19 @@ def _folder(tree: Tree, name: str) -> Path:
     return folder
 
 
-def _measure(tree: Tree, folders: Mapping[bool, Path], jobs: int, asked: Sequence[str]) -> None:
-    """In one run what both maps lack. A test that looks at QEMU's own file fails with the plugin:
-    Python's map gets it from a second one.
-    """
-    environment = {}
-    if kernel := folders.get(False):
-        (kernel / "bits").mkdir(exist_ok=True)
-        environment = {"HIGHWATER_QEMU": str(_covering_qemu(tree, kernel))}
-    python = folders.get(True)
-    if python:
-        for left in (*python.glob("result.*"), *python.glob(f"{LINES}.*")):
-            left.unlink()  # of a run that was cut short: what passed in it has left no lines
-    _run(tree, list(folders.values()), python, jobs, asked, environment)
-    if python and kernel:
-        _run(tree, [python], python, jobs, asked, {})
-
-
-def _run(
-    tree: Tree,
-    folders: Sequence[Path],
-    python: Path | None,
-    jobs: int,
-    asked: Sequence[str],
-    environment: Mapping[str, str],
-) -> None:
+def _measure(is_python: bool, tree: Tree, folder: Path, jobs: int, asked: Sequence[str]) -> None:
     # With "=", or pytest takes the folder for a place of tests.
-    command = [*PYTEST, "-p", "harness.mutants.covering", "-n", str(jobs)]
-    command += [f"--reach={folder}" for folder in folders]
-    command += [f"--reach-lines={python}"] if python else []
+    command = [*PYTEST, "-p", "harness.mutants.covering", f"--reach={folder}", "-n", str(jobs)]
+    environment = {}
+    if is_python:
+        for left in (*folder.glob("result.*"), *folder.glob(f"{LINES}.*")):
+            left.unlink()  # of a run that was cut short: what passed in it has left no lines
+        command += ["--reach-lines"]
+    else:
+        (folder / "bits").mkdir(exist_ok=True)
+        environment = {"HIGHWATER_QEMU": str(_covering_qemu(tree, folder))}
     done = subprocess.run(
-        [*command, *asked],
+        [*command, *_asked(is_python, asked)],
         cwd=tree.folder,
         env={**tree.environment, **environment},
         capture_output=True,
@@ -245,6 +227,12 @@ def _run(
             evidence=[("pytest said", tail(done.stdout + done.stderr, 20))],
             hint="make the tree pass `make test`, and run it again",
         )
+
+
+def _asked(is_python: bool, asked: Sequence[str]) -> list[str]:
+    """What TESTS says; if it names no tests, but has at most options, all of the kind."""
+    named = [word for word in asked if not word.startswith("-")]
+    return [*asked, *([] if named else ["harness/tests" if is_python else "scenarios"])]
 
 
 def _covering_qemu(tree: Tree, folder: Path) -> Path:
