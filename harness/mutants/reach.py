@@ -230,9 +230,13 @@ def _measure(is_python: bool, tree: Tree, folder: Path, jobs: int, asked: Sequen
 
 
 def _asked(is_python: bool, asked: Sequence[str]) -> list[str]:
-    """What TESTS says; if it names no tests, but has at most options, all of the kind."""
+    """Of TESTS: its options, and of the tests that it names those of the kind, if there are any.
+    All of the kind, if it names none.
+    """
+    own = "harness/tests" if is_python else "scenarios"
     named = [word for word in asked if not word.startswith("-")]
-    return [*asked, *([] if named else ["harness/tests" if is_python else "scenarios"])]
+    options = [word for word in asked if word.startswith("-")]
+    return options + ([word for word in named if word.startswith(own)] or named or [own])
 
 
 def _covering_qemu(tree: Tree, folder: Path) -> Path:
