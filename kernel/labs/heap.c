@@ -105,7 +105,10 @@ LAB(heap, coalesce, "everything freed is one block again", CHUNK_PARAM)
 		panic("heap-not-whole");
 }
 
-/* Sizes whose rounding, or whose sum with an address, would wrap. alignment 0: of the heap, else of bump memory. */
+/*
+ * Sizes whose rounding, or whose sum with an address, would wrap. alignment 0: asked of the heap,
+ * else of bump memory.
+ */
 static const struct {
 	size_t size, alignment;
 } huge[] = {

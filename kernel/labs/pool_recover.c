@@ -22,7 +22,7 @@ __attribute__((noinline)) static void ask_one_too_many(void)
 	}
 }
 
-/* Which block it is that came n-th: the order that they were freed in, told by the pool's own. */
+/* Which block came n-th: so the log shows the order that they were freed in. */
 static size_t index_of(size_t n)
 {
 	return pool_index(&parts, (uintptr_t)blocks[n]);

@@ -1,6 +1,6 @@
 /*
- * Spawn labs: the file server is asked for what is not there. Each request with each of its numbers at its
- * bound and past it; what is refused is refused by name, and nothing is left open or closed by it.
+ * Spawn labs: the file server is asked for what is not there. Each request has each of its numbers
+ * at its bound and past it; what is refused is refused by name, and opens and closes nothing.
  */
 #include "core/lab.h"
 #include "core/report.h"
