@@ -2,6 +2,7 @@
 
 import re
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -38,6 +39,15 @@ def test_a_record_has_its_four_parts() -> None:
     assert record.words == ("free", "list")
     assert dict(record.fields) == {"blocks": "12", "by": "lr"}
     assert record.prose == "a : b = c"
+
+
+def test_a_line_is_as_long_as_the_kernels_buffer_and_no_longer() -> None:
+    header = (Path(__file__).parents[2] / "kernel/core/cpu.h").read_text("utf-8")
+    (limit,) = re.findall(r"^#define LINE_MAX_BYTES (\d+)", header, re.MULTILINE)
+    longest = "[a] : ".ljust(int(limit) - len("\n"), "x")
+    assert [str(record) for record in parse_lines(f"{longest}\n".encode())] == [longest]
+    with pytest.raises(LogError, match=f"has {int(limit) + 1} bytes; the grammar allows {limit}"):
+        list(parse_lines(f"{longest}x\n".encode()))
 
 
 def test_the_sample_is_whole() -> None:
