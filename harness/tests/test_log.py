@@ -41,6 +41,14 @@ def test_a_record_has_its_four_parts() -> None:
     assert record.prose == "a : b = c"
 
 
+def test_a_banner_is_one_by_its_first_word() -> None:
+    serial = SERIAL.replace(b"[boot] highwater ", b"[boot] highwater again ", 1)
+    assert serial != SERIAL
+    assert parse(serial, build_id=BUILD_ID, nonce=NONCE).verdict == "caught by=guard-page"
+    with pytest.raises(WrongBuild, match="from another build"):
+        parse(serial, build_id="0" * 40, nonce=NONCE)
+
+
 def test_a_line_is_as_long_as_the_kernels_buffer_and_no_longer() -> None:
     header = (Path(__file__).parents[2] / "kernel/core/cpu.h").read_text("utf-8")
     (limit,) = re.findall(r"^#define LINE_MAX_BYTES (\d+)", header, re.MULTILINE)
