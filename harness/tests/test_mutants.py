@@ -17,7 +17,7 @@ from harness.mutants.campaign import Campaign, Pair
 from harness.mutants.kept import Kept
 from harness.mutants.mutant import OPERATORS, Mutant
 from harness.mutants.outcome import STATUSES, Outcome, Score
-from harness.mutants.reach import FUZZ_TEST, IMAGE_TEST, Map, Reach, first, fuzzers, opened
+from harness.mutants.reach import FUZZ_TEST, IMAGE_TESTS, Map, Reach, first, fuzzers, opened
 from harness.mutants.store import Store, alone
 from harness.mutants.tree import Tree, digest
 from harness.mutants.uses import Uses
@@ -256,7 +256,7 @@ def test_the_best_of_each_file_of_tests_comes_first() -> None:
 
 def test_a_mutant_is_tried_on_so_many_boots_at_most() -> None:
     fuzz = FUZZ_TEST.format("heap")
-    assert first(["a", "b", "c", IMAGE_TEST, fuzz], 2) == ["a", "b", IMAGE_TEST, fuzz]
+    assert first(["a", "b", "c", *IMAGE_TESTS, fuzz], 2) == ["a", "b", *IMAGE_TESTS, fuzz]
 
 
 # --- accepted ---------------------------------------------------------------------------------
