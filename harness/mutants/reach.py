@@ -44,9 +44,10 @@ _Place = tuple[str, Iterable[int] | None]  # a file, and lines of it; None: all
 FUZZ_TEST = "harness/tests/test_host.py::test_the_fuzzer_finds_nothing[{}]"
 _FUZZ = FUZZ_TEST.partition("[")[0]
 FUZZ_SECONDS = 30.0
-# No map has what is not executed: barriers are read in the image, a lab's bounds in its table.
+# No map has what is not executed: barriers and saved registers are read in the image.
 IMAGE_TESTS = (
     "harness/tests/test_barriers.py::test_each_barrier_stands_where_it_is_demanded",
+    "harness/tests/test_saved.py::test_what_is_saved_is_given_back",
     "scenarios/test_parameters.py::test_the_catalogue_is_its_golden",
 )
 LINES = "lines"  # of Python, as coverage.py leaves them
