@@ -65,9 +65,10 @@ def test_bss_is_zero_from_its_first_byte_to_its_last(memory: Memory) -> None:
     for name, size in WRITTEN.items():
         start = memory.at[name] - memory.at["__bss_start"]
         bss[start : start + size] = bytes(size)
-    left = [memory.at["__bss_start"] + n for n, byte in enumerate(bss) if byte]
     assert bss
-    assert not left, f"{len(left)} bytes of .bss are not zero, {left[0]:#x} is the first"
+    dirty = len(bss) - bss.count(0)
+    first = next((n for n, byte in enumerate(bss) if byte), 0) + memory.at["__bss_start"]
+    assert dirty == 0, f"{dirty} bytes of .bss are not zero, the first at {first:#x}"
 
 
 def test_the_boot_stack_is_painted_from_its_base_to_its_top(memory: Memory) -> None:

@@ -1,7 +1,14 @@
 """Cost labs: what the kernel's jobs take, in instructions, beside the least that each takes."""
 
-from harness.scenario import Case, Scenario, Walk
+from pathlib import Path
 
+import pytest
+
+from harness.boot import boot
+from harness.scenario import Case, Scenario, Walk
+from harness.walk import KERNEL
+
+ROOT = Path(__file__).parent.parent
 MEASUREMENT = "a measurement: nothing illegal is done that anything could catch"
 
 SCENARIOS = [
@@ -21,3 +28,22 @@ SCENARIOS = [
 
 def test_cost(case: Case, walk: Walk) -> None:
     walk(case)
+
+
+@pytest.mark.parametrize(
+    ("lab", "switch"),
+    [
+        ("cost.alloc", "pool-link"),
+        ("cost.alloc", "poison"),
+        ("cost.alloc", "redzone"),
+        ("cost.alloc", "heap-check"),
+        ("cost.switch", "sentinel"),
+        ("cost.switch", "sp-check"),
+    ],
+)
+def test_the_least_is_not_measured_without_what_it_does(
+    lab: str, switch: str, tmp_path: Path
+) -> None:
+    """labs/least.S does what the kernel does with everything on, and looks whether it is."""
+    log = boot(ROOT / KERNEL, f"lab={lab} protect=-{switch}", tmp_path).log
+    assert log.verdict == "caught by=exception"

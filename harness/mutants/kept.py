@@ -54,6 +54,10 @@ class Kept:
             mask |= known.get(line, 0)
         return set(self._named(mask))
 
+    def at_or_before(self, path: str, line: int) -> int:
+        """The line whose instructions a line without any is part of: of an initializer, say."""
+        return max((known for known in self.lines.get(path, ()) if known <= line), default=line)
+
     def weights(self, path: str) -> Mapping[str, int]:
         """How many lines of a file each test executes."""
         counted: Counter[int] = Counter(self.lines.get(path, {}).values())

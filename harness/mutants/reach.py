@@ -57,6 +57,8 @@ _SECONDS = 0.3  # what a test costs beside itself
 class Seen(Protocol):
     def executing(self, path: str, lines: Iterable[int] | None) -> set[str]: ...
 
+    def at_or_before(self, path: str, line: int) -> int: ...
+
     def weights(self, path: str) -> Mapping[str, int]: ...
 
 
@@ -106,8 +108,9 @@ class Reach:
         """The nearest first."""
         path = mutant.path
         yield "line", [(path, range(mutant.first, mutant.last + 1))]
-        uses = [(at, [line]) for at, line in sorted(self.uses.of_macro(mutant.function))]
-        yield "macro", [*uses]
+        uses = sorted(self.uses.of_macro(mutant.function))
+        seen = self.maps[mutant.is_python].seen
+        yield "macro", [(at, [seen.at_or_before(at, line)]) for at, line in uses]
         yield "function", [(path, self._spans.get((path, mutant.function), ()))]
         yield "file", [(path, None)]
         if path.endswith(".h"):

@@ -205,6 +205,9 @@ def test_what_the_fuzzers_include_is_fuzzed_last() -> None:
         def executing(self, path: str, lines: object) -> set[str]:
             return set()
 
+        def at_or_before(self, path: str, line: int) -> int:
+            return line
+
         def weights(self, path: str) -> dict[str, int]:
             return {}
 
@@ -244,6 +247,18 @@ def test_a_test_that_is_measured_again_is_forgotten_first() -> None:
     assert found.executing("kernel/a.c", [1]) == set()
     assert found.executing("kernel/a.c", [2]) == {"s::x"}
     assert found.executing("kernel/a.c", [3]) == {"t::y"}
+
+
+def test_a_macro_in_an_initializer_is_tried_where_that_begins() -> None:
+    source = b"#define BIT (1 << 7)\n\nstruct s s = {\n\t.a = BIT,\n};\n"
+    known = Kept().again(["a::1", "a::2"], [("kernel/x.c", 3, "a::1"), ("kernel/x.c", 5, "a::2")])
+    mutant = next(m for m in inc.mutants("kernel/x.c", source) if m.function == "BIT")
+    reach = Reach(
+        {False: Map(known, {"a::1": 1.0, "a::2": 1.0})}, Uses({"kernel/x.c": source.decode()})
+    )
+    chosen = reach.tests(mutant)
+    assert (chosen.by, chosen.tests[0]) == ("macro", "a::1")
+    assert "a::2" not in chosen.tests
 
 
 def test_the_best_of_each_file_of_tests_comes_first() -> None:

@@ -82,6 +82,12 @@ LAB(heap, frag, "enough is free, but nowhere in one piece", FRAG_PARAMS)
 		       a->ask, heap.steps);
 }
 
+static void give_back_chunk(void *chunk)
+{
+	if (heap_free(&heap, chunk) != HEAP_OK)
+		panic("chunk-refused");
+}
+
 #define CHUNK_PARAM(P) P(chunk, 1 * KiB, 256, 4 * KiB, "bytes of a chunk")
 
 /* Freed in the least convenient order, a heap must be one block again. */
@@ -93,11 +99,12 @@ LAB(heap, coalesce, "everything freed is one block again", CHUNK_PARAM)
 	make_heap(64 * KiB);
 	fill(&f, a->chunk);
 	for (size_t i = 0; i < f.count; i += 2)
-		heap_free(&heap, f.chunks[i]);
+		give_back_chunk(f.chunks[i]);
 	c = heap_census(&heap);
-	report("[heap-lab] half freed blocks=%lu free_blocks=%lu", c.blocks, c.free_blocks);
+	report("[heap-lab] half freed chunks=%lu blocks=%lu free_blocks=%lu", f.count, c.blocks,
+	       c.free_blocks);
 	for (size_t i = 1; i < f.count; i += 2)
-		heap_free(&heap, f.chunks[i]);
+		give_back_chunk(f.chunks[i]);
 	c = heap_census(&heap);
 	report("[heap-lab] all freed blocks=%lu free_blocks=%lu largest_free=%lu", c.blocks,
 	       c.free_blocks, c.largest_free);
