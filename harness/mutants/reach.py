@@ -14,7 +14,8 @@ Which tests? Those that execute a line of the mutant's statement; of a macro, a 
 where there is no instruction, or none that anything executes, those that execute its function; else
 (a table) its file, or (a header) the files that include it. Last comes what reads the image
 (IMAGE_TESTS), and a fuzzer of harness/host that includes the file as it stands. First come those
-that execute most of the file for their time, one of each file of tests.
+that execute most of the file (of a macro: of the files that use it) for their time, one of each
+file of tests.
 """
 
 import hashlib
@@ -94,7 +95,8 @@ class Reach:
         for by, places in self._places(mutant):
             seen = (known.seen.executing(path, lines) for path, lines in places)
             if found := set().union(*seen) & known.seconds.keys():
-                return Chosen(by, _ranked(found, known, mutant.path) + self._without_boot(mutant))
+                paths = {path for path, _ in places}
+                return Chosen(by, _ranked(found, known, paths) + self._without_boot(mutant))
         return Chosen("host", self._fuzzed(mutant))
 
     def _without_boot(self, mutant: Mutant) -> tuple[str, ...]:
@@ -129,10 +131,12 @@ class Reach:
         self._spans = {place: range(min(seen), max(seen) + 1) for place, seen in lines.items()}
 
 
-def _ranked(tests: Iterable[str], known: Map, path: str) -> tuple[str, ...]:
+def _ranked(tests: Iterable[str], known: Map, paths: Iterable[str]) -> tuple[str, ...]:
     """The best of each file of tests, then the second best: another file looks at other things."""
-    weight = known.seen.weights(path)
-    best = sorted(tests, key=lambda t: (-weight.get(t, 0) / (known.seconds[t] + _SECONDS), t))
+    weight: Counter[str] = Counter()
+    for path in paths:
+        weight.update(known.seen.weights(path))
+    best = sorted(tests, key=lambda t: (-weight[t] / (known.seconds[t] + _SECONDS), t))
     place: Counter[str] = Counter()
     rank = {}
     for number, test in enumerate(best):

@@ -261,6 +261,15 @@ def test_a_macro_in_an_initializer_is_tried_where_that_begins() -> None:
     assert "a::2" not in chosen.tests
 
 
+def test_what_uses_a_macro_most_is_tried_first() -> None:
+    code = "int x(void)\n{\n\treturn BIT;\n}\n"
+    texts = {"kernel/x.h": "#define BIT (1 << 7)\n", "kernel/x.c": code}
+    seen = [("kernel/x.c", 3, "s::much"), ("kernel/x.c", 4, "s::much"), ("kernel/x.c", 3, "s::a")]
+    known = Map(Kept().again(["s::a", "s::much"], seen), {"s::a": 1.0, "s::much": 1.0})
+    (mutant, *_) = inc.mutants("kernel/x.h", texts["kernel/x.h"].encode())
+    assert Reach({False: known}, Uses(texts)).tests(mutant).tests[:2] == ("s::much", "s::a")
+
+
 def test_the_best_of_each_file_of_tests_comes_first() -> None:
     tests = ["a::1", "a::2", "b::1"]
     seen = [("kernel/x.c", line, test) for n, test in enumerate(tests) for line in range(3, 9 - n)]
