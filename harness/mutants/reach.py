@@ -51,6 +51,8 @@ IMAGE_TESTS = (
     "harness/tests/test_saved.py::test_what_is_saved_is_given_back",
     "scenarios/test_parameters.py::test_the_catalogue_is_its_golden",
 )
+# Files of tests that build a file of the kernel for this machine, whole: a bit less than a fuzzer.
+HOST_TESTS = {"kernel/core/prologue.c": ("harness/tests/test_prologue.py",)}
 LINES = "lines"  # of Python, as coverage.py leaves them
 _SECONDS = 0.3  # what a test costs beside itself
 
@@ -100,7 +102,9 @@ class Reach:
         return Chosen("host", self._fuzzed(mutant))
 
     def _without_boot(self, mutant: Mutant) -> tuple[str, ...]:
-        return (() if mutant.is_python else IMAGE_TESTS) + self._fuzzed(mutant)
+        if mutant.is_python:
+            return ()
+        return (*IMAGE_TESTS, *HOST_TESTS.get(mutant.path, ()), *self._fuzzed(mutant))
 
     def _fuzzed(self, mutant: Mutant) -> tuple[str, ...]:
         """Last, as the fuzzer has to be built."""
@@ -148,7 +152,8 @@ def _ranked(tests: Iterable[str], known: Map, paths: Iterable[str]) -> tuple[str
 
 def first(tests: Sequence[str], most: int) -> Sequence[str]:
     """So many at most; what boots nothing stays, it is what stands last."""
-    apart = [test for test in tests if test in IMAGE_TESTS or test.startswith(_FUZZ)]
+    host = [test for tests in HOST_TESTS.values() for test in tests]
+    apart = [test for test in tests if test in (*IMAGE_TESTS, *host) or test.startswith(_FUZZ)]
     booting = [test for test in tests if test not in apart]
     return [*booting[:most], *apart]
 

@@ -22,6 +22,7 @@ from harness.mutants.store import Store, alone
 from harness.mutants.tree import Tree, digest
 from harness.mutants.uses import Uses
 
+pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
 
 # --- operators --------------------------------------------------------------------------------
@@ -280,8 +281,25 @@ def test_the_best_of_each_file_of_tests_comes_first() -> None:
 
 
 def test_a_mutant_is_tried_on_so_many_boots_at_most() -> None:
-    fuzz = FUZZ_TEST.format("heap")
-    assert first(["a", "b", "c", *IMAGE_TESTS, fuzz], 2) == ["a", "b", *IMAGE_TESTS, fuzz]
+    apart = [*IMAGE_TESTS, "harness/tests/test_prologue.py", FUZZ_TEST.format("heap")]
+    assert first(["a", "b", "c", *apart], 2) == ["a", "b", *apart]
+
+
+def test_what_is_named_in_a_list_is_run_and_its_order_kept(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test by its name, a whole file by its own."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makepyfile(
+        test_a="def test_1(): pass\ndef test_2(): pass\n", test_b="def test_3(): pass\n"
+    )
+    listing, report = pytester.path / "tests", pytester.path / "report"
+    listing.write_text("60 test_b.py\n60 test_a.py::test_2\n")
+    plugin = ["-p", "harness.mutants.inpytest", f"--mutant-tests={listing}"]
+    options = ["-p", "no:cacheprovider", "-v", *plugin, f"--mutant-report={report}"]
+    done = pytester.runpytest_subprocess(*options)
+    ran = [line.split()[0] for line in done.outlines if "PASSED" in line]
+    assert ran == ["test_b.py::test_3", "test_a.py::test_2"]
 
 
 # --- accepted ---------------------------------------------------------------------------------
