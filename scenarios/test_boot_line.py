@@ -104,3 +104,16 @@ def test_line_for_the_serial_port_is_checked_too(tmp_path: Path) -> None:
         machine.console.sendline(b"go past=1")
         ending = machine.wait_end(Deadline(30))
     assert parse(ending.serial).records[-1].fields["why"] == "out-of-range"
+
+
+def test_a_nul_at_the_serial_port_is_a_byte_like_any_other(tmp_path: Path) -> None:
+    """It ends the text of its line there. Were it passed over, past=1 would be read."""
+    from harness.deadline import Deadline
+    from harness.qemu.machine import Machine, MachineSpec
+
+    spec = MachineSpec(ROOT / KERNEL, append="lab=stack.recurse hold=serial")
+    with Machine(spec, tmp_path) as machine:
+        machine.expect(rb"\[lab\] holding [^\n]*\n", Deadline(30))
+        machine.console.send(b"go\0 past=1\n")
+        ending = machine.wait_end(Deadline(30))
+    assert b"[end] caught by=" in ending.serial

@@ -20,6 +20,14 @@ SCENARIOS = [
     # The memory-lab seed's figures: 96 %, 32 free blocks, 32784 bytes free, 1040 at most, 63 steps.
     Scenario("heap.frag", verdict="ok", uncontrolled=MEASUREMENT),
     Scenario("heap.coalesce", verdict="ok", uncontrolled=MEASUREMENT),
+    # An even number of chunks: the last of those that are freed first is not the last of all.
+    Scenario(
+        "heap.coalesce",
+        args="chunk=512",
+        name="coalesce-even",
+        verdict="ok",
+        uncontrolled=MEASUREMENT,
+    ),
     Scenario(
         "heap.wrap",
         verdict="ok",

@@ -13,6 +13,11 @@ SCENARIOS = [
     Scenario("mem.traces", verdict="ok", uncontrolled=MEASUREMENT),
     Scenario("mem.churn", verdict="ok", uncontrolled="the work of others: threads come and go"),
     Scenario("pool.constant", verdict="ok", uncontrolled=MEASUREMENT),
+    Scenario(
+        "mem.strings",
+        verdict="ok",
+        uncontrolled="nothing illegal is done, and nothing to switch off",
+    ),
 ]
 
 # What each check of the pool costs: pool.constant once with everything on, and once without each.

@@ -195,6 +195,7 @@ SCENARIOS = [
         verdict="caught by=elf-check",
         controls=(Control("protect=-elf-check", "survived"),),
     ),
+    Scenario("spawn.files", verdict="ok", uncontrolled=NO_SWITCH),
     Scenario("spawn.fuzz", args="calls=60 seed=5", verdict="ok", uncontrolled=NO_SWITCH),
     *(bad_elf(how, uncontrolled=why) for how, why in STRUCTURE.items()),
     *(bad_elf(how, Control("protect=-elf-check", "survived")) for how in POLICY),

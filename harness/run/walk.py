@@ -69,7 +69,7 @@ class Walker:
 
     exact: compare every byte whatever the toolchain, so that `make golden` re-records.
     foreign: compare as if another toolchain had made the image, and list in this file which case
-    differed by that alone (harness/mutants: a fault that only a number shows).
+    differed by that alone (harness/dev/mutants: a fault that only a number shows).
     kept: one GDB for all that is looked at; else each look starts its own.
     warm: living machines, for the cases that can be warm; else each case starts its own.
     unjudged: of each golden that another compiler or QEMU made, how many values were not compared.

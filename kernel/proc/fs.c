@@ -28,11 +28,17 @@ static int32_t open(struct message *m)
 	return 0;
 }
 
+/* The one that words[0] says. */
+static bool asked_for(const struct message *m, struct cpio_file *file)
+{
+	return m->words[0] <= UINT32_MAX && initrd_file(file, (unsigned int)m->words[0]);
+}
+
 static int32_t size(struct message *m)
 {
 	struct cpio_file file;
 
-	if (!initrd_file(&file, (unsigned int)m->words[0]))
+	if (!asked_for(m, &file))
 		return ERROR_NUMBER;
 	m->words[1] = file.size;
 	return 0;
@@ -46,8 +52,8 @@ static int32_t read(struct message *m)
 
 	if (fs_read_hook)
 		fs_read_hook();
-	if (!initrd_file(&file, (unsigned int)m->words[0]) || bytes > MESSAGE_DATA_BYTES ||
-	    offset > file.size || bytes > file.size - offset)
+	if (!asked_for(m, &file) || bytes > MESSAGE_DATA_BYTES || offset > file.size ||
+	    bytes > file.size - offset)
 		return ERROR_NUMBER;
 	memcpy(m->data, (const char *)file.data + offset, bytes);
 	m->length = (uint32_t)bytes;
@@ -58,7 +64,7 @@ static int32_t close(struct message *m)
 {
 	struct cpio_file file;
 
-	if (!fs_open_files || !initrd_file(&file, (unsigned int)m->words[0]))
+	if (!fs_open_files || !asked_for(m, &file))
 		return ERROR_NUMBER;
 	fs_open_files--;
 	return 0;

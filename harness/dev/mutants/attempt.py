@@ -14,12 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.dev.mutants import reach
 from harness.dev.mutants.mutant import Mutant
 from harness.dev.mutants.outcome import Outcome
 from harness.dev.mutants.reach import Chosen, Reach
 from harness.dev.mutants.tree import PYTEST, BuildFailed, Tree
 
 FIRST = 24  # tests of the first pytest; most mutants do not get beyond
+MOST = 120  # a mutant of a line that every boot executes would cost a whole `make test`
 _LEAST_SECONDS = 60.0
 _TIMES = 10  # what a test may take of what it took
 _PYTEST_SECONDS = 120.0
@@ -65,7 +67,8 @@ class Attempt:
 
     def _tried(self, mutant: Mutant, chosen: Chosen) -> Outcome:
         numbers = self._made("foreign")
-        for part in (chosen.tests[:FIRST], chosen.tests[FIRST:]):
+        tests = reach.first(chosen.tests, MOST)
+        for part in (tests[:FIRST], tests[FIRST:]):
             if part and (found := self._failed(mutant, part, numbers)):
                 return found
         if numbers.exists():

@@ -13,33 +13,16 @@ from harness.serial.symbols import programs
 _Lines = dict[tuple[str, int], set[int]]  # path and line → numbers of bits
 
 
-class Bits:
-    """The kernel and the programs of its initrd."""
-
-    def __init__(self, folder: Path, kernel: Path, tests: tuple[str, ...]) -> None:
-        self._reached = {test: _bits(folder / name_of(test)) for test in tests}
-        self._lines = dict(_lines(kernel))
-
-    def executing(self, path: str, lines: Iterable[int] | None) -> set[str]:
-        wanted = None if lines is None else set(lines)
-        mask = self._mask(path, wanted)
-        return {test for test, bits in self._reached.items() if bits & mask}
-
-    def weights(self, path: str) -> dict[str, int]:
-        mask = self._mask(path, None)
-        return {test: (bits & mask).bit_count() for test, bits in self._reached.items()}
-
-    def _mask(self, path: str, lines: set[int] | None) -> int:
-        return sum(
-            1 << bit
-            for bit in set().union(
-                *(
-                    bits
-                    for (name, line), bits in self._lines.items()
-                    if name == path and (lines is None or line in lines)
-                )
-            )
-        )
+def executed(folder: Path, kernel: Path, tests: Iterable[str]) -> Iterator[tuple[str, int, str]]:
+    """Path, line and test: what the kernel and the programs of its initrd ran in each test."""
+    at: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for place, bits in _lines(kernel):
+        for bit in bits:
+            at[bit].append(place)
+    for test in tests:
+        reached = _numbers(folder / name_of(test))
+        places = {place for bit in reached if bit in at for place in at[bit]}
+        yield from ((path, line, test) for path, line in places)
 
 
 def name_of(test: str) -> str:
@@ -122,8 +105,8 @@ def _file_name(program: Any, number: int) -> str:
     return os.path.normpath(b"/".join((folder, entry.name)).decode())
 
 
-def _bits(path: Path) -> int:
-    try:
-        return int.from_bytes(path.read_bytes(), "little")
-    except FileNotFoundError:
-        return 0
+def _numbers(path: Path) -> Iterator[int]:
+    """Of the bits that are set."""
+    for at, byte in enumerate(path.read_bytes() if path.exists() else b""):
+        if byte:
+            yield from (8 * at + bit for bit in range(8) if byte >> bit & 1)

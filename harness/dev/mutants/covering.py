@@ -1,6 +1,6 @@
 """A pytest plugin for one run on the tree as it is: which test executes what (reach.py reads it).
 
-    pytest -p harness.dev.mutants.covering --reach FOLDER [--reach-lines]
+    pytest -p harness.dev.mutants.covering --reach=FOLDER [--reach-lines]
 
 Python's lines are coverage.py's, one context a test; the kernel's are host/cover.c's, which knows
 its test by PYTEST_CURRENT_TEST, so that a QEMU that a test's own child starts is counted, too. A

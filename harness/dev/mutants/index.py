@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# The first tries mutants itself. Every case of test_warm.py is one of another file: cold, warm, and
-# on RAM full of rubbish; three of them are enough.
-_NOT_ASKED = ("harness/tests/dev/test_mutants.py", "scenarios/test_warm.py")
+# The first tries mutants itself, and takes minutes. Every case of test_warm.py is one of another
+# file: cold, warm, and on RAM full of rubbish; three of them are enough.
+_NOT_ASKED = ("harness/tests/dev/test_mutants.py::test_the_whole_chain", "scenarios/test_warm.py")
 _ASKED = ("[stack.recurse]", "[spawn.hello]", "[pool.threads]")
 INDEX, COLLECTED = "index.json", "collected.json"
 
@@ -20,10 +20,16 @@ def is_asked(test: str) -> bool:
     return not test.startswith(_NOT_ASKED) or test.endswith(_ASKED)
 
 
+def measured(folder: Path) -> list[str]:
+    """The tests that have passed in the run that goes on."""
+    return sorted({told["test"] for told in _results(folder) if told["outcome"] == "passed"})
+
+
 def take_in(folder: Path) -> dict[str, float]:
     """The results into the index. The tests that were asked for and pass, with their seconds."""
     index = json.loads(_text(folder / INDEX) or "{}")
     for told in _results(folder):
+        index.pop(told["test"], None)
         if told["outcome"] == "passed":
             index[told["test"]] = {"seconds": told["seconds"], "file": told["file"]}
     (folder / INDEX).write_text(json.dumps(index), "utf-8")

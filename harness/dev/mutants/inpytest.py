@@ -2,7 +2,8 @@
 
     pytest -p harness.dev.mutants.inpytest --mutant-tests FILE --mutant-report FILE
 
---mutant-tests has a line for each test: how many seconds it may take, and its name. --mutant-report
+--mutant-tests has a line for each test: how many seconds it may take, and its name, or that of a
+file, which stands for all of its tests. --mutant-report
 gets one line of JSON: the first test that failed, the class of its reason (CAUSES), its words.
 This module is what judges, so it is not mutated itself.
 """
@@ -53,8 +54,12 @@ class OnMutant:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        wanted = [item for item in items if item.nodeid in self._order]
-        items[:] = sorted(wanted, key=lambda item: self._order[item.nodeid])
+        wanted = [item for item in items if self._name(item) in self._order]
+        items[:] = sorted(wanted, key=lambda item: self._order[self._name(item)])
+
+    def _name(self, item: pytest.Item) -> str:
+        """As the listing has it."""
+        return item.nodeid if item.nodeid in self._order else item.nodeid.partition("::")[0]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -63,7 +68,7 @@ class OnMutant:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         before = signal.signal(signal.SIGALRM, _too_long)
-        signal.setitimer(signal.ITIMER_REAL, self._limits[item.nodeid])
+        signal.setitimer(signal.ITIMER_REAL, self._limits[self._name(item)])
         try:
             return (yield)
         finally:

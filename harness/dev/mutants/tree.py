@@ -47,6 +47,7 @@ class Tree:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._copy_sources()
+        self._be_a_clone()
         self._lead_to_python()
         self._copy_built()
         self.build()
@@ -113,6 +114,11 @@ class Tree:
         for path in _files(self.folder):
             if path.relative_to(self.folder).as_posix() not in wanted:
                 path.unlink()
+
+    def _be_a_clone(self) -> None:
+        """For tests that ask git what belongs to the tree; build/, where this lies, is ignored."""
+        if not (self.folder / ".git").exists():
+            subprocess.run(["git", "init", "-q", self.folder], check=True)
 
     def _write(self, name: str, content: bytes) -> None:
         path = self.folder / name
@@ -195,7 +201,7 @@ def _loaded(path: Path) -> Iterator[bytes]:
 def _files(folder: Path) -> Iterator[Path]:
     """All but what is made there."""
     for entry in folder.iterdir():
-        if entry.name in ("build", ".venv"):
+        if entry.name in ("build", ".venv", ".git"):
             continue
         yield from (p for p in entry.rglob("*") if p.is_file()) if entry.is_dir() else (entry,)
 

@@ -134,5 +134,10 @@ def test_noise_is_refused_not_fallen_over(noise: str) -> None:
 
 
 def test_depth_has_an_end() -> None:
+    deepest = 50
+    parsed = mi.parse("1^done,a=" + "[" * deepest + "]" * deepest)
+    assert isinstance(parsed, mi.Result)
+    with pytest.raises(mi.MiError, match=f"nested deeper than {deepest}"):
+        mi.parse("1^done,a=" + "[" * (deepest + 1) + "]" * (deepest + 1))
     with pytest.raises(mi.MiError, match="nested deeper"):
         mi.parse("1^done,a=" + "[" * 100_000)

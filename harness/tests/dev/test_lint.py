@@ -142,6 +142,10 @@ def test_nobody_imports_from_a_folder_of_scripts(tmp_path: Path, folder: str) ->
     assert f"only files of {folder}/ may" in found
 
 
+def test_this_tree_keeps_its_directions() -> None:
+    assert check(ROOT) == []
+
+
 def test_every_room_is_there_and_every_folder_looks_into_one() -> None:
     for room in ROOMS:
         path = ROOT / room.name.replace(".", "/")

@@ -13,14 +13,17 @@ from harness.dev.mutants import accepted, document, inassembly, inc, inpytest, i
 from harness.dev.mutants.attempt import Attempt
 from harness.dev.mutants.bits import name_of
 from harness.dev.mutants.campaign import Campaign, Pair
+from harness.dev.mutants.kept import Kept
 from harness.dev.mutants.mutant import OPERATORS, Mutant
 from harness.dev.mutants.outcome import STATUSES, Outcome, Score
-from harness.dev.mutants.reach import FUZZ_TEST, Map, Reach, fuzzers, opened
+from harness.dev.mutants.reach import FUZZ_TEST, IMAGE_TESTS, Map, Reach, first, fuzzers, opened
 from harness.dev.mutants.store import Store, alone
 from harness.dev.mutants.tree import Tree, digest
 from harness.dev.mutants.uses import Uses
 from harness.errors import GoldenError, HarnessError
 from harness.paths import ROOT
+
+pytest_plugins = ["pytester"]
 
 # --- operators --------------------------------------------------------------------------------
 
@@ -203,6 +206,9 @@ def test_what_the_fuzzers_include_is_fuzzed_last() -> None:
         def executing(self, path: str, lines: object) -> set[str]:
             return set()
 
+        def at_or_before(self, path: str, line: int) -> int:
+            return line
+
         def weights(self, path: str) -> dict[str, int]:
             return {}
 
@@ -210,6 +216,90 @@ def test_what_the_fuzzers_include_is_fuzzed_last() -> None:
     reach = Reach({False: Map(Nothing(), {})}, USES, {"kernel/x.c": ["heap"]})
     assert reach.tests(mutant).tests == (FUZZ_TEST.format("heap"),)
     assert fuzzers(ROOT)[HEAP] == ["heap"]
+
+
+# --- which tests -------------------------------------------------------------------------------
+
+BEFORE = {"kernel/a.c": "one\ntwo\nthree\n", "kernel/b.c": "b\n"}
+SEEN = [("kernel/a.c", 1, "s::x"), ("kernel/a.c", 3, "s::x"), ("kernel/a.c", 3, "t::y")]
+
+
+def kept() -> Kept:
+    return Kept(texts=BEFORE).again(["s::x", "t::y"], [*SEEN, ("kernel/b.c", 1, "t::y")])
+
+
+def test_a_map_is_carried_in_the_lines_that_are_still_there(tmp_path: Path) -> None:
+    after = {"kernel/a.c": "new\none\nthree\n"}
+    kept().carried(after).save(tmp_path / "kept")
+    found = Kept.load(tmp_path / "kept")
+    assert [sorted(found.executing("kernel/a.c", [n])) for n in (1, 2, 3)] == [
+        [],
+        ["s::x"],
+        ["s::x", "t::y"],
+    ]
+    assert not found.executing("kernel/b.c", None)  # a file that is gone
+    assert found.weights("kernel/a.c") == {"s::x": 2, "t::y": 1}
+    assert found.texts == after
+
+
+def test_a_test_that_is_measured_again_is_forgotten_first() -> None:
+    found = kept().again(["s::x"], [("kernel/a.c", 2, "s::x"), ("kernel/a.c", 1, "not::measured")])
+    assert found.executing("kernel/a.c", None) == {"s::x", "t::y"}
+    assert found.executing("kernel/a.c", [1]) == set()
+    assert found.executing("kernel/a.c", [2]) == {"s::x"}
+    assert found.executing("kernel/a.c", [3]) == {"t::y"}
+
+
+def test_a_macro_in_an_initializer_is_tried_where_that_begins() -> None:
+    source = b"#define BIT (1 << 7)\n\nstruct s s = {\n\t.a = BIT,\n};\n"
+    known = Kept().again(["a::1", "a::2"], [("kernel/x.c", 3, "a::1"), ("kernel/x.c", 5, "a::2")])
+    mutant = next(m for m in inc.mutants("kernel/x.c", source) if m.function == "BIT")
+    reach = Reach(
+        {False: Map(known, {"a::1": 1.0, "a::2": 1.0})}, Uses({"kernel/x.c": source.decode()})
+    )
+    chosen = reach.tests(mutant)
+    assert (chosen.by, chosen.tests[0]) == ("macro", "a::1")
+    assert "a::2" not in chosen.tests
+
+
+def test_what_uses_a_macro_most_is_tried_first() -> None:
+    code = "int x(void)\n{\n\treturn BIT;\n}\n"
+    texts = {"kernel/x.h": "#define BIT (1 << 7)\n", "kernel/x.c": code}
+    seen = [("kernel/x.c", 3, "s::much"), ("kernel/x.c", 4, "s::much"), ("kernel/x.c", 3, "s::a")]
+    known = Map(Kept().again(["s::a", "s::much"], seen), {"s::a": 1.0, "s::much": 1.0})
+    (mutant, *_) = inc.mutants("kernel/x.h", texts["kernel/x.h"].encode())
+    assert Reach({False: known}, Uses(texts)).tests(mutant).tests[:2] == ("s::much", "s::a")
+
+
+def test_the_best_of_each_file_of_tests_comes_first() -> None:
+    tests = ["a::1", "a::2", "b::1"]
+    seen = [("kernel/x.c", line, test) for n, test in enumerate(tests) for line in range(3, 9 - n)]
+    known = Map(Kept().again(tests, seen), dict.fromkeys(tests, 1.0))
+    (mutant, *_) = inc.mutants("kernel/x.c", SMALL)
+    ranked = Reach({False: known}, USES).tests(mutant).tests
+    assert ranked == ("a::1", "b::1", "a::2", *IMAGE_TESTS)
+
+
+def test_a_mutant_is_tried_on_so_many_boots_at_most() -> None:
+    apart = [*IMAGE_TESTS, "harness/tests/hw/test_prologue.py", FUZZ_TEST.format("heap")]
+    assert first(["a", "b", "c", *apart], 2) == ["a", "b", *apart]
+
+
+def test_what_is_named_in_a_list_is_run_and_its_order_kept(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test by its name, a whole file by its own."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makepyfile(
+        test_a="def test_1(): pass\ndef test_2(): pass\n", test_b="def test_3(): pass\n"
+    )
+    listing, report = pytester.path / "tests", pytester.path / "report"
+    listing.write_text("60 test_b.py\n60 test_a.py::test_2\n")
+    plugin = ["-p", "harness.dev.mutants.inpytest", f"--mutant-tests={listing}"]
+    options = ["-p", "no:cacheprovider", "-v", *plugin, f"--mutant-report={report}"]
+    done = pytester.runpytest_subprocess(*options)
+    ran = [line.split()[0] for line in done.outlines if "PASSED" in line]
+    assert ran == ["test_b.py::test_3", "test_a.py::test_2"]
 
 
 # --- accepted ---------------------------------------------------------------------------------
@@ -345,12 +435,12 @@ def test_an_interrupted_run_goes_on_where_it_was(
         campaign = Campaign(tmp_path, tmp_path, store, {}, 1, lambda _: None)
         return campaign.run(mutants, lambda _: Reach({}, Uses({})))
 
-    first: list[str] = []
+    before: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        run(first)
+        run(before)
     again: list[str] = []
     assert [o.status for _, o in run(again)] == ["killed"] * 3
-    assert first == [m.key for m in mutants[:2]]
+    assert before == [m.key for m in mutants[:2]]
     assert again == [m.key for m in mutants[2:]]
 
 

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 import pytest
 
-from harness.scenario import Case, Control, Scenario, Trigger, duplicates, number
+from harness.scenario import Case, Control, Scenario, Trigger, duplicates, is_elsewhere, number
 from harness.tests.samples import SCENARIO
 
 CASES = {case.id: case for case in SCENARIO.cases()}
@@ -20,6 +20,22 @@ def test_one_case_per_trigger_and_per_control() -> None:
         "recurse-control-no-guard",
         "recurse-control-no-guard-no-sentinel",
     ]
+
+
+@pytest.mark.parametrize(
+    ("only", "version", "elsewhere"),
+    [
+        ("", "7.2", False),
+        ("qemu<8.0", "7.2", False),
+        ("qemu<8.0", "8.0", True),
+        ("qemu<8.0", "10.0", True),
+        ("qemu>=8.0", "7.2", True),
+        ("qemu>=8.0", "8.0", False),
+        ("qemu>=8.0", "10.0", False),
+    ],
+)
+def test_a_row_is_about_a_version_and_its_bound(only: str, version: str, elsewhere: bool) -> None:
+    assert is_elsewhere(only, {"qemu": lambda: version}) is elsewhere
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import LogError, WrongBuild
+from harness.paths import ROOT
 from harness.serial.log import (
     Record,
     check_unfinished,
@@ -45,6 +46,23 @@ def test_a_record_has_its_four_parts() -> None:
     assert record.words == ("free", "list")
     assert dict(record.fields) == {"blocks": "12", "by": "lr"}
     assert record.prose == "a : b = c"
+
+
+def test_a_banner_is_one_by_its_first_word() -> None:
+    serial = SERIAL.replace(b"[boot] highwater ", b"[boot] highwater again ", 1)
+    assert serial != SERIAL
+    assert parse(serial, build_id=BUILD_ID, nonce=NONCE).verdict == "caught by=guard-page"
+    with pytest.raises(WrongBuild, match="from another build"):
+        parse(serial, build_id="0" * 40, nonce=NONCE)
+
+
+def test_a_line_is_as_long_as_the_kernels_buffer_and_no_longer() -> None:
+    header = (ROOT / "kernel/base/cpu.h").read_text("utf-8")
+    (limit,) = re.findall(r"^#define LINE_MAX_BYTES (\d+)", header, re.MULTILINE)
+    longest = "[a] : ".ljust(int(limit) - len("\n"), "x")
+    assert [str(record) for record in parse_lines(f"{longest}\n".encode())] == [longest]
+    with pytest.raises(LogError, match=f"has {int(limit) + 1} bytes; the grammar allows {limit}"):
+        list(parse_lines(f"{longest}x\n".encode()))
 
 
 def test_the_sample_is_whole() -> None:

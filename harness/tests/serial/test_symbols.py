@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import KernelNotBuilt
-from harness.serial.symbols import Symbols, build_id
+from harness.serial.symbols import Symbols, build_id, unfilled
 from harness.tools import cross_prefix
 
 SOURCE = """
@@ -92,3 +92,38 @@ def test_a_stripped_kernel_is_told(image: Path, tmp_path: Path) -> None:
     subprocess.run([f"{cross_prefix()}strip", "-o", stripped, image], check=True)
     with pytest.raises(KernelNotBuilt, match="no function symbols"):
         Symbols.from_elf(stripped)
+
+
+def linked(folder: Path, script: str) -> Path:
+    """An image whose parts are what the linker script says."""
+    path, layout = folder / "parts.elf", folder / "parts.ld"
+    layout.write_text(script)
+    flags = ["-nostdlib", "-static", f"-Wl,-T,{layout},--build-id=none,-e,first"]
+    compiler = [f"{cross_prefix()}gcc", *flags, "-x", "assembler", "-", "-o", str(path)]
+    source = SOURCE + "\n\t.data\n\t.skip 24\n\t.bss\n\t.skip 64\n"
+    subprocess.run(compiler, input=source, text=True, check=True)
+    return path
+
+
+TEXT = ".text 0x1000 : AT(0x8000) { *(.text) } :t"
+DATA = ".data 0x2000 : AT(0x9000) { *(.data) } :d .bss : { *(.bss) } :d"
+
+
+def test_what_the_file_does_not_fill_is_told_by_where_it_is_loaded(tmp_path: Path) -> None:
+    path = linked(tmp_path, f"PHDRS {{ t PT_LOAD; d PT_LOAD; }} SECTIONS {{ {TEXT} {DATA} }}")
+    start, size = unfilled(path)
+    assert start == 0x9000 + 24
+    assert size >= 64
+
+
+def test_an_image_of_which_all_is_filled_is_refused(image: Path) -> None:
+    with pytest.raises(KernelNotBuilt, match="has 0 parts that it does not fill; expected one"):
+        unfilled(image)
+
+
+def test_an_image_with_two_such_parts_is_refused(tmp_path: Path) -> None:
+    text = ".text 0x1000 : { *(.text) } :t .more (NOLOAD) : { . += 16; } :t"
+    data = ".data 0x2000 : { *(.data) } :d .bss : { *(.bss) } :d"
+    path = linked(tmp_path, f"PHDRS {{ t PT_LOAD; d PT_LOAD; }} SECTIONS {{ {text} {data} }}")
+    with pytest.raises(KernelNotBuilt, match="has 2 parts that it does not fill; expected one"):
+        unfilled(path)

@@ -17,6 +17,8 @@ LAB(cost, boot, "from the first instruction to the lab's thread, phase by phase"
 	uint64_t before = 0;
 
 	for (int i = 0; i < NR_MARKS; i++) {
+		if (boot_marks[i] <= before)
+			end("panic why=mark-missing : %s", phases[i]);
 		report("[cost] boot phase=%s instructions=%lu", phases[i], boot_marks[i] - before);
 		before = boot_marks[i];
 	}

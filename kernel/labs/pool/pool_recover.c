@@ -22,6 +22,12 @@ __attribute__((noinline)) static void ask_one_too_many(void)
 	}
 }
 
+/* Which block came n-th: so the log shows the order that they were freed in. */
+static size_t index_of(size_t n)
+{
+	return pool_index(&parts, (uintptr_t)blocks[n]);
+}
+
 /* Take every block; how many different ones that were. */
 static size_t drain(void)
 {
@@ -32,7 +38,7 @@ static size_t drain(void)
 		size_t index;
 
 		blocks[i] = take_block(&parts);
-		index = pool_index(&parts, (uintptr_t)blocks[i]);
+		index = index_of(i);
 		different += !seen[index];
 		seen[index] = true;
 	}
@@ -64,7 +70,8 @@ static void recover_in_order(size_t n)
 	if (pool_check(&parts))
 		end_if_found(&parts);
 	different = drain();
-	report("[pool-lab] freed=%s recovered=%lu of=%u", orders[n].name, different, BLOCKS);
+	report("[pool-lab] freed=%s recovered=%lu of=%u first=%lu last=%lu", orders[n].name,
+	       different, BLOCKS, index_of(0), index_of(BLOCKS - 1));
 	if (different != BLOCKS)
 		panic("blocks-lost");
 	give_back(0, 1);

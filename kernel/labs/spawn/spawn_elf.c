@@ -77,6 +77,8 @@ static size_t break_hello(char *copy, const struct cpio_file *hello, const struc
 {
 	uint64_t value = d->value;
 
+	if (d->size > sizeof(value))
+		panic("damage-too-wide");
 	memcpy(copy, hello->data, hello->size);
 	if (!d->size)
 		return value;

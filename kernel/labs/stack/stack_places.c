@@ -20,7 +20,8 @@ static void touch_beside_victim(__attribute__((unused)) void *unused)
 	const struct stack *s = &current()->stack;
 	uintptr_t at = side ? stack_top(s) : s->base - 1;
 
-	report("[stack-lab] touching at=%pA", (void *)at);
+	report("[stack-lab] touching at=%pA beside=%lu", (void *)at,
+	       side ? at - stack_top(s) : s->base - at);
 	FAULT_SITE(touch_beside, "ldrb wzr, [%0]", "r"(at));
 	report("[stack-lab] came back");
 }
