@@ -87,7 +87,7 @@ endif
 
 .PHONY: fresh bench build demo test soak fuzz run list debug replay stack-report golden suite growth boot-stacks pages traces memory-docs costs spawn-chains mutants lint format setup clean help
 
-build: kernel $(BUILD)/starter.so $(BUILD)/limit.so $(BUILD)/cover.so ## the kernel image, build/kernel.elf (the default)
+build: kernel $(BUILD)/starter.so $(PLUGINS) $(PLUGINS_7) ## the kernel image, build/kernel.elf (the default)
 
 demo: build ## overflow a stack in QEMU; the log, GDB's view of it, the verdict
 	@$(PYTHON) -m harness.cli demo

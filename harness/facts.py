@@ -145,8 +145,8 @@ def _values(record: Record, banded: set[str]) -> dict[str, str]:
 
 
 def _place(key: str, value: str, *, fetch: bool = False) -> str:
-    """elr= is no fact of its own: it is where the walk begins, whose order is compared. The far= of a
-    fetch is a place in code, like any other.
+    """elr= is no fact of its own: it is where the walk begins, whose order is compared. The far=
+    of a fetch is a place in code, like any other.
     """
     match = _ON_STACK.fullmatch(value)
     if match and value.startswith(_STACKS):

@@ -53,8 +53,8 @@ ONE_A_COUNT = "shift=4,sleep=off"  # a count of the timer is 16 ns, and so is an
 
 
 def test_an_interrupt_in_the_overflow_changes_nothing(gdb: Open, tmp_path: Path) -> None:
-    """The tick is moved through the whole recursion, by 16 instructions, and on into the report; then
-    through a call or more of it, by one: the same report, and one abort, each time.
+    """The tick is moved through the whole recursion, by 16 instructions, and on into the report;
+    then through a call or more of it, by one: the same report, and one abort, each time.
     """
     undisturbed = _told(boot(ROOT / KERNEL, "lab=stack.recurse", tmp_path).serial)
     session = gdb("stack.recurse", memory_mib=32, icount=ONE_A_COUNT)
