@@ -94,7 +94,7 @@ def test_a_bound_that_was_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_qemu_with_another_plugin_interface_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one that is for the other QEMUs, as a QEMU that is newer than all that are known would."""
+    """The one for the other QEMUs; one that is newer than all that are known says the same."""
     others = "limit.so" if plugin_file("limit") == "limit-7.so" else "limit-7.so"
     monkeypatch.setattr(machine, "plugin_file", lambda _: others)
     with Machine(ENDLESS, tmp_path, instructions=1) as made, pytest.raises(MachineDied) as died:
