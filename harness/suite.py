@@ -24,6 +24,7 @@ from harness.errors import GoldenError, HarnessError, status_of
 from harness.golden import load
 from harness.log import Record
 from harness.scenario import Scenario
+from harness.tools import SIGNING_CPU, signing_cpu
 from harness.walk import GOLDEN, KERNEL
 
 SCENARIOS = Path("scenarios")
@@ -229,7 +230,8 @@ def changes(scenario: Scenario) -> Iterator[str]:
     """What the scenario adds to the lab: words of the boot line, then of QEMU's."""
     words = scenario.boot_line().split()[1:]
     words += [f"-smp {scenario.cpus}"] if scenario.cpus > 1 else []
-    words += [f"-cpu {scenario.cpu}"] if scenario.cpu != Scenario.cpu else []
+    cpu = SIGNING_CPU if scenario.cpu == signing_cpu() else scenario.cpu
+    words += [f"-cpu {cpu}"] if cpu != Scenario.cpu else []
     words += ["-M virt,mte=on"] if scenario.mte else []
     if words:
         yield f"`{' '.join(words)}`"

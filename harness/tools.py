@@ -16,6 +16,7 @@ from pathlib import Path
 from harness.errors import ToolMissing, WrongVersion
 
 QEMU_WANTED = (7, 2)
+SIGNING_CPU = "max,pauth-impdef=on"  # of the QEMU that the goldens are of; the pages name it
 PLUGIN_API_7 = (11, 1)  # the first QEMU that has it, and takes none of before
 QEMU_INSTALL = "apt install qemu-system-arm, or set HIGHWATER_QEMU to a newer qemu-system-aarch64"
 GDB_INSTALL = "apt install gdb-multiarch, or set HIGHWATER_GDB to a GDB that knows aarch64"
@@ -88,7 +89,7 @@ def signing_cpu() -> str:
     """A CPU with FEAT_PAuth, without FEAT_FPAC, so that a wrong signature shows at the branch, as
     the goldens have it: QEMU's max had no FPAC before 8.2, which brought it and neoverse-v1.
     """
-    return "max,pauth-impdef=on" if _qemu_numbers(find_qemu()) < (8, 2) else "neoverse-v1"
+    return SIGNING_CPU if _qemu_numbers(find_qemu()) < (8, 2) else "neoverse-v1"
 
 
 def _find(tool: str, install: str, variable: str = "", others: Sequence[str] = ()) -> Path:

@@ -114,6 +114,9 @@ def session_in_the_docs(chapter: str) -> Iterator[list[str]]:
 
 
 def unnumbered(line: str) -> str:
+    """Without what the compiler decides: of registers in an instruction which, and of SP which side."""
+    line = re.sub(r"^(\s*sp\s+\S+)-(?=0x)", r"\1+", line)
+    line = re.sub(r"\b[xw]\d\d?\b", "R", line)
     return re.sub(r"0x[0-9a-f]+|\b\d+", "N", " ".join(line.split()))
 
 
@@ -158,10 +161,10 @@ def test_gdb_has_the_terminal_s_size_and_its_change(build: Path, how: int) -> No
     try:
         with terminal("debug", "crash.hang", build=build) as child:
             child.expect(PROMPT)
-            assert "199" in ask(child, "show width")
+            assert re.search(r"\b(199|200)\b", ask(child, "show width"))  # GDB 13 takes one off
             child.setwinsize(40, 120)
             child.expect(PROMPT)  # drawn anew
-            assert "119" in ask(child, "show width")
+            assert re.search(r"\b(119|120)\b", ask(child, "show width"))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -176,10 +179,11 @@ def test_ctrl_z_stops_the_session_and_fg_goes_on(build: Path) -> None:
         child.expect(r"\n[ -]icanon\r")
         assert "-" not in str(child.after), "the shell's terminal is as it was"
         child.sendline("fg")
-        child.expect(PROMPT)  # GDB, which could not stop, shows it again
-        told = ask(child, "info breakpoints")
-        assert "lab_crash_hang" in told
-        assert told.count("info breakpoints") == 1, "GDB alone echoes what is typed"
+        child.expect_exact("debug crash.hang\r\n")
+        child.sendline("info breakpoints")  # GDB, which could not stop, may show its prompt again
+        child.expect_exact("lab_crash_hang")
+        assert child.before.count("info breakpoints") == 1, "GDB alone echoes what is typed"
+        child.expect(PROMPT)
         child.sendline("quit 3")
         child.expect_exact("\r\n$ ")
         child.sendline("echo left with=$?")
