@@ -38,6 +38,7 @@ LIVE = [
     "lab=stack.registers points=20",
     "lab=stack.emergency",
     "lab=grow.handler",
+    "lab=stack.jump",
     "lab=spawn.crasher",
     "lab=pool.exhaust",
     "lab=list",
