@@ -26,6 +26,11 @@ BUILD ?= build
 ifneq ($(words $(BUILD)),1)
 $(error BUILD='$(BUILD)' must be one folder, without spaces. Type: make BUILD=build)
 endif
+# What make, the shell or Python's venv takes for something else than a letter; spaces they do not.
+unfit := $(strip $(foreach letter,' " ` \ : ; % $$,$(findstring $(letter),$(CURDIR))))
+ifneq ($(unfit),)
+$(error $(CURDIR) has a $(unfit) in its name, which the build cannot have. Move the checkout to another folder)
+endif
 VENV := .venv/bin
 PYTHON := $(VENV)/python
 JOBS   := $(shell nproc)

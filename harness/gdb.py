@@ -298,9 +298,9 @@ class GdbSession(Owned):
     def _set_up(self) -> None:
         """Give GDB its first commands while it still starts; connect() looks at the answers."""
         self._note(_TRANSCRIPT_HEAD.format(gdb=self._path, file=self.transcript.name))
-        loads = {f"file {self.elf}": f"-file-exec-and-symbols {mi.quote(str(self.elf))}"}
+        loads = {f"file {mi.typed(self.elf)}": f"-file-exec-and-symbols {mi.quote(str(self.elf))}"}
         for file in self._more:
-            add = f"add-symbol-file {file}"
+            add = f"add-symbol-file {mi.typed(file)}"
             loads[add] = f"-interpreter-exec console {mi.quote(add)}"
         commands = {f"set {setting}": f"-gdb-set {setting}" for setting in self._settings} | loads
         for typed in commands:

@@ -90,6 +90,7 @@ PYTHON = {
     "harness.fuzz": Row(10),
     "harness.facts": Row(3, pure=True),
     "harness.golden": Row(4, pure=True),
+    "harness.foreign": Row(5),
     "harness.console": Row(4),
     "harness.gdbchild": Row(4),
     "harness.qmp": Row(4),

@@ -114,7 +114,7 @@ def session_in_the_docs(chapter: str) -> Iterator[list[str]]:
 
 
 def unnumbered(line: str) -> str:
-    """Without what the compiler decides: of registers in an instruction which, and of SP which side."""
+    """Without what the compiler decides: which register an instruction has, on which side SP is."""
     line = re.sub(r"^(\s*sp\s+\S+)-(?=0x)", r"\1+", line)
     line = re.sub(r"\b[xw]\d\d?\b", "R", line)
     return re.sub(r"0x[0-9a-f]+|\b\d+", "N", " ".join(line.split()))
@@ -182,7 +182,7 @@ def test_ctrl_z_stops_the_session_and_fg_goes_on(build: Path) -> None:
         child.expect_exact("debug crash.hang\r\n")
         child.sendline("info breakpoints")  # GDB, which could not stop, may show its prompt again
         child.expect_exact("lab_crash_hang")
-        assert child.before.count("info breakpoints") == 1, "GDB alone echoes what is typed"
+        assert str(child.before).count("info breakpoints") == 1, "GDB alone echoes what is typed"
         child.expect(PROMPT)
         child.sendline("quit 3")
         child.expect_exact("\r\n$ ")

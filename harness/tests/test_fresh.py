@@ -35,7 +35,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="debootstrap needs root, 
 
 
 class Machine:
-    """A PATH with the few tools that the script uses and the fakes, and a folder for what it makes."""
+    """A PATH with the few tools that the script uses and the fakes, and where it makes a system."""
 
     def __init__(self, root: Path) -> None:
         self.bin, self.log, self.made = root / "bin", root / "log", root / "made"

@@ -14,7 +14,7 @@ def test_it_begins_where_the_watermark_is(recurse: Stopped) -> None:
     (record,) = recurse.records("stack")
     told = only(stacks, STACK="thread:victim")
     assert (told["USED"], told["WORDS"]) == (record.fields["used"], record.fields["guard"])
-    # Where a guard word is gone, which is a matter of the last frame's size, the kernel asks no paint.
+    # Where a guard word is gone, a matter of the last frame's size, the kernel asks no paint.
     whole = {row["STACK"] for row in stacks if row["WORDS"] == "ok"}
     assert whole >= {row["STACK"] for row in stacks} - {"thread:victim"}
     for row in painted:

@@ -34,7 +34,7 @@ def test_stacks_say_where_the_stack_pointers_are(recurse: Stopped) -> None:
 
 
 def culprits_sp(machine: Stopped) -> str:
-    """From its stack's base, by the kernel's record; below it, where the compiler moves SP first."""
+    """From its stack's base, by the kernel's record; a compiler that moves SP first is below it."""
     (record,) = machine.records("stack")
     return f"{int(record.fields['size']) - int(record.fields['lowest_sp']):+#x}"
 
