@@ -146,17 +146,16 @@ class GdbSession(Owned):
     def console_moving(self, command: str, deadline: Deadline | None = None) -> str:
         """The same for a command that lets the target run and stops it again by itself (hw blame).
 
-        Its first result comes when the target starts, so the next command's is waited for; if it
-        fails after that, there is a second result.
+        Its first result comes when the target starts (GDB 18 has none), so the next command's is
+        waited for; if it fails after that, there is a second result.
         """
         deadline = deadline or Deadline(SECONDS)
         before = len(self._gdb.text)
         token = self._post(f"-interpreter-exec console {mi.quote(command)}")
         self._note(command)
-        self._finish(token, command, deadline)
         self._finish(self._post("-gdb-show confirm"), command, deadline)
         self._gdb.stops.clear()
-        if self._gdb.has_result(token):
+        while self._gdb.has_result(token):
             self._finish(token, command, deadline)
         said = "".join(self._gdb.text[before:])
         self._answer(said.splitlines())
