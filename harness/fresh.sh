@@ -84,7 +84,7 @@ run_all() {
 		started=$SECONDS status=ok
 		printf 'fresh: %s\n' "$command"
 		inside "$command" >"$logs/$name.log" 2>&1 || status=FAILED
-		rows+=("$(printf '%-10s %-14s %-7s %4d s  %s' "$release" "$command" "$status" \
+		rows+=("$(printf '%-9s %-26s %-7s %4d s  %s' "$release" "$command" "$status" \
 			$((SECONDS - started)) "$(counts "$logs/$name.log")")")
 		[[ $status == ok ]] || failed=1
 	done
@@ -104,7 +104,7 @@ trap 'exit 130' INT TERM
 rows=() ran=() failed=0
 make_system
 run_all
-printf '%-10s %-14s %-7s %6s  %s\n' RELEASE COMMAND STATUS TIME TESTS
+printf '%-9s %-26s %-7s %6s  %s\n' RELEASE COMMAND STATUS TIME TESTS
 printf '%s\n' "${rows[@]}"
 reasons "${ran[@]}"
 versions
