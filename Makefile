@@ -26,6 +26,11 @@ BUILD ?= build
 ifneq ($(words $(BUILD)),1)
 $(error BUILD='$(BUILD)' must be one folder, without spaces. Type: make BUILD=build)
 endif
+# What make, the shell or Python's venv takes for something else than a letter; spaces they do not.
+unfit := $(strip $(foreach letter,' " ` \ : ; % $$,$(findstring $(letter),$(CURDIR))))
+ifneq ($(unfit),)
+$(error $(CURDIR) has a $(unfit) in its name, which the build cannot have. Move the checkout to another folder)
+endif
 VENV := .venv/bin
 PYTHON := $(VENV)/python
 JOBS   := $(shell nproc)
@@ -87,7 +92,7 @@ endif
 
 .PHONY: fresh bench build demo test soak fuzz run list debug replay stack-report golden docs traces mutants lint format setup clean help
 
-build: kernel $(BUILD)/starter.so $(BUILD)/limit.so $(BUILD)/cover.so ## the kernel image, build/kernel.elf (the default)
+build: kernel $(BUILD)/starter.so $(PLUGINS) $(PLUGINS_7) ## the kernel image, build/kernel.elf (the default)
 
 demo: build ## overflow a stack in QEMU; the log, GDB's view of it, the verdict
 	@$(PYTHON) -m harness.cli demo

@@ -16,10 +16,12 @@ from pathlib import Path
 from harness.errors import ToolMissing, WrongVersion
 
 QEMU_WANTED = (7, 2)
+SIGNING_CPU = "max,pauth-impdef=on"  # of the QEMU that the goldens are of; the pages name it
+PLUGIN_API_7 = (11, 1)  # the first QEMU that has it, and takes none of before
 QEMU_INSTALL = "apt install qemu-system-arm, or set HIGHWATER_QEMU to a newer qemu-system-aarch64"
 GDB_INSTALL = "apt install gdb-multiarch, or set HIGHWATER_GDB to a GDB that knows aarch64"
 GCC_INSTALL = "apt install gcc-aarch64-linux-gnu, or put aarch64-none-elf-gcc on PATH"
-CLANG_INSTALL = "apt install clang-14, or put it on PATH"
+CLANG_INSTALL = "apt install clang, or put it on PATH"
 QEMU_USER_INSTALL = "apt install qemu-user, or put qemu-aarch64-static on PATH"
 SETPRIV_INSTALL = "apt install util-linux"
 
@@ -34,6 +36,11 @@ def qemu_version() -> str:
     return ".".join(map(str, _qemu_numbers(find_qemu())[:2]))
 
 
+def plugin_file(name: str) -> str:
+    """Which of the two that host/build.mk makes of a plugin this QEMU takes (host/plugin.h)."""
+    return f"{name}{'-7' if _qemu_numbers(find_qemu()) >= PLUGIN_API_7 else ''}.so"
+
+
 def find_gdb() -> Path:
     """gdb-multiarch, else aarch64-none-elf-gdb."""
     return _find("gdb-multiarch", GDB_INSTALL, "HIGHWATER_GDB", others=["aarch64-none-elf-gdb"])
@@ -41,7 +48,7 @@ def find_gdb() -> Path:
 
 def find_clang() -> Path:
     """The one that kernel and fuzzers are checked with, as harness/setup.sh installs it."""
-    return _find("clang-14", CLANG_INSTALL)
+    return _find("clang", CLANG_INSTALL)
 
 
 def find_qemu_user() -> Path:
@@ -82,7 +89,7 @@ def signing_cpu() -> str:
     """A CPU with FEAT_PAuth, without FEAT_FPAC, so that a wrong signature shows at the branch, as
     the goldens have it: QEMU's max had no FPAC before 8.2, which brought it and neoverse-v1.
     """
-    return "max,pauth-impdef=on" if _qemu_numbers(find_qemu()) < (8, 2) else "neoverse-v1"
+    return SIGNING_CPU if _qemu_numbers(find_qemu()) < (8, 2) else "neoverse-v1"
 
 
 def _find(tool: str, install: str, variable: str = "", others: Sequence[str] = ()) -> Path:

@@ -13,8 +13,10 @@ KERNEL_LINK := $(KERNEL_OBJECTS)
 endif
 
 KERNEL_CPPFLAGS := -Ikernel
-# Reproducible: nothing of the folder it is built in goes into the image.
-KERNEL_CFLAGS := -std=gnu11 -O2 -g -ffile-prefix-map=$(CURDIR)=. -ffreestanding -fno-pie -fno-common \
+# Reproducible: nothing of the folder it is built in goes into the image. For the shell of a recipe to expand,
+# since the folder's name may have spaces.
+PREFIX_MAP := -ffile-prefix-map="$$PWD"=.
+KERNEL_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pie -fno-common \
 	-mgeneral-regs-only -ffixed-x18 -mstrict-align -mno-outline-atomics -fno-jump-tables \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables
 # What a warning would have told.
@@ -65,7 +67,7 @@ KERNEL_DEPENDS = -MMD -MP -MF $(@:.o=.d) -MT $@
 $(BUILD)/%.c.o: %.c kernel/tools/stackinfo.awk kernel/build.mk $(BUILD)/kernel.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	@$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) $(KERNEL_CFLAGS) $(FRAME_GATE) -S $< -o $(@:.o=.s)
+	@$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) $(KERNEL_CFLAGS) $(PREFIX_MAP) $(FRAME_GATE) -S $< -o $(@:.o=.s)
 	@awk -f kernel/tools/stackinfo.awk -v ci=$(@:.o=.ci) $(@:.o=.ci) >> $(@:.o=.s)
 	@$(CC) -c $(@:.o=.s) -o $@
 	@printf '{"directory": "%s", "file": "%s", "command": "%s"}\n' '$(CURDIR)' '$<' \
@@ -74,7 +76,7 @@ $(BUILD)/%.c.o: %.c kernel/tools/stackinfo.awk kernel/build.mk $(BUILD)/kernel.f
 $(BUILD)/%.S.o: %.S kernel/build.mk $(BUILD)/kernel.flags
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
-	@$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) -g -ffile-prefix-map=$(CURDIR)=. -c $< -o $@
+	@$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) -g $(PREFIX_MAP) -c $< -o $@
 
 $(BUILD)/kernel/kernel.lds: kernel/kernel.ld $(BUILD)/kernel.flags
 	@mkdir -p $(@D)

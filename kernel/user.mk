@@ -8,7 +8,7 @@ USER_PROGRAMS := $(USER_NAMES:%=$(BUILD)/user/%)
 INITRD := $(BUILD)/user/initrd.cpio
 
 # As the kernel's, for a backtrace that crosses into them; no canary, as TPIDR_EL1 is not theirs.
-USER_CFLAGS := -std=gnu11 -O2 -g -ffile-prefix-map=$(CURDIR)=. -ffreestanding -fno-pie -fno-common \
+USER_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pie -fno-common \
 	-mgeneral-regs-only -mno-outline-atomics -fno-jump-tables -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables -Wall -Wextra -Werror -Wmissing-prototypes \
 	-Wstrict-prototypes -Wshadow -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer \
@@ -18,7 +18,7 @@ USER_CFLAGS := -std=gnu11 -O2 -g -ffile-prefix-map=$(CURDIR)=. -ffreestanding -f
 $(BUILD)/kernel/user/%.c.o: kernel/user/%.c kernel/user.mk $(BUILD)/kernel.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	@$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) $(USER_CFLAGS) -c $< -o $@
+	@$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) $(USER_CFLAGS) $(PREFIX_MAP) -c $< -o $@
 	@printf '{"directory": "%s", "file": "%s", "command": "%s"}\n' '$(CURDIR)' '$<' \
 		'$(CC) $(KERNEL_CPPFLAGS) $(USER_CFLAGS) -c $< -o $@' > $@.json
 

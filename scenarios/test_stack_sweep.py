@@ -12,7 +12,6 @@ from harness.run.session import Open, soon
 from harness.scenario import Case, Control, Scenario, Walk
 from harness.serial import canon, intlog
 from harness.serial.log import parse_lines
-from harness.serial.symbols import Symbols
 
 SCENARIOS = [
     Scenario(
@@ -47,22 +46,30 @@ def test_registers_hold_wherever_interrupts_land(shift: int, tmp_path: Path) -> 
     assert landed.fields["landed"] == "400"
 
 
+A_CALL = 64  # instructions: more than any compiler's recurse() executes from entry to entry
+ONE_A_COUNT = "shift=4,sleep=off"  # a count of the timer is 16 ns, and so is an instruction
+
+
 def test_an_interrupt_in_the_overflow_changes_nothing(gdb: Open, tmp_path: Path) -> None:
-    """The tick is moved through the whole recursion, by 16 instructions a count: the same report,
-    and one abort, each time. A call takes some 17, so the tick comes to each of them.
+    """The tick is moved through the whole recursion, by 16 instructions, and on into the report;
+    then through a call or more of it, by one: the same report, and one abort, each time.
     """
     undisturbed = _told(boot(ROOT / KERNEL, "lab=stack.recurse", tmp_path).serial)
-    session = gdb("stack.recurse", memory_mib=32)
+    session = gdb("stack.recurse", memory_mib=32, icount=ONE_A_COUNT)
     entry, tick = session.number("$pc"), session.number("&stack_recurse_args.tick")
-    landed: set[int] = set()
+    recurse = session.number("&recurse")
+    call = {recurse + 4 * n for n in range(12)}
     with saved_at(session.spec, entry, soon()) as snapshot:
-        for counts in (*range(1, 161), *range(161, 321, 10)):  # and on, into the report
+
+        def landed(counts: int) -> set[int]:
             run = snapshot.again({tick: counts.to_bytes(8, "little")}, soon())
             assert intlog.count(run.int_log).total == 1, f"tick={counts}"
             assert _told(run.serial) == undisturbed, f"tick={counts}"
-            landed |= _interrupted(run.int_log)
-    recurse = Symbols.from_elf(ROOT / KERNEL).address("recurse")
-    assert {recurse + 4 * n for n in range(12)} <= landed
+            return _interrupted(run.int_log)
+
+        coarse = (*range(16, 2561, 16), *range(2576, 4097, 160))
+        first = min([counts for counts in coarse if landed(counts) & call])
+        assert call <= set().union(*map(landed, range(first, first + A_CALL)))
 
 
 def _interrupted(int_log: bytes) -> set[int]:

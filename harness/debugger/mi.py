@@ -14,6 +14,7 @@ Grammar (GDB manual, "GDB/MI Output Syntax"):
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias, Union
 
 Value: TypeAlias = Union[str, "dict[str, Value]", "list[Value]"]
@@ -83,6 +84,11 @@ def parse(line: str) -> Record | None:
 def quote(word: str) -> str:
     """word as one argument of an MI command."""
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def typed(file: Path) -> str:
+    """A file's name as one argument of a command that is typed: in quotes, where it has spaces."""
+    return quote(str(file)) if " " in str(file) else str(file)
 
 
 class _Cursor:

@@ -155,17 +155,16 @@ class GdbSession(Owned):
     def console_moving(self, command: str, deadline: Deadline | None = None) -> str:
         """The same for a command that lets the target run and stops it again by itself (hw blame).
 
-        Its first result comes when the target starts, so the next command's is waited for; if it
-        fails after that, there is a second result.
+        Its first result comes when the target starts (GDB 18 has none), so the next command's is
+        waited for; if it fails after that, there is a second result.
         """
         deadline = deadline or Deadline(SECONDS)
         before = len(self._gdb.text)
         token = self._post(f"-interpreter-exec console {mi.quote(command)}")
         self._note(command)
-        self._finish(token, command, deadline)
         self._finish(self._post("-gdb-show confirm"), command, deadline)
         self._gdb.stops.clear()
-        if self._gdb.has_result(token):
+        while self._gdb.has_result(token):
             self._finish(token, command, deadline)
         said = "".join(self._gdb.text[before:])
         self._answer(said.splitlines())
@@ -307,9 +306,9 @@ class GdbSession(Owned):
     def _set_up(self) -> None:
         """Give GDB its first commands while it still starts; connect() looks at the answers."""
         self._note(_TRANSCRIPT_HEAD.format(gdb=self._path, file=self.transcript.name))
-        loads = {f"file {self.elf}": f"-file-exec-and-symbols {mi.quote(str(self.elf))}"}
+        loads = {f"file {mi.typed(self.elf)}": f"-file-exec-and-symbols {mi.quote(str(self.elf))}"}
         for file in self._more:
-            add = f"add-symbol-file {file}"
+            add = f"add-symbol-file {mi.typed(file)}"
             loads[add] = f"-interpreter-exec console {mi.quote(add)}"
         commands = {f"set {setting}": f"-gdb-set {setting}" for setting in self._settings} | loads
         for typed in commands:

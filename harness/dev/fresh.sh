@@ -6,8 +6,9 @@
 # afterwards, also after Ctrl-C; its processes live in a namespace of their own and end with it. What
 # this machine needs to reach a package registry goes in: certificates, resolver, proxy and pip settings.
 #
-#   FRESH_RUN    the commands, with ; between them (make demo;make test)
-#   FRESH_KEEP   a folder: keep the system's logs there (build/fresh)
+#   FRESH_RUN        the commands, with ; between them (make demo;make test)
+#   DEBOOTSTRAP_DIR  debootstrap's own (/usr/share/debootstrap)
+#   FRESH_KEEP       a folder: keep the system's logs there (build/fresh)
 
 set -euo pipefail
 
@@ -15,6 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 release=${1:-}
 commands=${FRESH_RUN:-make demo;make test}
 logs=${FRESH_KEEP:-${BUILD:-build}/fresh}/$release
+scripts=${DEBOOTSTRAP_DIR:-/usr/share/debootstrap}/scripts
 
 die() {
 	printf 'fresh: %s\n' "$@" >&2
@@ -26,13 +28,13 @@ check() {
 		die "RELEASE='$release' is no name of a Debian release" 'type: make fresh RELEASE=trixie'
 	((EUID == 0)) || die 'debootstrap and chroot need root' "type: sudo make fresh RELEASE=$release"
 	command -v debootstrap >/dev/null || die 'there is no debootstrap' 'type: apt-get install debootstrap'
-	[[ -e /usr/share/debootstrap/scripts/$release ]] ||
+	[[ -e $scripts/$release ]] ||
 		die "debootstrap does not know $release" "it knows: $(known_releases)"
 }
 
 known_releases() {
 	local script names=()
-	for script in /usr/share/debootstrap/scripts/{bookworm,trixie,forky,sid}; do
+	for script in "$scripts"/{bookworm,trixie,forky,sid}; do
 		[[ ! -e $script ]] || names+=("${script##*/}")
 	done
 	printf '%s' "${names[*]}"
@@ -65,15 +67,24 @@ inside() {
 # pytest's last line, if the command ran it.
 counts() { grep -oE '([0-9]+ (passed|failed|skipped|error[s]?)(, )?)+' "$1" | tail -n 1 || true; }
 
+# What pytest says of each that was skipped, with its reason, and of each that failed.
+reasons() {
+	local name
+	for name in "$@"; do
+		grep -E '^(SKIPPED|FAILED|ERROR) ' "$logs/$name.log" | sed 's/^/           /' || true
+	done
+}
+
 run_all() {
 	local command name started status
 	IFS=';' read -ra list <<<"$commands"
 	for command in "${list[@]}"; do
 		name=${command// /-}
+		ran+=("$name")
 		started=$SECONDS status=ok
 		printf 'fresh: %s\n' "$command"
 		inside "$command" >"$logs/$name.log" 2>&1 || status=FAILED
-		rows+=("$(printf '%-10s %-14s %-7s %4d s  %s' "$release" "$command" "$status" \
+		rows+=("$(printf '%-9s %-26s %-7s %4d s  %s' "$release" "$command" "$status" \
 			$((SECONDS - started)) "$(counts "$logs/$name.log")")")
 		[[ $status == ok ]] || failed=1
 	done
@@ -90,11 +101,12 @@ mkdir -p "$logs"
 root=$(mktemp -d "${TMPDIR:-/tmp}/highwater-fresh.XXXXXX")
 trap 'rm -rf --one-file-system "$root"' EXIT
 trap 'exit 130' INT TERM
-rows=() failed=0
+rows=() ran=() failed=0
 make_system
 run_all
-printf '%-10s %-14s %-7s %6s  %s\n' RELEASE COMMAND STATUS TIME TESTS
+printf '%-9s %-26s %-7s %6s  %s\n' RELEASE COMMAND STATUS TIME TESTS
 printf '%s\n' "${rows[@]}"
+reasons "${ran[@]}"
 versions
 printf 'logs: %s\n' "$logs"
 exit "$failed"

@@ -19,6 +19,7 @@ from harness.errors import HarnessError
 from harness.paths import GOLDEN, SCENARIOS
 from harness.scenario import Scenario
 from harness.serial.log import Record
+from harness.tools import SIGNING_CPU, signing_cpu
 
 # Who, how, broken, noticed, measured. A module that is not named comes last.
 ORDER = (
@@ -174,7 +175,8 @@ def changes(scenario: Scenario) -> Iterator[str]:
     """What the scenario adds to the lab: words of the boot line, then of QEMU's."""
     words = scenario.boot_line().split()[1:]
     words += [f"-smp {scenario.cpus}"] if scenario.cpus > 1 else []
-    words += [f"-cpu {scenario.cpu}"] if scenario.cpu != Scenario.cpu else []
+    cpu = SIGNING_CPU if scenario.cpu == signing_cpu() else scenario.cpu
+    words += [f"-cpu {cpu}"] if cpu != Scenario.cpu else []
     words += ["-M virt,mte=on"] if scenario.mte else []
     if words:
         yield f"`{' '.join(words)}`"

@@ -18,9 +18,18 @@ include kernel/tools/keep.mk
 $(BUILD)/host.flags: FORCE
 	@$(call keep,'$(HOST_INCLUDES) $(HOST_CFLAGS)' "$$($(HOST_CC) --version)")
 
-$(BUILD)/starter.so $(BUILD)/limit.so $(BUILD)/cover.so: $(BUILD)/%.so: harness/host/%.c harness/host/build.mk $(BUILD)/host.flags
+SHARED := -std=gnu11 -O2 -fPIC -shared -fvisibility=hidden $(HOST_WARNINGS)
+PLUGINS := $(BUILD)/limit.so $(BUILD)/cover.so
+PLUGINS_7 := $(PLUGINS:.so=-7.so)
+
+$(BUILD)/starter.so $(PLUGINS): $(BUILD)/%.so: harness/host/%.c harness/host/plugin.h harness/host/build.mk $(BUILD)/host.flags
 	@mkdir -p $(@D)
-	@$(HOST_CC) -std=gnu11 -O2 -fPIC -shared -fvisibility=hidden $(HOST_WARNINGS) -o $@.new $<
+	@$(HOST_CC) $(SHARED) -o $@.new $<
+	@mv $@.new $@
+
+$(PLUGINS_7): $(BUILD)/%-7.so: harness/host/%.c harness/host/plugin.h harness/host/build.mk $(BUILD)/host.flags
+	@mkdir -p $(@D)
+	@$(HOST_CC) $(SHARED) -DPLUGIN_API=7 -o $@.new $<
 	@mv $@.new $@
 
 $(HOST)/host.o: harness/host/host.c harness/host/build.mk $(BUILD)/host.flags

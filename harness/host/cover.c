@@ -10,11 +10,9 @@
  * One file a test: FOLDER/<FNV-1a of PYTEST_CURRENT_TEST without its phase>, mapped and shared, so that
  * all machines of one test fill the same one, and a QEMU that is killed has lost nothing.
  * harness/dev/mutants/reach.py reads them. A machine that no test has started is left alone.
- *
- * Declared here is the part of QEMU's interface that is used, as in limit.c.
  */
-#define _GNU_SOURCE
-#include <dlfcn.h>
+#include "plugin.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -24,23 +22,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define EXPORTED __attribute__((visibility("default")))
 #define MOST_RANGES 16
 #define WORD 4 /* bytes of an instruction */
 #define NO_BIT UINT64_MAX
-
-typedef uint64_t plugin_id;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-typedef void translated(plugin_id, struct qemu_plugin_tb *);
-
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
-void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id, translated *);
-int qemu_plugin_install(plugin_id, const void *info, int given, char **options);
-
-EXPORTED int qemu_plugin_version = 1; /* QEMU looks before it calls anything */
 
 struct range {
 	uint64_t base;
@@ -50,13 +34,6 @@ struct range {
 static struct range ranges[MOST_RANGES];
 static size_t range_count;
 static _Atomic uint8_t *reached;
-
-/* QEMU from 9.0 on wants version 2; older ones want 1. */
-__attribute__((constructor)) static void choose_version(void)
-{
-	if (dlsym(RTLD_DEFAULT, "qemu_plugin_u64_add"))
-		qemu_plugin_version = 2;
-}
 
 static uint64_t words(const struct range *range)
 {
@@ -75,9 +52,8 @@ static uint64_t bit_of(uint64_t address)
 	return NO_BIT;
 }
 
-static void note(plugin_id id, struct qemu_plugin_tb *tb)
+ON_TRANSLATION(note, tb)
 {
-	(void)id;
 	for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
 		uint64_t bit = bit_of(qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, i)));
 
@@ -148,6 +124,6 @@ EXPORTED int qemu_plugin_install(plugin_id id, const void *info, int given, char
 		return 0;
 	if (!folder || open_file(folder, test))
 		return -1;
-	qemu_plugin_register_vcpu_tb_trans_cb(id, note);
+	REGISTER_TRANSLATED(id, note);
 	return 0;
 }

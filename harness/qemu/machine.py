@@ -38,7 +38,7 @@ from harness.qemu.drain import Drain
 from harness.qemu.fast.starter import built
 from harness.qemu.qmp import Qmp
 from harness.serial.intlog import POWER_OFF
-from harness.tools import find_qemu
+from harness.tools import find_qemu, plugin_file
 
 SERIAL_LIMIT = 4 * MIB
 INT_LOG_LIMIT = 64 * MIB
@@ -53,6 +53,12 @@ _LIMIT_SAID = re.compile(rb"^limit: (\d+) instructions, at (0x[0-9a-f]+)$", re.M
 _TOLD_TO_QUIT = {  # QEMU says so, and exits with 0
     b"terminating on signal": "a signal from outside",
     b"Terminated via GDBstub": "GDB",
+}
+_NO_PLUGIN = {  # a bound by instructions needs one: host/limit.c
+    b"Could not load plugin": ": its plugin interface is none of those that Highwater knows,"
+    " which are versions 1 to 7 (QEMU 7.2 to 11.1); harness/host/plugin.h declares them",
+    b"-plugin: invalid option": ": it was built without TCG plugins, which Debian's has;"
+    " HIGHWATER_QEMU names another one",
 }
 _RESET = "the guest reset the machine (PSCI SYSTEM_RESET) and did not power it off"
 
@@ -258,7 +264,8 @@ class Machine(Owned):
                 MachineEndless, f"the machine did not end within {count} instructions; {doing}"
             )
         if status:
-            return self._error(MachineDied, f"QEMU {_ended_how(status)}")
+            why = next((why for words, why in _NO_PLUGIN.items() if words in self.stderr), "")
+            return self._error(MachineDied, f"QEMU {_ended_how(status)}{why}")
         for words, who in _TOLD_TO_QUIT.items():
             if words in self.stderr:
                 return self._error(MachineDied, f"QEMU was told to quit by {who}")
@@ -312,7 +319,7 @@ def check_kernel(kernel: Path) -> None:
 
 def _limit() -> str:
     """build/limit.so as QEMU's option wants it, in which a comma is written twice."""
-    plugin = built("limit.so")
+    plugin = built(plugin_file("limit"))
     if not plugin.is_file():
         raise HarnessError(f"{plugin} does not exist", hint="run: make")
     return str(plugin).replace(",", ",,")

@@ -459,3 +459,56 @@ def test_hypothesis_is_imported_by_who_uses_it(project: Project, uses: str) -> N
     run = project.pytester.runpytest_subprocess("test_hypothesis_is_imported_by_who_uses_it.py")
     run.assert_outcomes(passed=1)
     run.stdout.fnmatch_lines([f"imported: {bool(uses)}"])
+
+
+# --- a compiler or a QEMU that nobody has a golden of -------------------------------------------
+
+UNKNOWN = {
+    "a compiler": ("aarch64-linux-gnu-gcc 12.2.0", "some-cc 99.1.0"),
+    "a qemu": ("# qemu: 7.2", "# qemu: 99.0"),
+}
+# What neither of them decides: the run has it, and the golden says otherwise.
+NOBODYS = {
+    "the side of the guard": ("guard=below", "guard=above"),
+    "the class": ("[EXC] overflow stack=", "[EXC] stray stack="),
+    "whose stack": ("far=thread:victim", "far=thread:witness"),
+    "the order of functions": ("#0 recurse+0x0", "#0 thread_start+0x0"),
+    "how the walk ended": ("why=entry", "why=backwards"),
+    "what was asked for": ("stack=16384 past", "stack=8192 past"),
+    "the count of aborts": ("data=1", "data=2"),
+}
+
+
+def _made_by_another(project: Project, made: str, *change: str) -> None:
+    text = project.golden.read_text()
+    for old, new in (UNKNOWN[made], change) if change else (UNKNOWN[made],):
+        assert old in text
+        text = text.replace(old, new)
+    project.golden.write_text(text)
+
+
+@pytest.mark.parametrize("made", UNKNOWN)
+def test_it_is_judged_by_facts_and_what_was_not_judged_is_said(project: Project, made: str) -> None:
+    project.fake({"frame=48": "frame=96", "recurse+0x2c": "recurse+0x40"})
+    assert project.run("-k", "recurse and not gdb and not control").ret != pytest.ExitCode.OK
+    _made_by_another(project, made)
+    result = project.run("-k", "recurse and not gdb and not control")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.re_match_lines(
+        r"goldens of another compiler or QEMU: 2 cases were judged by their facts, and \d+ values"
+        r" that those decide were not"
+    )
+
+
+@pytest.mark.parametrize("made", UNKNOWN)
+@pytest.mark.parametrize("what", NOBODYS)
+def test_what_nobody_decides_still_fails(project: Project, made: str, what: str) -> None:
+    _made_by_another(project, made, *NOBODYS[what])
+    result = project.run("-k", "recurse and not gdb and not control and not serial")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines("*in what neither compiler nor QEMU decides*")
+
+
+def test_under_its_own_maker_a_run_has_nothing_to_say(project: Project) -> None:
+    result = project.run("-k", "recurse and not gdb and not control")
+    result.stdout.no_fnmatch_line("*goldens of another compiler*")

@@ -8,7 +8,8 @@ functions led to the fault and in which order, whose stack it was, on which side
 Three rules:
 
 1. A number with a band (canon.COMPILER_DECIDED) is any number.
-2. A place in code is its function; a place on a stack its stack, and for far= the side of it.
+2. A place in code is its function; a place on a stack its stack, and for far= the side of it. In
+   data far= stays what it is: a lab chose that place.
 3. A backtrace is the order of the functions that both sides have: one that is missing was inlined.
    None in common is a difference.
 
@@ -136,19 +137,22 @@ def _facts(pair: Pair, overrun: frozenset[str]) -> Pair:
 
 
 def _values(record: Record, banded: set[str]) -> dict[str, str]:
+    fetch = record.fields.get("op") == "exec"
     return {
-        key: ANY if key in banded else _place(key, split_band(value)[0])
+        key: ANY if key in banded else _place(key, split_band(value)[0], fetch=fetch)
         for key, value in record.fields.items()
     }
 
 
-def _place(key: str, value: str) -> str:
-    """elr= is no fact of its own: it is where the walk begins, whose order is compared."""
+def _place(key: str, value: str, *, fetch: bool = False) -> str:
+    """elr= is no fact of its own: it is where the walk begins, whose order is compared. The far=
+    of a fetch is a place in code, like any other.
+    """
     match = _ON_STACK.fullmatch(value)
     if match and value.startswith(_STACKS):
         return match[1] + (match[2] if key in DATA_KEYS else "")
     match = _IN_CODE.fullmatch(value)
-    if match and match[1] not in _NOT_CODE and key not in DATA_KEYS:
+    if match and match[1] not in _NOT_CODE and (fetch or key not in DATA_KEYS):
         return ANY if key == "elr" else match[1]
     return value
 
@@ -157,7 +161,7 @@ def _left_out(record: Record) -> int:
     """How many of this line's values are not compared."""
     if _is_step(record):
         return 1
+    left = _values(record, set())
     return sum(
-        bool(split_band(value)[1]) or _place(key, value) != value
-        for key, value in record.fields.items()
+        bool(split_band(value)[1]) or left[key] != value for key, value in record.fields.items()
     )

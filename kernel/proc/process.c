@@ -150,19 +150,22 @@ static void note_watermark(const struct thread *t)
 		process_stack_high = used;
 }
 
+/* The row in the table goes last: a process that is counted no more has given everything back. */
 void process_release(struct process *p)
 {
 	if (p->thread) {
 		note_watermark(p->thread);
 		stack_unregister(&p->user_stack);
-		thread_free(p->thread);
-		processes[p->pid - 1] = NULL;
 	}
 	space_destroy(&p->space);
 	if (p->user_stack_pages.size && p->user_stack.size)
 		window_stack_free(&p->user_stack_pages);
 	if (p->regions.on_heap && p->regions.rows)
 		regions_free(p->regions.rows);
+	if (p->thread) {
+		thread_free(p->thread);
+		processes[p->pid - 1] = NULL;
+	}
 }
 
 void process_drop(struct process *p)

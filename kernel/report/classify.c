@@ -160,10 +160,26 @@ static enum fault_class classify_owner(const struct frame *f, uintptr_t far)
 	return CLASS_USER_POINTER;
 }
 
+/* What tells whose pointer it was, whether it can be mapped or not. CLASS_UNKNOWN: it tells nothing. */
+static enum fault_class classify_pointer(uintptr_t far)
+{
+	if (far < PAGE_SIZE)
+		return CLASS_NULL;
+	return far - POISON_FREED < PAGE_SIZE ? CLASS_FREED : CLASS_UNKNOWN;
+}
+
+/* Told before the page that it lies in is looked at: a freed function pointer is misaligned. */
+static enum fault_class classify_misaligned_pc(const struct finding *n)
+{
+	enum fault_class pointer = classify_pointer(n->frame->far);
+
+	return pointer == CLASS_UNKNOWN ? CLASS_WILD_PC : pointer;
+}
+
 static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr_t far)
 {
 	unsigned int kind = esr_status_kind(esr);
-	enum fault_class owner = classify_owner(n->frame, far);
+	enum fault_class owner = classify_owner(n->frame, far), pointer = classify_pointer(far);
 
 	if (owner != CLASS_UNKNOWN)
 		return owner;
@@ -181,10 +197,8 @@ static enum fault_class classify_access(struct finding *n, uint64_t esr, uintptr
 	}
 	if (in_any_guard(far))
 		return classify_guard(n, far);
-	if (far < PAGE_SIZE)
-		return CLASS_NULL;
-	if (far - POISON_FREED < PAGE_SIZE)
-		return CLASS_FREED;
+	if (pointer != CLASS_UNKNOWN)
+		return pointer;
 	if (esr_is_instruction_abort(esr))
 		return classify_fetch(kind, far);
 	if (kind == FSC_PERMISSION)
@@ -229,7 +243,7 @@ static enum fault_class classify_sync(struct finding *n)
 	case EC_SP_ALIGN:
 		return CLASS_MISALIGNED_SP;
 	case EC_PC_ALIGN:
-		return CLASS_WILD_PC;
+		return classify_misaligned_pc(n);
 	case EC_SVC64:
 		return esr_immediate(esr) == SVC_GROW ? CLASS_GROW_HANDLER : CLASS_UNKNOWN;
 	case EC_BRK64:

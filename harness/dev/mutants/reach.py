@@ -38,7 +38,7 @@ from harness.dev.mutants.tree import PYTEST, Tree, sources
 from harness.dev.mutants.uses import Uses
 from harness.errors import HarnessError, tail
 from harness.serial.symbols import build_id
-from harness.tools import find_qemu
+from harness.tools import find_qemu, plugin_file
 
 _CODE = (".c", ".h", ".S")
 _Place = tuple[str, Iterable[int] | None]  # a file, and lines of it; None: all
@@ -257,7 +257,7 @@ def _asked(is_python: bool, asked: Sequence[str]) -> list[str]:
 
 def _covering_qemu(tree: Tree, folder: Path) -> Path:
     """The few tests that look at QEMU's own file fail with it, and are left out."""
-    plugin = str(tree.folder.resolve() / "build/cover.so").replace(",", ",,")
+    plugin = str(tree.folder.resolve() / "build" / plugin_file("cover")).replace(",", ",,")
     options = plugin_options(tree.kernel, folder / "bits")
     words = shlex.join([str(find_qemu()), "-plugin", f"{plugin},{options}"])
     script = folder / "qemu"

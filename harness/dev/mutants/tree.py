@@ -144,9 +144,9 @@ class Tree:
     def _copy_built(self) -> None:
         """What the checkout has built, once: with its dates, and our path in kernel.flags."""
         made, build = self._checkout / os.environ.get("BUILD", "build"), self.folder / "build"
-        for library in ("starter.so", "limit.so", "cover.so"):
-            build.mkdir(exist_ok=True)
-            shutil.copy2(made / library, build / library)
+        build.mkdir(exist_ok=True)
+        for library in made.glob("*.so"):
+            shutil.copy2(library, build / library.name)
         if self.kernel.exists() or not (made / "kernel.elf").exists():
             return
         shutil.copytree(made, build, dirs_exist_ok=True, ignore=_only_kernel(made))

@@ -13,7 +13,7 @@ from harness.errors import HarnessError
 # How many inputs a short run has: what finds every mutant below, with some to spare.
 RUNS = {"bump": 8000, "cmdline": 4000, "fdt": 3000, "heap": 8000, "inject": 4000, "page": 2000}
 RUNS |= {"esr": 400}
-RUNS |= {"cpio": 12000, "elf": 30000, "pool": 6000, "tags": 4000}
+RUNS |= {"cpio": 12000, "elf": 120000, "pool": 6000, "tags": 4000}
 
 FDT, HEAP, PAGE, POOL = "base/fdt.c", "mem/heap.c", "mem/page.c", "mem/pool.c"
 CMDLINE, BUMP, GUARD = "base/cmdline.c", "mem/bump.c", "mem/pool_guard.c"

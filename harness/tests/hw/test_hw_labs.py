@@ -43,4 +43,6 @@ def test_structs_print_as_one_line(recurse: Stopped) -> None:
         " high water 3, 0 failures"
     )
     frame = recurse.gdb.evaluate("all_threads->frame")
-    assert re.match(r"frame elr=0x\w+ <recurse> sp=0x\w+ spsr=0x\w+ esr=0x\w+ far=0x\w+", frame)
+    assert re.match(
+        r"frame elr=0x\w+ <recurse(\+\d+)?> sp=0x\w+ spsr=0x\w+ esr=0x\w+ far=0x\w+", frame
+    )

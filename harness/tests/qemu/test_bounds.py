@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import Deadline
-from harness.errors import HarnessError, MachineEndless, MachineFlooding
+from harness.errors import HarnessError, MachineDied, MachineEndless, MachineFlooding
 from harness.paths import KERNEL, ROOT
-from harness.qemu import rewind
+from harness.qemu import machine, rewind
 from harness.qemu.machine import Machine, MachineSpec
 from harness.tests.conftest import Kernels
+from harness.tools import plugin_file
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -60,7 +61,7 @@ def test_instructions_that_are_used_up(tmp_path: Path) -> None:
         with pytest.raises(MachineEndless, match=r"not end within 2000000 .* at 0x[0-9a-f]+"):
             machine.wait_end(soon())
         assert machine.serial.endswith(b" : spin for ever\n")
-        assert machine.argv[-1].endswith("limit.so,instructions=2000000")
+        assert machine.argv[-1].endswith(f"/{plugin_file('limit')},instructions=2000000")
 
 
 def test_the_bound_is_in_instructions(tmp_path: Path) -> None:
@@ -84,6 +85,18 @@ def test_a_bound_that_is_not_reached_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_bound_that_was_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUILD", "elsewhere")
-    with pytest.raises(HarnessError, match=r"elsewhere/limit\.so does not exist") as problem:
+    with pytest.raises(HarnessError, match=r"elsewhere/limit(-7)?\.so does not") as problem:
         Machine(ENDLESS, tmp_path, instructions=1).__enter__()
     assert "make" in str(problem.value)
+
+
+def test_a_qemu_with_another_plugin_interface_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one for the other QEMUs; one that is newer than all that are known says the same."""
+    others = "limit.so" if plugin_file("limit") == "limit-7.so" else "limit-7.so"
+    monkeypatch.setattr(machine, "plugin_file", lambda _: others)
+    with Machine(ENDLESS, tmp_path, instructions=1) as made, pytest.raises(MachineDied) as died:
+        made.wait_end(soon())
+    assert "its plugin interface is none of those that Highwater knows" in str(died.value)
+    assert "plugin requires API version" in str(died.value)

@@ -302,6 +302,8 @@ def test_a_depth_halved_is_noticed(image: Image, codes: dict[str, Code], tmp_pat
 def test_a_wrong_note_is_noticed(
     mutation: str, image: Image, codes: dict[str, Code], golden: list[Mark], live: list[Mark]
 ) -> None:
+    if mutation == "alloca halved" and not golden:
+        pytest.skip("only a golden's mark comes so deep, and the goldens are another compiler's")
     wrong = MUTATIONS[mutation](_noted(image))
     try:
         made = report.make(image, wrong, [*golden, *live], codes=codes)

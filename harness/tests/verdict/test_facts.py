@@ -133,3 +133,14 @@ def test_an_offset_into_a_stack_that_was_left_is_the_compilers() -> None:
     old = records("[EXC] sync far=stale:grower.8-0x7f860 sp=boot-stacks+0x0\n[end] ok")
     new = records("[EXC] sync far=stale:grower.8-0x7f8c8 sp=boot-stacks-0x50\n[end] ok")
     assert not judge(old, new).differences
+
+
+def test_where_code_was_fetched_is_the_compilers_and_whose_code_is_not() -> None:
+    line = "[EXC] sync op={} far=crasher:{}+0x{}\n[end] ok"
+
+    def judged(old: tuple[str, ...], new: tuple[str, ...]) -> bool:
+        return bool(judge(records(line.format(*old)), records(line.format(*new))).differences)
+
+    assert not judged(("exec", "program", "64"), ("exec", "program", "88"))
+    assert judged(("exec", "program", "64"), ("exec", "message", "64"))
+    assert judged(("write", "program", "64"), ("write", "program", "88"))

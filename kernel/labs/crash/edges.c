@@ -22,6 +22,7 @@ STACK_CALLS("kernel/report/fault.c:handle", "note_finding",
 	    "fault_expected_hook: the labs called edges set it")
 
 #define VICTIM_STACK (16 * KiB)
+#define INSTRUCTION 4 /* bytes */
 
 static const struct thread *touching;
 static struct finding seen;
@@ -91,15 +92,31 @@ static const struct {
 	{ "after-devices", KVA_BASE + DEVICES_BASE + DEVICES_SIZE },
 };
 
+/*
+ * A PC that is misaligned is a fault of its own, and comes before any abort: so the instruction that is gone to
+ * lies on the same side of the bound. With odd=1 it is gone to the address as it is. The poison's bounds are
+ * the only ones whose first byte is misaligned.
+ */
+static uintptr_t code_at(uintptr_t address, bool odd)
+{
+	bool first = address % PAGE_SIZE == POISON_FREED % PAGE_SIZE;
+
+	if (odd)
+		return address;
+	return first ? ALIGN_UP(address, INSTRUCTION) : ALIGN_DOWN(address, INSTRUCTION);
+}
+
+#define EDGES_PARAMS(P) P(odd, 0, 0, 1, "1: go to each address as it is, misaligned or not")
+
 /* To write there, and to go there. */
-LAB(crash, edges, "what an address is called, at each side of each bound", NO_PARAMS)
+LAB(crash, edges, "what an address is called, at each side of each bound", EDGES_PARAMS)
 {
 	fault_expected_hook = note_finding;
 	victim_neighbour();
 	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
-		void *at = (void *)addresses[i].address;
-		const char *written = class_name(dies(edge_victim, at));
-		const char *executed = class_name(dies(edge_code_victim, at));
+		uintptr_t at = addresses[i].address, code = code_at(at, a->odd);
+		const char *written = class_name(dies(edge_victim, (void *)at));
+		const char *executed = class_name(dies(edge_code_victim, (void *)code));
 
 		report("[crash-lab] edge at=%s write=%s exec=%s", addresses[i].name, written,
 		       executed);

@@ -8,6 +8,7 @@ STACK_CALLS("deep_run", "kernel/labs/grow/grow_*.c:grow_deep_*",
 struct deep_check deep_check;
 struct deep_check deep_checks[DEEP_CPUS];
 uint32_t deep_arrived, deep_leave;
+size_t deep_last_frame[DEEP_CPUS];
 
 void deep_run(deep_function *deep, uint64_t frames)
 {

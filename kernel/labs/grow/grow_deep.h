@@ -45,9 +45,11 @@ deep_function grow_deep_plain_two, grow_deep_patched_two;
 #define DEEP_CPUS 2
 extern struct deep_check deep_checks[DEEP_CPUS];
 extern uint32_t deep_arrived, deep_leave;
+extern size_t deep_last_frame[DEEP_CPUS]; /* bytes */
 
-static inline __attribute__((always_inline)) void deep_wait(void)
+static inline __attribute__((always_inline)) void deep_wait(size_t frame)
 {
+	deep_last_frame[cpu_index() % DEEP_CPUS] = frame;
 	__atomic_add_fetch(&deep_arrived, 1, __ATOMIC_ACQ_REL);
 	while (!__atomic_load_n(&deep_leave, __ATOMIC_ACQUIRE))
 		cpu_relax();
@@ -65,7 +67,8 @@ bool deep_right(void);
 
 #define GROW_DEEP(variant) GROW_DEEP_INTO(variant, deep_check, (void)0)
 #define GROW_DEEP_TWO(variant)                                                                     \
-	GROW_DEEP_INTO(variant, deep_checks[cpu_index() % DEEP_CPUS], deep_wait())
+	GROW_DEEP_INTO(variant, deep_checks[cpu_index() % DEEP_CPUS],                              \
+		       deep_wait((uintptr_t)up - (uintptr_t)self))
 
 #define GROW_DEEP_INTO(variant, check, bottom)                                                     \
 	__attribute__((noinline))                                                                  \

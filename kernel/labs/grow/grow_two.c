@@ -72,8 +72,8 @@ static bool side_right(unsigned int cpu)
 	report("[grow] side cpu=%u on=%u growths=%lu pages_used=%lu used=%lu lowest_sp=%lu times=%u",
 	       cpu, t->cpu->index, g->growths, ALIGN_UP(t->stack.size, PAGE_SIZE) / PAGE_SIZE, used,
 	       lowest, sides[cpu].given_way);
-	/* A compiler may leave the lowest word of a frame as padding, which nobody writes. */
-	return used <= lowest && lowest - used < 16;
+	/* The last frame's lowest words may be for calls that it does not make: nobody writes those. */
+	return used <= lowest && lowest - used < deep_last_frame[cpu];
 }
 
 static void make_side(unsigned int cpu, enum grow_kind kind, uint64_t depth)

@@ -132,24 +132,22 @@ static const char *yes(bool is)
 /* --- the serial line -------------------------------------------------------------------------- */
 
 /* Two records, written in one go: what stands between them has come between. */
-struct lines {
-	char first[32], second[32];
-};
-static const struct lines lines[2] __attribute__((aligned(8))) = {
-	{ "[meet-lab] begins cpu=0 : first\n", "[meet-lab] finishes cpu=0 : all\n" },
-	{ "[meet-lab] begins cpu=1 : first\n", "[meet-lab] finishes cpu=1 : all\n" },
+#define LINE 32
+static const char lines[2][2 * LINE + sizeof(uint64_t)] __attribute__((aligned(8))) = {
+	"[meet-lab] begins cpu=0 : first\n[meet-lab] finishes cpu=0 : all\n",
+	"[meet-lab] begins cpu=1 : first\n[meet-lab] finishes cpu=1 : all\n",
 };
 
 static void write_lines(unsigned int cpu)
 {
-	console_write((const char *)&lines[cpu], sizeof(lines[cpu]));
+	console_write(lines[cpu], 2 * LINE);
 }
 
 LAB(meet, console, "two CPUs inside the line writer", NO_PARAMS)
 {
 	meet_and_come_back((struct meeting){
 		.act = write_lines,
-		.place = { (uintptr_t)lines[0].second, (uintptr_t)lines[1].second },
+		.place = { (uintptr_t)&lines[0][LINE], (uintptr_t)&lines[1][LINE] },
 		.kind = WATCH_ACCESSES,
 	});
 	report("[meet-lab] met=%s", yes(met));
