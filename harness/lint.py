@@ -63,6 +63,7 @@ PYTHON = {
     "harness.initrd": Row(1),
     "harness.lint": Row(1),
     "harness.lock": Row(1),
+    "harness.producer": Row(0, pure=True),
     "harness.log": Row(1, pure=True),
     "harness.mi": Row(1, pure=True),
     "harness.owned": Row(1, pure=True),
