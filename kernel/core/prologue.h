@@ -21,6 +21,7 @@ struct prologue {
 	uint64_t constant;
 	size_t target;
 	bool at_target;
+	size_t before; /* `taken`, without what the latest instruction took */
 };
 
 /* At a function's first instruction. No register has the number 32. */
