@@ -7,6 +7,7 @@ import pytest
 from harness.boot import UNHURRIED, boot
 from harness.scenario import (
     DETERMINISTIC,
+    PROBING,
     Case,
     Control,
     Scenario,
@@ -209,12 +210,14 @@ SCENARIOS = [
         aborts=2,
         gdb_view=NO_FAULT,
         controls=(Control("probed=0", "survived", golden=True),),
+        only=PROBING,
     ),
     Scenario(
         "grow.jump",
         verdict="caught by=guard-page",
         aborts=16,
         controls=(Control("probed=0", "survived", golden=True),),
+        only=PROBING,
     ),
 ]
 

@@ -12,6 +12,7 @@ from harness.golden import load
 from harness.pages import COMMAND
 from harness.stackreport import beside, notes, report
 from harness.stackreport.image import load as load_image
+from harness.walk import KERNEL
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs/boot-stacks.md"
@@ -30,14 +31,14 @@ def test_the_committed_document_is_what_the_generator_prints() -> None:
 
 def gated() -> dict[str, int]:
     """What the build added up from the compiler's numbers."""
-    lines = (ROOT / "build/kernel/boot-path").read_text("utf-8").splitlines()
+    lines = (ROOT / KERNEL.parent / "kernel/boot-path").read_text("utf-8").splitlines()
     return {line.split()[0]: int(line.split()[1]) for line in lines}
 
 
 def walked() -> dict[str, int]:
     """What the stack report reads from the machine code."""
     noted = notes.parse((ROOT / "kernel/stack-notes.toml").read_text("utf-8"))
-    image = load_image(ROOT / "build/kernel.elf")
+    image = load_image(ROOT / KERNEL)
     made = report.make(image, beside.read(image, noted))
     (stack,) = (s for s in made.stacks if s.name == "boot-stack:cpu*")
     assert stack.size == BUDGET

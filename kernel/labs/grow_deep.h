@@ -15,6 +15,7 @@
 #include "arch/sysreg.h"
 #include "arch/types.h"
 #include "core/cpu.h"
+#include "labs/array.h"
 
 struct deep_link {
 	uint64_t words[4];
@@ -105,6 +106,7 @@ bool deep_right(void);
 	{                                                                                          \
 		volatile uint64_t array[9 * KiB / sizeof(uint64_t)];                               \
                                                                                                    \
+		keep_array(array);                                                                 \
 		array[0] = seed;                                                                   \
 		array[ARRAY_SIZE(array) - 1] = seed + 1;                                           \
 		return array[0] + array[ARRAY_SIZE(array) - 1];                                    \

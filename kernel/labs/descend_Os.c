@@ -1,0 +1,4 @@
+/* labs/descend.h, compiled with -Os (build.mk). */
+#include "labs/descend.h"
+
+DESCEND(descend_Os)
