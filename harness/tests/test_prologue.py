@@ -39,11 +39,11 @@ class Prologue(ctypes.Structure):
         ("record", ctypes.c_size_t),
         ("made", ctypes.c_bool),
         ("over", ctypes.c_bool),
+        ("at_target", ctypes.c_bool),
         ("constant_in", ctypes.c_uint),
         ("target_in", ctypes.c_uint),
         ("constant", ctypes.c_uint64),
         ("target", ctypes.c_size_t),
-        ("at_target", ctypes.c_bool),
         ("before", ctypes.c_size_t),
     )
 
