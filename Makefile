@@ -19,10 +19,21 @@
 #   FILES, COUNT   mutants: of which files (kernel/mem 'harness/*.py'), and how many (50)
 #   SEED, TESTS    mutants: which of them (1), and the tests to try them on (all)
 #   RELEASE        what fresh tries: bookworm, trixie, sid
-#   BUILD          where everything made goes (build)
+#   CC             the kernel's compiler: clang, clang-19, aarch64-linux-gnu-gcc-14 (CROSS_COMPILE's gcc)
+#   BUILD          where everything made goes (build; with CC, build/ and CC's name)
 #   CROSS_COMPILE  the toolchain's prefix (Arm's own, where it is on PATH)
 
-BUILD ?= build
+# Each compiler that make is given has a folder of its own.
+ifeq ($(origin CC),command line)
+ifneq ($(words $(CC)),1)
+$(error CC='$(CC)' must be one compiler, without options. Type: make CC=clang)
+endif
+given_cc := $(notdir $(CC))
+export KERNEL_CC := $(CC)
+else
+override KERNEL_CC :=
+endif
+BUILD ?= build$(if $(given_cc),/$(given_cc))
 ifneq ($(words $(BUILD)),1)
 $(error BUILD='$(BUILD)' must be one folder, without spaces. Type: make BUILD=build)
 endif
@@ -65,7 +76,8 @@ ifneq ($(filter-out help clean fresh,$(goals)),)
 ifeq ($(findstring n,$(flags))$(findstring q,$(flags)),)
 # Before GNU make 4.4 a shell function does not see what is exported.
 quoted_prefix := '$(subst ','\'',$(CROSS_COMPILE))'
-ifneq ($(shell CROSS_COMPILE=$(quoted_prefix) harness/setup.sh >&2; echo $$?),0)
+quoted_cc := '$(subst ','\'',$(KERNEL_CC))'
+ifneq ($(shell CROSS_COMPILE=$(quoted_prefix) KERNEL_CC=$(quoted_cc) harness/setup.sh >&2; echo $$?),0)
 $(error set-up failed, see above)
 endif
 ifneq ($(shell mkdir -p $(BUILD) && test -w $(BUILD); echo $$?),0)
@@ -136,7 +148,7 @@ bench: build $(BUILD)/floor.elf ## what a scenario costs beside QEMU's floor; bu
 # The least that QEMU can be asked to do: the measure of all the rest.
 $(BUILD)/floor.elf: harness/tests/machines/floor.S $(BUILD)/kernel.flags
 	@mkdir -p $(@D)
-	@$(CC) -nostdlib -static -Wl,-Ttext=0x40200000,-z,max-page-size=4096,--build-id=none -o $@ $<
+	@$(GNU) -nostdlib -static -Wl,-Ttext=0x40200000,-z,max-page-size=4096,--build-id=none -o $@ $<
 
 stack-report: build ## how deep each stack can get: text, build/stack-report.{json,html} [OLD=….json]
 	@$(PYTHON) -m harness.stackreport --elf $(BUILD)/kernel.elf --notes kernel/stack-notes.toml \

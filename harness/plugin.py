@@ -380,12 +380,12 @@ def _case_of(item: pytest.Item) -> "Case | None":
 def _parameter(case: "Case") -> "Case | ParameterSet":
     """A case that is about another QEMU or compiler is skipped, and says so."""
     from harness.scenario import is_elsewhere
-    from harness.tools import gcc_version, qemu_version
+    from harness.tools import VERSIONS, qemu_version, toolchain
 
     only = case.scenario.only
-    if not is_elsewhere(only, {"qemu": qemu_version, "gcc": gcc_version}):
+    if not is_elsewhere(only, VERSIONS):
         return case
-    here = f"QEMU {qemu_version()}, GCC {gcc_version()}"
+    here = f"QEMU {qemu_version()}, {toolchain()}"
     return pytest.param(case, marks=pytest.mark.skip(reason=f"only {only}: this is {here}"))
 
 

@@ -7,6 +7,7 @@
 # other. Where there is no apt-get it installs nothing and names what to install.
 #
 #   CROSS_COMPILE   the toolchain's prefix, when it is neither of the two that are known here
+#   KERNEL_CC       the kernel's compiler, when make was given another (CC=)
 #   OS_RELEASE      where this system says what it is (/etc/os-release)
 
 set -euo pipefail
@@ -15,7 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 requirements=requirements.txt
 venv=.venv
 stamp=$venv/.highwater-stamp
-tools_stamp=$venv/.highwater-tools
+tools_stamp=$venv/.highwater-tools${KERNEL_CC:+-${KERNEL_CC##*/}}
 
 # any of these commands, or a part of clang's runtime : the Debian package that brings the last of them.
 # Only names that every supported release of Debian and Ubuntu has: one unknown name, and apt installs
@@ -38,6 +39,8 @@ case ${CROSS_COMPILE:-} in
 '' | aarch64-none-elf- | aarch64-linux-gnu-) ;;
 *) needs[0]="${CROSS_COMPILE}gcc : -" ;;
 esac
+
+[[ -z ${KERNEL_CC:-} ]] || needs+=("$KERNEL_CC : -")
 
 # The package that brings it in needs : the oldest version : what an older one lacks
 oldest=(
@@ -96,7 +99,7 @@ find_of() {
 	for row in "${needs[@]}"; do
 		case ${row##*: } in
 		"$1") ;;
-		-) [[ $1 == gcc-* ]] || continue ;;
+		-) [[ $1 == gcc-* && $row != "${KERNEL_CC:-} : -" ]] || continue ;;
 		*) continue ;;
 		esac
 		# shellcheck disable=SC2086 # the commands of a row are words
@@ -119,14 +122,32 @@ version_of() {
 
 # One line, before anything is installed: a tool that is there and too old would win over apt's.
 refuse_old_tools() {
-	local row package least lacks version
+	local row package least lacks
 	for row in "${oldest[@]}"; do
 		IFS=: read -r package least lacks <<<"${row// : /:}"
-		find_of "$package" || continue
-		version=$(version_of "$found") || continue
-		at_least "$version" "$least" || die "$found is $version; Highwater needs $least or newer ($lacks)" \
-			'Debian 12, Debian 13 and Ubuntu 24.04 have that; CROSS_COMPILE= names another compiler'
+		if find_of "$package"; then refuse_if_old "$least" "$lacks"; fi
+		if is_given "$package"; then
+			found=$KERNEL_CC
+			refuse_if_old "$least" "$lacks"
+		fi
 	done
+}
+
+# Is make's CC what this package brings, in another version?
+is_given() {
+	have "${KERNEL_CC:-}" || return 1
+	case ${KERNEL_CC##*/} in
+	*clang*) [[ $1 == clang ]] ;;
+	*) [[ $1 == gcc-* ]] ;;
+	esac
+}
+
+# Of the tool in found.
+refuse_if_old() {
+	local version
+	version=$(version_of "$found") || return 0
+	at_least "$version" "$1" || die "$found is $version; Highwater needs $1 or newer ($2)" \
+		'Debian 12, Debian 13 and Ubuntu 24.04 have that; CROSS_COMPILE= or CC= name another compiler'
 }
 
 refuse_old_release() {
@@ -146,6 +167,7 @@ tools_seen() {
 	for row in "${oldest[@]}"; do
 		if find_of "${row%% *}"; then tools+=("$(command -v "$found")"); fi
 	done
+	if have "${KERNEL_CC:-}"; then tools+=("$(command -v "$KERNEL_CC")"); fi
 	stat -Lc '%n %s %Y' "${tools[@]}"
 }
 
@@ -182,7 +204,7 @@ name_missing() {
 	printf 'setup: %s\n' "$1" >&2
 	for row in "${missing[@]}"; do
 		local commands=${row%% :*} package=${row##*: }
-		[[ $package == - ]] && package='what CROSS_COMPILE names'
+		[[ $package == - ]] && package='what CROSS_COMPILE or CC names'
 		printf '    %-44s (Debian: %s)\n' "${commands// / or }" "$package" >&2
 	done
 	printf 'setup: then run make again\n' >&2
@@ -216,7 +238,7 @@ install_packages() {
 	local row packages=()
 	have apt-get || name_missing 'this is not Debian or Ubuntu (no apt-get); install these:'
 	for row in "${missing[@]}"; do
-		[[ ${row##*: } != - ]] || name_missing 'CROSS_COMPILE names a compiler that is not on PATH:'
+		[[ ${row##*: } != - ]] || name_missing 'CROSS_COMPILE or CC names a compiler that is not on PATH:'
 		packages+=("${row##*: }")
 	done
 	refuse_old_release

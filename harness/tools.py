@@ -9,11 +9,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
-from harness.errors import ToolMissing, WrongVersion
+from harness.errors import KernelNotBuilt, ToolMissing, WrongVersion
+from harness.producer import producers
+
+ROOT = Path(__file__).resolve().parents[1]
 
 QEMU_WANTED = (7, 2)
 SIGNING_CPU = "max,pauth-impdef=on"  # of the QEMU that the goldens are of; the pages name it
@@ -74,15 +77,37 @@ def cross_prefix() -> str:
     )
 
 
-def toolchain() -> str:
-    """Name and version of the compiler, as goldens record it: "aarch64-linux-gnu-gcc 12.2.0"."""
+def toolchain(image: Path | None = None) -> str:
+    """The compiler that made the image, as goldens record it: "aarch64-linux-gnu-gcc 12.2.0".
+    Before there is one, the compiler that is going to.
+    """
+    image = image or ROOT / (os.environ.get("BUILD") or "build") / "kernel.elf"
+    if image.exists():
+        return _only_producer(image)
     compiler = shutil.which(f"{cross_prefix()}gcc") or ""
     return f"{Path(compiler).name} {output(Path(compiler), '-dumpfullversion').strip()}"
 
 
-def gcc_version() -> str:
-    """Of the compiler that the image is built with: "12.2.0"."""
-    return toolchain().rpartition(" ")[2]
+def _only_producer(image: Path) -> str:
+    found = _producers(image, image.stat().st_mtime_ns)
+    if len(found) != 1:
+        who = " and ".join(found) or "a compiler that left no name in .comment"
+        raise KernelNotBuilt(image, f"was made by {who}, and one compiler was expected")
+    return found[0]
+
+
+@cache
+def _producers(image: Path, _date: int) -> list[str]:
+    try:
+        return producers(image)
+    except Exception as error:  # what pyelftools raises over bytes that lie
+        raise KernelNotBuilt(image, f"is not an ELF image: {error}") from None
+
+
+def version_of(compiler: str) -> str:
+    """That of the image's compiler, if it is a "gcc" or a "clang" as asked for: "12.2.0", or ""."""
+    name, _, version = toolchain().rpartition(" ")
+    return version if name.endswith(compiler) else ""
 
 
 def signing_cpu() -> str:
@@ -90,6 +115,14 @@ def signing_cpu() -> str:
     the goldens have it: QEMU's max had no FPAC before 8.2, which brought it and neoverse-v1.
     """
     return SIGNING_CPU if _qemu_numbers(find_qemu()) < (8, 2) else "neoverse-v1"
+
+
+# What the only= of a scenario may ask for.
+VERSIONS: Mapping[str, Callable[[], str]] = {
+    "qemu": qemu_version,
+    "gcc": partial(version_of, "gcc"),
+    "clang": partial(version_of, "clang"),
+}
 
 
 def _find(tool: str, install: str, variable: str = "", others: Sequence[str] = ()) -> Path:

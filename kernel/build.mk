@@ -1,7 +1,14 @@
 # The kernel: every .c and .S under kernel/ becomes part of build/kernel.elf. No list to edit.
 # Included by the Makefile, which sets BUILD, CROSS_COMPILE and `say`. Target: kernel.
+#
+#   CC   the compiler, where it is another than CROSS_COMPILE's gcc; on make's command line only, since
+#        an environment has CC for what is built for this machine
 
 CC := $(CROSS_COMPILE)gcc
+COMPILER := $(if $(findstring clang,$(notdir $(CC))),clang,gcc)
+include kernel/tools/$(COMPILER).mk
+# Whatever compiles C: assembly is GNU as's (clang's forgets .cfi_signal_frame), and GNU ld links.
+GNU := $(CROSS_COMPILE)gcc
 KERNEL_DIRS := . arch base report light mem proc lab labs labs/*
 # LINK_ORDER=reverse is for the test that shows that no golden depends on it.
 KERNEL_SOURCES := $(sort $(patsubst kernel/./%,kernel/%,$(foreach d,$(KERNEL_DIRS),$(wildcard kernel/$(d)/*.c kernel/$(d)/*.S))))
@@ -21,18 +28,11 @@ KERNEL_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pie -fno-common \
 	-fno-asynchronous-unwind-tables -fno-unwind-tables
 # What a warning would have told.
 KERNEL_CFLAGS += -Wall -Wextra -Werror -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wundef
-# Every function in the backtrace: its frame record first, no tail calls, no clones with other names;
-# and no padding inside a function, which would depend on what stands before it in its file.
-KERNEL_CFLAGS += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -fno-shrink-wrap \
-	-fno-optimize-sibling-calls -fno-align-loops -fno-align-jumps -fno-align-labels -fno-ipa-sra -fno-ipa-cp -fno-ipa-icf -fno-partial-inlining
-# No frame steps over a 4 KiB guard unprobed (GCC's default guard is 64 KiB).
-KERNEL_CFLAGS += -fstack-clash-protection --param=stack-clash-protection-guard-size=12
-# The canary is the first word of the current thread (base/current.h).
-KERNEL_CFLAGS += -fstack-protector-strong -mstack-protector-guard=sysreg \
-	-mstack-protector-guard-reg=tpidr_el1 -mstack-protector-guard-offset=0
-KERNEL_CFLAGS += -fstack-usage -fcallgraph-info=su,da
+# Every function in the backtrace: no tail calls, and what LAYOUT_FLAGS say.
+KERNEL_CFLAGS += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer -fno-optimize-sibling-calls
+KERNEL_CFLAGS += $(LAYOUT_FLAGS) $(PROBE_FLAGS) $(CANARY_FLAGS) $(WARNING_FLAGS) $(GRAPH_FLAGS)
 # The frame gate: 1280 bytes is what a function may take. Labs break it on purpose.
-FRAME_GATE := -Wstack-usage=1280
+FRAME_GATE := $(FRAME_GATE_FLAG)1280
 $(BUILD)/kernel/labs/%: FRAME_GATE :=
 
 # labs/stack/stack_shadow.c says what for; x18 is kept free everywhere.
@@ -40,7 +40,9 @@ $(BUILD)/kernel/labs/lib/shadowed.c.o: KERNEL_CFLAGS += -fsanitize=shadow-call-s
 # The only file with instructions of FEAT_MTE; it runs none where there is none.
 $(BUILD)/kernel/arch/mte.c.o: KERNEL_CFLAGS += -march=armv8.5-a+memtag
 # labs/lib/big_frame.h: the twin of probed.c.
-$(BUILD)/kernel/labs/lib/unprobed.c.o: KERNEL_CFLAGS += -fno-stack-clash-protection
+$(BUILD)/kernel/labs/lib/unprobed.c.o: KERNEL_CFLAGS += $(UNPROBED_FLAGS)
+# labs/stack/descend.h: the last level that is named counts.
+$(foreach level,O0 O1 O2 O3 Os,$(eval $(BUILD)/kernel/labs/stack/descend_$(level).c.o: KERNEL_CFLAGS += -$(level)))
 # labs/grow/grow_deep.h says what for: one source, four ways to see the end of a stack coming.
 $(BUILD)/kernel/labs/grow/grow_patched.c.o: KERNEL_CFLAGS += -fpatchable-function-entry=2
 $(BUILD)/kernel/labs/grow/grow_signed.c.o: KERNEL_CFLAGS += -fpatchable-function-entry=2 -mbranch-protection=pac-ret
@@ -53,8 +55,8 @@ include kernel/tools/keep.mk
 
 # Objects follow the flags as well as the sources: a changed flag or compiler rebuilds them.
 $(BUILD)/kernel.flags: FORCE
-	@$(call keep,'$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_CFLAGS)' '$(KERNEL_LDFLAGS)' '$(USER_CFLAGS)' \
-		'link order: $(LINK_ORDER)' "$$($(CC) --version)" "$$($(CROSS_COMPILE)ld --version)")
+	@$(call keep,'$(COMPILE) $(KERNEL_CPPFLAGS) $(KERNEL_CFLAGS)' '$(KERNEL_LDFLAGS)' '$(USER_CFLAGS)' \
+		'link order: $(LINK_ORDER)' "$$($(CC) --version)" "$$($(GNU) --version)" "$$($(CROSS_COMPILE)ld --version)")
 
 # What is linked follows which sources there are, too: none of the objects tells of one that is gone.
 $(BUILD)/kernel.sources: FORCE
@@ -64,23 +66,25 @@ $(BUILD)/kernel.sources: FORCE
 # and the frame sizes (kernel/tools/stackinfo.awk), for harness/stackreport and llvm-readelf.
 KERNEL_DEPENDS = -MMD -MP -MF $(@:.o=.d) -MT $@
 
-$(BUILD)/%.c.o: %.c kernel/tools/stackinfo.awk kernel/build.mk $(BUILD)/kernel.flags
+$(BUILD)/%.c.o: %.c kernel/tools/stackinfo.awk kernel/tools/callgraph.awk \
+		kernel/tools/$(COMPILER).mk kernel/build.mk $(BUILD)/kernel.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	@$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) $(KERNEL_CFLAGS) $(PREFIX_MAP) $(FRAME_GATE) -S $< -o $(@:.o=.s)
+	@$(COMPILE) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) $(KERNEL_CFLAGS) $(PREFIX_MAP) $(FRAME_GATE) -S $< -o $(@:.o=.s)
+	@$(callgraph)
 	@awk -f kernel/tools/stackinfo.awk -v ci=$(@:.o=.ci) $(@:.o=.ci) >> $(@:.o=.s)
-	@$(CC) -c $(@:.o=.s) -o $@
+	@$(COMPILE) $(ASSEMBLE_FLAGS) -c $(@:.o=.s) -o $@
 	@printf '{"directory": "%s", "file": "%s", "command": "%s"}\n' '$(CURDIR)' '$<' \
-		'$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_CFLAGS) -c $< -o $@' > $@.json
+		'$(COMPILE) $(KERNEL_CPPFLAGS) $(KERNEL_CFLAGS) -c $< -o $@' > $@.json
 
 $(BUILD)/%.S.o: %.S kernel/build.mk $(BUILD)/kernel.flags
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
-	@$(CC) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) -g $(PREFIX_MAP) -c $< -o $@
+	@$(GNU) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) -g $(PREFIX_MAP) -c $< -o $@
 
 $(BUILD)/kernel/kernel.lds: kernel/kernel.ld $(BUILD)/kernel.flags
 	@mkdir -p $(@D)
-	@$(CC) -E -P -x c -D__ASSEMBLER__ $(KERNEL_CPPFLAGS) -MMD -MP -MF $@.d -MT $@ $< -o $@
+	@$(GNU) -E -P -x c -D__ASSEMBLER__ $(KERNEL_CPPFLAGS) -MMD -MP -MF $@.d -MT $@ $< -o $@
 
 # Relocations are kept, as they tell whose address is taken (harness/stackreport); nobody else reads them.
 # Linked twice: the symbol table of the first goes into the second, behind everything it names, so
@@ -107,12 +111,12 @@ $(BUILD)/kernel.elf: $(KERNEL_OBJECTS) $(BUILD)/kernel.sources $(BUILD)/kernel/k
 		kernel/tools/ksyms.awk
 	$(call say,LD,$@)
 	@awk -f kernel/tools/ksyms.awk /dev/null > $(KSYMS)-none.S
-	@$(CC) -c $(KSYMS)-none.S -o $(KSYMS)-none.o
-	@$(CC) $(KERNEL_LDFLAGS) $(KERNEL_LINK) $(KSYMS)-none.o -o $(BUILD)/kernel/first.elf
+	@$(GNU) -c $(KSYMS)-none.S -o $(KSYMS)-none.o
+	@$(GNU) $(KERNEL_LDFLAGS) $(KERNEL_LINK) $(KSYMS)-none.o -o $(BUILD)/kernel/first.elf
 	@$(KERNEL_READELF) -sW $(BUILD)/kernel/first.elf > $(KSYMS).first
 	@sort -k2,2 $(KSYMS).first | awk -f kernel/tools/ksyms.awk > $(KSYMS).S
-	@$(CC) -c $(KSYMS).S -o $(KSYMS).o
-	@$(CC) $(KERNEL_LDFLAGS) -Wl,--emit-relocs $(KERNEL_LINK) $(KSYMS).o -o $@.tmp
+	@$(GNU) -c $(KSYMS).S -o $(KSYMS).o
+	@$(GNU) $(KERNEL_LDFLAGS) -Wl,--emit-relocs $(KERNEL_LINK) $(KSYMS).o -o $@.tmp
 	@$(CROSS_COMPILE)objcopy --remove-section='.rela.debug*' $@.tmp
 	@$(KERNEL_READELF) -sW $@.tmp > $(KSYMS).second
 	@sort -k2,2 $(KSYMS).second | awk -f kernel/tools/ksyms.awk | cmp - $(KSYMS).S

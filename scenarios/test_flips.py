@@ -17,7 +17,7 @@ from harness.qemu.fast.warm import Snapshot
 from harness.run.session import Open, Session, soon
 from harness.scenario import Walk, is_elsewhere
 from harness.serial.log import Log, seen_verdict
-from harness.tools import gcc_version
+from harness.tools import VERSIONS
 
 SWEEP = "flips/watermark.log"
 GOLDENS = (SWEEP,)
@@ -25,6 +25,7 @@ GOLDENS = (SWEEP,)
 LEAF = "stack.watermark depth=2"
 LOWEST = "&'kernel/labs/stack/stack_measure.c'::descent.lowest"
 CANARY = "&((struct thread *) $TPIDR_EL1)->canary"
+POOL = "((struct mem_pool *) $x0)"  # at the first instruction of what is called with it
 GUEST_MS = 20  # a flip that makes a lab run on ends it then
 
 PAGE_VALID = 0x703  # a page, inner shareable, accessed; EL1 may read and write
@@ -33,7 +34,7 @@ PAGE_VALID = 0x703  # a page, inner shareable, accessed; EL1 may read and write
 # Which word of a frame lies where is the compiler's doing: GCC since 12.4 puts the record
 # above the array, and finds the caller's locals by SP alone.
 RECORD_IS_LOWEST = pytest.mark.skipif(
-    is_elsewhere("gcc<12.4", {"gcc": gcc_version}),
+    is_elsewhere("gcc<12.4", VERSIONS),
     reason="only gcc<12.4: the words of a frame lie in another order",
 )
 
@@ -101,8 +102,8 @@ def test_frame_record_under_an_overflow(gdb: Open, bit: int, why: str) -> None:
 def test_free_list_link(gdb: Open, half: str, bit: int) -> None:
     """Whatever the bit: the pool finds that the link is not its own, and does not follow it."""
     session = gdb("pool.exhaust")
-    session.run_to("pool_alloc", condition="pool->block == 64")
-    session.flip(f"&pool->free_list.{half}", bit)
+    session.run_to("*pool_alloc", condition=f"{POOL}->block == 64")
+    session.flip(f"&{POOL}->free_list.{half}", bit)
     log = session.finish()
     assert log.verdict == "caught by=pool-link"
     (found,) = (r for r in log.select("pool") if r.words[0] == "smashed-link")
@@ -113,8 +114,8 @@ def test_free_list_link(gdb: Open, half: str, bit: int) -> None:
 def test_free_list_link_in_a_block(gdb: Open, bit: int) -> None:
     """The first block's: found when it is taken, with where the link led before."""
     session = gdb("pool.exhaust")
-    session.run_to("pool_alloc", condition="pool->block == 64")
-    session.flip("pool->base", bit)
+    session.run_to("*pool_alloc", condition=f"{POOL}->block == 64")
+    session.flip(f"{POOL}->base", bit)
     log = session.finish()
     assert log.verdict == "caught by=pool-link"
     (found,) = (r for r in log.select("pool") if r.words[0] == "smashed-link")
@@ -127,8 +128,8 @@ def test_free_list_link_in_a_block(gdb: Open, bit: int) -> None:
 def test_free_list_link_unsealed(gdb: Open, bit: int, verdict: str) -> None:
     """A link to nowhere faults when it is followed; by one to another block, blocks are lost."""
     session = gdb("pool.exhaust protect=-pool-link,-poison,-redzone")
-    session.run_to("pool_alloc", condition="pool->block == 64")
-    session.flip("pool->free_list.sealed", bit)
+    session.run_to("*pool_alloc", condition=f"{POOL}->block == 64")
+    session.flip(f"{POOL}->free_list.sealed", bit)
     assert session.finish().verdict == verdict
 
 

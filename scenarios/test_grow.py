@@ -8,6 +8,7 @@ from harness.paths import KERNEL, ROOT
 from harness.run.boot import UNHURRIED, boot
 from harness.scenario import (
     DETERMINISTIC,
+    PROBING,
     Case,
     Control,
     Scenario,
@@ -207,12 +208,14 @@ SCENARIOS = [
         aborts=2,
         gdb_view=NO_FAULT,
         controls=(Control("probed=0", "survived", golden=True),),
+        only=PROBING,
     ),
     Scenario(
         "grow.jump",
         verdict="caught by=guard-page",
         aborts=16,
         controls=(Control("probed=0", "survived", golden=True),),
+        only=PROBING,
     ),
 ]
 

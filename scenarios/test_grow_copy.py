@@ -6,7 +6,7 @@ import pytest
 
 from harness.paths import KERNEL, ROOT
 from harness.run.boot import UNHURRIED, boot
-from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
+from harness.scenario import PROBING, Case, Control, Scenario, Walk, halted_and_killed
 from harness.stackreport.image import Image, load
 from harness.tools import signing_cpu
 
@@ -58,6 +58,7 @@ SCENARIOS = [
         "grow.copy_frame",
         verdict="ok",
         controls=(NO_GROWTH, Control("check=hooks", "caught by=guard-page", golden=True)),
+        only=PROBING,
     ),
     *halted_and_killed("grow.stale", "stale-stack", aborts=1, controls=(NOT_RETIRED,)),
     Scenario(

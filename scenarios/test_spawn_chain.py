@@ -4,7 +4,7 @@ What overflows has the stack on which it does not as its row beside it; what doe
 largest stack on which it does as its control.
 """
 
-from harness.scenario import Case, Control, Scenario, Walk
+from harness.scenario import PROBING, Case, Control, Scenario, Walk
 
 STACKS_KIB = (8, 16, 32, 64)
 
@@ -29,7 +29,13 @@ def row(variant: str, kib: int) -> Scenario:
     controls = (overflowing,) if smallest > STACKS_KIB[0] else ()
     why = "" if controls else "no smaller stack is offered; the baseline on it overflows"
     return Scenario(
-        "spawn.chain", args=args, name=name, verdict="ok", controls=controls, uncontrolled=why
+        "spawn.chain",
+        args=args,
+        name=name,
+        verdict="ok",
+        controls=controls,
+        uncontrolled=why,
+        only=PROBING if controls else "",  # as _overflows()
     )
 
 
@@ -43,6 +49,7 @@ def _overflows(variant: str, kib: int, name: str, args: str) -> Scenario:
         aborts=1,
         controls=(Control("protect=-guard", "survived"),) if narrow else (),
         uncontrolled="" if narrow else "it ends so far below its stack that no page stands for all",
+        only=PROBING,  # a frame of 5 KiB steps over the guard
     )
 
 

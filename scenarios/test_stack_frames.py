@@ -1,6 +1,6 @@
 """Stack labs: how. Frames larger than the guard, alloca, below SP, the exception entry itself."""
 
-from harness.scenario import Case, Control, Scenario, Walk, halted_and_killed
+from harness.scenario import PROBING, Case, Control, Scenario, Walk, halted_and_killed
 
 # With one page of guard an unprobed frame lands in the neighbour, and nothing faults at all.
 UNPROBED = Control("probed=0", "survived", golden=True)
@@ -18,7 +18,8 @@ def larger_than_guard(lab: str) -> list[Scenario]:
         controls=(Control("guard=1", "survived"),),
     )
     controls = (UNPROBED, NO_GUARD)
-    return [*halted_and_killed(lab, "guard-page", aborts=1, controls=controls), *by_guard]
+    by_probes = halted_and_killed(lab, "guard-page", aborts=1, controls=controls, only=PROBING)
+    return [*by_probes, *by_guard]
 
 
 SCENARIOS = [

@@ -66,6 +66,7 @@ ROOMS = (
     Room("harness.errors", pure=True),
     Room("harness.paths", pure=True),
     Room("harness.markers", pure=True),
+    Room("harness.producer", pure=True),
     Room("harness", modules="deadline lock owned scratch similar tools"),
     Room("harness.serial", pure=True),
     Room("harness.scenario", pure=True),

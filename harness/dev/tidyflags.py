@@ -25,13 +25,16 @@ DROPPED = {
     "-fstack-check": "GCC only",
     "-mstack-protector-guard": "GCC only in clang 14",
     "-mno-outline-atomics": "changes code, not meaning",
+    "-mstack-probe-size": "changes code, not meaning",
+    "-Xclang": "the kernel's clang has it for the canary's register",
+    "-mllvm": "changes code, not meaning",
     "-mgeneral-regs-only": "refuses nothing that clang-tidy looks for",
     "--param": "GCC only",
     "-M": "dependency files are the build's",
 }
 
 # Options whose value is the next word.
-WITH_VALUE = frozenset({"--param", "-MF", "-MT", "-MQ"})
+WITH_VALUE = frozenset({"--param", "-Xclang", "-mllvm", "-MF", "-MT", "-MQ"})
 
 CLANG = ("clang", "--target=aarch64-none-elf")
 

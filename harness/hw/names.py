@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import gdb
 
-from .kernel import U64, address_of, chain, elements, read, static, text, unsigned, words
+from .kernel import U64, address_of, chain, elements, read, static, text, unsigned, value, words
 from .mmu import PAGE, Tables
 from .programs import programs
 
@@ -167,7 +167,7 @@ def _offset(name, offset):
 
 def _symbols(text_start):
     """(start, size, name) of each function in .ksyms: a count, rows, then the names."""
-    table = static("base/symbol.c", "ksyms")
+    table = value("*(struct ksyms *)&ksyms")
     row, rows = table["rows"].type.target(), unsigned(table["rows"][0].address)
     count = int(table["count"])
     end = rows + count * row.sizeof

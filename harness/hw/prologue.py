@@ -27,7 +27,7 @@ class Prologue:
         self.record = 0  # those of them that lie above its record's address
         self.made = self.over = False  # x29 leads to its record; what follows is no prologue
         self._constant_in = self._target_in = None
-        self._constant = self._target = 0
+        self._constant = self._target = self._before = 0
         self._at_target = False
         for word in words:
             self.step(word)
@@ -40,10 +40,12 @@ class Prologue:
     def step(self, word):
         if self.over:
             return
+        before = self.taken
         for mask, value, act in ROWS:
             if word & mask == value:
                 act(self, word)
-                return
+                break
+        self._before = before
 
     def set_fp(self, word):
         if not self.made:
@@ -81,7 +83,10 @@ class Prologue:
             self._target_in, self._target = bits(word, 0, 5), self.taken + self._constant
 
     def compare_sp(self, word):
+        """Right after a step down, and not with the target: a loop that probes an alloca."""
         self._at_target = self._target_in == bits(word, 16, 5)
+        if self.made and not self._at_target and self._before != self.taken:
+            self.taken, self.over = self._before, True
 
     def branch_if(self, word):
         """A loop of probes ends where SP has come to its target; any other branch is the end."""
@@ -100,6 +105,7 @@ ROWS = (
     (0xFF8003FF, 0xD10003FF, Prologue.sub_sp),  # sub sp, sp, #n
     (0xFFC003E0, 0xA98003E0, Prologue.push_pair),  # stp x, x, [sp, #-n]!
     (0xFFE00FE0, 0xF8000FE0, Prologue.push_one),  # str x, [sp, #-n]!
+    (0xFFE00FE0, 0xF80007E0, Prologue.push_one),  # str x, [sp], #-n
     (0xFF800000, 0xD2800000, Prologue.movz),  # mov x, #n
     (0xFF800000, 0xF2800000, Prologue.movk),  # movk x, #n, lsl #s
     (0xFFE0FFFF, 0xCB2063FF, Prologue.sub_sp_register),  # sub sp, sp, x

@@ -130,7 +130,7 @@ class Walker:
     @cached_property
     def build(self) -> Build:
         kernel = self.root / KERNEL
-        toolchain = "another" if self.foreign else tools.toolchain()
+        toolchain = "another" if self.foreign else tools.toolchain(kernel)
         return Build(build_id(kernel), toolchain, tools.qemu_version())
 
     def _list(self, name: str, exactly: golden.Comparison) -> None:

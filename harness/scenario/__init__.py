@@ -6,6 +6,7 @@ A file of scenarios/ takes all it needs from here. The names are those of row.py
 from harness.scenario.row import (
     DETERMINISTIC,
     GLOBAL_KEYS,
+    PROBING,
     UNHURRIED_MS,
     Case,
     Control,
@@ -21,6 +22,7 @@ from harness.scenario.row import (
 __all__ = [
     "DETERMINISTIC",
     "GLOBAL_KEYS",
+    "PROBING",
     "UNHURRIED_MS",
     "Case",
     "Control",

@@ -5,10 +5,12 @@ made and has problems, 2 that none could be made.
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from harness import markers
 from harness.errors import HarnessError, while_read
+from harness.producer import producers
 from harness.stackreport import asjson, beside, diff, image, marks, notes, picture, report, text
 from harness.stackreport.rows import Report
 
@@ -44,9 +46,17 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _make(options: argparse.Namespace) -> Report:
     noted = notes.parse(options.notes.read_text("utf-8") if options.notes else "")
-    measured = marks.read(options.marks) if options.marks else []
     loaded = image.load(options.elf)
-    return report.make(loaded, beside.read(loaded, noted), measured, options.entry)
+    compiler = " and ".join(producers(options.elf))
+    measured = marks.read(options.marks, compiler) if options.marks else []
+    made = report.make(loaded, beside.read(loaded, noted), measured, options.entry)
+    return made if measured or not options.marks else _without_marks(made, options.marks, compiler)
+
+
+def _without_marks(made: Report, folder: Path, compiler: str) -> Report:
+    """Of another compiler's goldens, so that no note is needed about them."""
+    print(f"stack report: no golden in {folder} is of {compiler}: nothing is measured")
+    return replace(made, problems=tuple(p for p in made.problems if not p.startswith("note mark ")))
 
 
 def _write(options: argparse.Namespace, made: Report) -> None:

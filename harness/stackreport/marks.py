@@ -37,16 +37,17 @@ class Mark:
         return self.lowest if self.stray else max(self.used, self.lowest)
 
 
-def read(folder: Path) -> list[Mark]:
-    """Every mark of every golden below a folder; `log` is the path from there. Of the compiler that
-    made most of them: another one's frames are no measure of this image.
+def read(folder: Path, compiler: str = "") -> list[Mark]:
+    """Every mark of every golden below a folder; `log` is the path from there. Of the image's
+    compiler, or of the one that made most of them: another one's frames are no measure of it.
     """
     texts = {path: path.read_text("utf-8") for path in sorted(folder.rglob("*.log"))}
-    usual = Counter(map(_compiler, texts.values())).most_common(1)
+    counted = Counter(map(_compiler, texts.values())).most_common(1)
+    usual = compiler or "".join(name for name, _ in counted)
     return [
         mark
         for path, text in texts.items()
-        if _compiler(text) == usual[0][0]
+        if _compiler(text) == usual
         for mark in parse(text, path.relative_to(folder).as_posix())
     ]
 

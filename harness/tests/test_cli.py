@@ -7,7 +7,7 @@ import pytest
 
 from harness import cli
 from harness.errors import HarnessError
-from harness.paths import ROOT
+from harness.paths import KERNEL, ROOT
 from harness.tests.conftest import Kernels
 from harness.tests.terminal import unread
 
@@ -90,7 +90,7 @@ def test_a_machine_that_powers_off_without_an_end_is_no_success(
 def test_a_reader_that_has_seen_enough_is_no_error(
     command: str, status: int, tmp_path: Path
 ) -> None:
-    (tmp_path / "kernel.elf").symlink_to(ROOT / "build/kernel.elf")
+    (tmp_path / "kernel.elf").symlink_to(ROOT / KERNEL)
     done = unread(*f"harness.{command}".split(), BUILD=str(tmp_path))
     said = done.stderr.splitlines()
     if command.startswith("cli run"):

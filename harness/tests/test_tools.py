@@ -19,7 +19,7 @@ def script(path: Path, output: str) -> Path:
 def test_the_installed_ones() -> None:
     assert tools.find_qemu().name.startswith("qemu-system-aarch64")
     assert re.fullmatch(r"\d+\.\d+", tools.qemu_version())
-    assert re.fullmatch(r"aarch64-[a-z-]+-gcc \d+\.\d+\.\d+", tools.toolchain())
+    assert re.fullmatch(r"(aarch64-[a-z-]+-gcc|clang) \d+\.\d+\.\d+", tools.toolchain())
     assert "gdb" in tools.find_gdb().name
 
 
@@ -39,7 +39,7 @@ def test_nothing_on_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     with pytest.raises(ToolMissing, match="gdb-multiarch, aarch64-none-elf-gdb"):
         tools.find_gdb()
     with pytest.raises(ToolMissing, match="apt install gcc-aarch64-linux-gnu"):
-        tools.toolchain()
+        tools.toolchain(tmp_path / "not-built-yet")
     with pytest.raises(ToolMissing, match="apt install util-linux"):
         tools.find_setpriv()
 
@@ -75,7 +75,7 @@ def test_arm_s_own_tools_come_first_for_gcc_and_last_for_gdb(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     script(tmp_path / "aarch64-none-elf-gcc", "13.3.1")
     arm = script(tmp_path / "aarch64-none-elf-gdb", "")
-    assert tools.toolchain() == "aarch64-none-elf-gcc 13.3.1"
+    assert tools.toolchain(tmp_path / "not-built-yet") == "aarch64-none-elf-gcc 13.3.1"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert tools.find_gdb() == arm
     multiarch = script(tmp_path / "gdb-multiarch", "")

@@ -5,19 +5,21 @@ A compiler decides how large a frame is, which function is inlined, how recursio
 offset a call stands, and which of two locals lies lower. QEMU decides how several CPUs take turns.
 The lab and the architecture decide the rest: verdict, class, detector, abort counts, which
 functions led to the fault and in which order, whose stack it was, on which side of it FAR lay.
-Three rules:
+Four rules:
 
 1. A number with a band (canon.COMPILER_DECIDED) is any number.
 2. A place in code is its function; a place on a stack its stack, and for far= the side of it. In
    data far= stays what it is: a lab chose that place.
 3. A backtrace is the order of the functions that both sides have: one that is missing was inlined.
    None in common is a difference.
+4. The stacks of one kind of all CPUs (margin=) are one record: whose figures are equal is a matter
+   of frames. So is how often a recursion says the same: equal neighbours without a figure are one.
 
 Pure. `unjudged` counts what was left out, so that a run can say so.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -28,6 +30,8 @@ ANY = "*"
 DATA_KEYS = frozenset({"far"})
 WALKS = frozenset({("bt",), ("gdb",)})
 
+_OF_CPU = re.compile(r"(.*:cpu)\d+")
+_MEASURED = frozenset({"used", "margin", "cpus"})
 _NUMBERED = re.compile(r"#\d+")
 _ON_STACK = re.compile(r"(.*?)([+-])0x[0-9a-f]+")
 _IN_CODE = re.compile(r"([A-Za-z_.$][\w.$:]*)\+0x[0-9a-f]+")
@@ -53,7 +57,7 @@ class Judged:
 
 
 def judge(old: Sequence[Record], new: Sequence[Record]) -> Judged:
-    before, after = list(_items(old)), list(_items(new))
+    before, after = list(_items(_folded(old))), list(_items(_folded(new)))
     _drop_strangers(before, after)
     pairs = align([_flat(item) for item in before], [_flat(item) for item in after])
     overrun = frozenset(_overrun(old))
@@ -61,6 +65,30 @@ def judge(old: Sequence[Record], new: Sequence[Record]) -> Judged:
     sides = [[record for record in side if record] for side in zip(*facts, strict=True)]
     found = differences(sides[0], sides[1]) if facts else []
     return Judged(tuple(found), sum(_left_out(record) for record in old))
+
+
+def _folded(records: Sequence[Record]) -> Iterator[Record]:
+    """Neighbours that only frames tell apart, as one."""
+    for kind, group in groupby(records, _of_all_cpus):
+        first, *others = group
+        if kind:
+            cpus = sum(int(record.fields.get("cpus", "1")) for record in (first, *others))
+            yield replace(first, fields={**first.fields, "cpus": str(cpus)})
+        else:
+            yield from _once((first, *others))
+
+
+def _of_all_cpus(record: Record) -> tuple[object, ...]:
+    """What the stacks of one kind have in common; empty for another record."""
+    match = _OF_CPU.fullmatch(record.words[0]) if record.area == ("stack",) else None
+    if not match or "margin" not in record.fields:
+        return ()
+    return (match[1], *(item for item in record.fields.items() if item[0] not in _MEASURED))
+
+
+def _once(records: Sequence[Record]) -> Iterator[Record]:
+    for record, group in groupby(records):
+        yield from group if record.fields else (record,)
 
 
 def _overrun(records: Sequence[Record]) -> Iterator[str]:
@@ -83,7 +111,7 @@ class _Walk:
 _Item = Record | _Walk
 
 
-def _items(records: Sequence[Record]) -> Iterator[_Item]:
+def _items(records: Iterable[Record]) -> Iterator[_Item]:
     """The records, each backtrace as one; a walk begins at #0."""
     walk: _Walk | None = None
     for record in records:
@@ -132,6 +160,8 @@ def _facts(pair: Pair, overrun: frozenset[str]) -> Pair:
     banded = {key for key, value in old.fields.items() if split_band(value)[1]} if old else set()
     if old and old.area == ("stack",) and overrun & set(old.words):
         banded.add("guard")
+    if old and old.words == ("clobbered",):  # at so many instructions of a path
+        banded |= {"points", "registers"}
     first, second = (side and replace(side, fields=_values(side, banded)) for side in pair)
     return first, second
 

@@ -9,10 +9,12 @@ struct row {
 	uint32_t name; /* offset into the names behind the rows */
 };
 
-extern const struct {
+/* By name: no debugger knows an object's type from its declaration alone. */
+struct ksyms {
 	uint64_t count;
 	struct row rows[];
-} ksyms;
+};
+extern const struct ksyms ksyms;
 
 size_t symbol_count(void)
 {
@@ -22,11 +24,12 @@ size_t symbol_count(void)
 bool symbol_find(uintptr_t address, struct symbol *found)
 {
 	uintptr_t offset = address - (uintptr_t)__text_start;
-	const char *names = (const char *)&ksyms.rows[ksyms.count];
-	const struct row *row = ksyms.rows;
+	const struct ksyms *table = &ksyms;
+	const char *names = (const char *)&table->rows[table->count];
+	const struct row *row = table->rows;
 
 	/* The last row that starts at or before the offset is one of `left` from `row` on, if there is one. */
-	for (uint64_t left = ksyms.count; left > 1; left -= left / 2)
+	for (uint64_t left = table->count; left > 1; left -= left / 2)
 		row = row[left / 2].offset <= offset ? row + left / 2 : row;
 	if (offset - row->offset >= row->size)
 		return false;

@@ -84,9 +84,14 @@ static void on_sub_register_from_sp(struct prologue *p, uint32_t i)
 	p->target = p->taken + p->constant;
 }
 
+/* Right after a step down, and not with the target: a loop of clang's that probes an alloca. */
 static void on_compare_sp(struct prologue *p, uint32_t i)
 {
 	p->at_target = p->target_in == bits(i, 16, 5);
+	if (!p->made || p->at_target || p->before == p->taken)
+		return;
+	p->taken = p->before;
+	p->over = true;
 }
 
 /* A loop of probes ends where SP has come to its target. Any other branch ends the prologue. */
@@ -112,6 +117,7 @@ static const struct {
 	{ 0xff8003ff, 0xd10003ff, on_sub_sp },		     /* sub sp, sp, #n */
 	{ 0xffc003e0, 0xa98003e0, on_push_pair },	     /* stp x, x, [sp, #-n]! */
 	{ 0xffe00fe0, 0xf8000fe0, on_push_one },	     /* str x, [sp, #-n]! */
+	{ 0xffe00fe0, 0xf80007e0, on_push_one },	     /* str x, [sp], #-n: clang's probe */
 	{ 0xff800000, 0xd2800000, on_movz },		     /* mov x, #n */
 	{ 0xff800000, 0xf2800000, on_movk },		     /* movk x, #n, lsl #s */
 	{ 0xffe0ffff, 0xcb2063ff, on_sub_sp_register },	     /* sub sp, sp, x */
@@ -130,12 +136,15 @@ static const struct {
 
 void prologue_step(struct prologue *p, uint32_t instruction)
 {
+	size_t before = p->taken;
+
 	for (size_t n = 0; n < ARRAY_SIZE(rows) && !p->over; n++) {
 		if ((instruction & rows[n].mask) != rows[n].value)
 			continue;
 		rows[n].act(p, instruction);
-		return;
+		break;
 	}
+	p->before = before;
 }
 
 bool prologue_is_undone_by(uint32_t instruction)

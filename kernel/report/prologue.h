@@ -12,15 +12,16 @@
 #include "arch/types.h"
 
 struct prologue {
-	size_t taken;  /* bytes of stack since the function began */
-	size_t record; /* those of them that lie above its record's address */
-	bool made;     /* x29 leads to its own record */
-	bool over;     /* what follows is no prologue any more */
+	size_t taken;	/* bytes of stack since the function began */
+	size_t record;	/* those of them that lie above its record's address */
+	bool made;	/* x29 leads to its own record */
+	bool over;	/* what follows is no prologue any more */
+	bool at_target; /* SP was just compared with where a loop of probes ends */
 	/* A constant in a register, as for `sub sp, sp, x12`; and where a loop of probes ends. */
 	unsigned int constant_in, target_in;
 	uint64_t constant;
 	size_t target;
-	bool at_target;
+	size_t before; /* `taken`, without what the latest instruction took */
 };
 
 /* At a function's first instruction. No register has the number 32. */

@@ -48,17 +48,6 @@ static const char *const errors[] = {
 static const struct message constant = { .kind = INIT_COUNT };
 static const char constant_text[MAX_NAME] = "nobody";
 
-/* The compiler's own call, where a message is filled. volatile: or it would call this from here. */
-void *memset(void *to, int value, size_t n);
-void *memset(void *to, int value, size_t n)
-{
-	volatile char *t = to;
-
-	while (n--)
-		*t++ = (char)value;
-	return to;
-}
-
 /* Two pages with nothing behind them, and a page that was one. */
 static uintptr_t region, region_end, gone, stack;
 

@@ -16,7 +16,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from harness import tools
-from harness.paths import ROOT
+from harness.paths import KERNEL, ROOT
 from harness.serial.symbols import build_id
 
 PARTS = ("kernel", "harness", "scenarios", "golden", "conftest.py", "pytest.ini")
@@ -65,6 +65,7 @@ int fat(void)
 {
 	volatile char buffer[%d];
 
+	__asm__ volatile("" : : "r"(buffer) : "memory"); /* or clang keeps one byte of it */
 	buffer[0] = 0;
 	return buffer[0];
 }
@@ -98,7 +99,7 @@ def test_no_golden_depends_on_link_order_build_folder_or_other_labs(tree: Path) 
     what = ("kernel", "else/where/limit.so")
     made = make(tree, "-j2", "BUILD=else/where", "LINK_ORDER=reverse", *what)
     assert made.returncode == 0, made.stderr
-    assert build_id(tree / "else/where/kernel.elf") != build_id(ROOT / "build/kernel.elf")
+    assert build_id(tree / "else/where/kernel.elf") != build_id(ROOT / KERNEL)
 
     run = subprocess.run(
         (sys.executable, "-m", "pytest", "scenarios", "-q", "-p", "no:cacheprovider"),
@@ -241,6 +242,56 @@ def test_the_gate_knows_exceptions_by_name(tmp_path: Path) -> None:
     assert gate(tmp_path, CHAIN, without="low").stdout == "entry 48 of 100: entry 16 -> high 32\n"
 
 
+CLANGS_ASSEMBLY = """\
+\t.globl\tentry
+\t.type\tentry,@function
+entry:                                  // @entry
+\tbl\tlow
+\tbl\tmemcpy
+\tb.ne\t.LBB0_2
+\tb\t.LBB0_2
+\tblr\tx8
+\t.type\tlow,@function
+low:
+\tb\tother                           // a tail call
+"""
+CLANGS_SIZES = "x.c:3:entry\t48\tstatic\nx.c:1:low\t16\tdynamic\n"
+
+
+def test_a_call_graph_is_read_from_assembly(tmp_path: Path) -> None:
+    """Of a compiler that writes none: in the form that the gate above and the report read."""
+    (tmp_path / "x.s").write_text(CLANGS_ASSEMBLY)
+    (tmp_path / "x.su").write_text(CLANGS_SIZES)
+    awk = ("awk", "-f", str(ROOT / "kernel/tools/callgraph.awk"), "-v", "unit=x.c", "x.s", "x.su")
+    made = subprocess.run(awk, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r'title: "([^"]*)" label: "[^"]*\\n(.*?)"', made) == [
+        ("entry", "48 bytes (static)"),
+        ("x.c:low", "16 bytes (dynamic)"),
+    ]
+    assert re.findall(r'sourcename: "([^"]*)" targetname: "([^"]*)"', made) == [
+        ("entry", "x.c:low"),
+        ("entry", "memcpy"),
+        ("entry", "__indirect_call"),
+        ("x.c:low", "other"),
+    ]
+
+
+def test_clangs_boot_path_and_frames_are_held_like_gccs(tree: Path) -> None:
+    """A frame above the gate does not compile, and the graph of its objects comes to the gate."""
+    clang = f"CC={os.environ.get('HOST_CC', 'clang')}"
+    (tree / "kernel/base/fat.c").write_text(FAT % 2048)
+    made = make(tree, clang, "BUILD=build", "build/kernel/base/fat.c.o")
+    assert made.returncode != 0
+    assert "stack frame size" in made.stderr
+
+    (tree / "kernel/base/fat.c").write_text(FAT % 512)
+    assert make(tree, clang, "BUILD=build", "build/kernel/base/fat.c.o").returncode == 0
+    graph_of_it = (tree / "build/kernel/base/fat.c.ci").read_text()
+    made = gate(tree, graph_of_it, entries="fat", without="__stack_chk_fail")
+    assert made.returncode == 1
+    assert re.search(r"fat takes 5\d\d bytes, and a boot stack has 100: fat 5\d\d", made.stderr)
+
+
 def git(tree: Path, *arguments: str) -> None:
     who = ("-c", "user.name=x", "-c", "user.email=x@y")
     subprocess.run(("git", *who, *arguments), cwd=tree, capture_output=True, check=True)
@@ -342,7 +393,7 @@ def test_every_function_has_a_dwarf_frame() -> None:
     """Or GDB's view is a guess from the prologue, and no third view at all. GCC begins it behind
     the two NOPs that a check can be patched into (kernel/proc/patch.c).
     """
-    kernel = str(ROOT / "build/kernel.elf")
+    kernel = str(ROOT / KERNEL)
     functions = {
         int(row[1], 16): row[7]
         for row in map(str.split, _readelf("-sW", kernel))
@@ -368,7 +419,7 @@ def _readelf(*arguments: str) -> list[str]:
 
 def test_every_stack_has_a_guard_between_it_and_the_next() -> None:
     """kernel.ld's own arithmetic, read from the linked image: no two stacks touch."""
-    with (ROOT / "build/kernel.elf").open("rb") as file:
+    with (ROOT / KERNEL).open("rb") as file:
         table = ELFFile(file).get_section_by_name(".symtab")
         values = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
     stacks = ["boot_stack", "irq_stack", "emergency_stack"]

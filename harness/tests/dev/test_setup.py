@@ -341,3 +341,32 @@ def test_two_at_once_install_once(tree: Tree) -> None:
     outputs = [process.communicate(timeout=20)[0] for process in pair]
     assert [process.returncode for process in pair] == [0, 0], outputs
     assert len(tree.logged()) == 1
+
+
+@pytest.mark.parametrize("compiler", ["clang-99", "aarch64-linux-gnu-gcc-99"])
+def test_makes_own_cc_that_is_missing_is_not_aptd(tree: Tree, compiler: str) -> None:
+    tree.fake("apt-get", FAKE_APT)
+    status, output = tree.setup(KERNEL_CC=compiler)
+    assert status == 1
+    assert f"    {compiler} " in output
+    assert "CC names a compiler that is not on PATH" in output
+    assert tree.logged() == []
+
+
+@pytest.mark.parametrize(
+    ("compiler", "version", "least"),
+    [
+        ("clang-13", "Debian clang version 13.0.1", "14"),
+        ("x-gcc-11", "x-gcc-11 (Ubuntu 11.4.0-1ubuntu1) 11.4.0", "12"),
+    ],
+)
+def test_makes_own_cc_that_is_too_old_is_told(
+    tree: Tree, compiler: str, version: str, least: str
+) -> None:
+    """Though the clang and the GCC that set-up would take are new enough."""
+    tree.fake(compiler, says(version))
+    status, output = tree.setup(KERNEL_CC=compiler)
+    assert status == 1
+    assert output.startswith(f"setup: {compiler} is ")
+    assert f"Highwater needs {least} or newer" in output
+    assert tree.setup()[0] == 0

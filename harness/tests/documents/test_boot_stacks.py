@@ -8,7 +8,7 @@ from harness import tools
 from harness.documents import boot_stacks
 from harness.documents.page import number
 from harness.errors import HarnessError
-from harness.paths import ROOT
+from harness.paths import KERNEL, ROOT
 from harness.stackreport import beside, notes, report
 from harness.stackreport.image import load as load_image
 from harness.verdict.golden import load
@@ -19,14 +19,14 @@ BUDGET = 1024
 
 def gated() -> dict[str, int]:
     """What the build added up from the compiler's numbers."""
-    lines = (ROOT / "build/kernel/boot-path").read_text("utf-8").splitlines()
+    lines = (ROOT / KERNEL.parent / "kernel/boot-path").read_text("utf-8").splitlines()
     return {line.split()[0]: int(line.split()[1]) for line in lines}
 
 
 def walked() -> dict[str, int]:
     """What the stack report reads from the machine code."""
     noted = notes.parse((ROOT / "kernel/stack-notes.toml").read_text("utf-8"))
-    image = load_image(ROOT / "build/kernel.elf")
+    image = load_image(ROOT / KERNEL)
     made = report.make(image, beside.read(image, noted))
     (stack,) = (s for s in made.stacks if s.name == "boot-stack:cpu*")
     assert stack.size == BUDGET

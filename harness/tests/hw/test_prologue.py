@@ -38,11 +38,12 @@ class Prologue(ctypes.Structure):
         ("record", ctypes.c_size_t),
         ("made", ctypes.c_bool),
         ("over", ctypes.c_bool),
+        ("at_target", ctypes.c_bool),
         ("constant_in", ctypes.c_uint),
         ("target_in", ctypes.c_uint),
         ("constant", ctypes.c_uint64),
         ("target", ctypes.c_size_t),
-        ("at_target", ctypes.c_bool),
+        ("before", ctypes.c_size_t),
     )
 
 
@@ -150,6 +151,22 @@ SHAPES = {
     "an alloca is no prologue": (
         "stp x29, x30, [sp, #-32]!; mov x29, sp; sub sp, sp, x0; sub sp, sp, #64",
         32,
+        0,
+    ),
+    "clang 19: the probe takes a part": (
+        "stp x29, x30, [sp, #-32]!; mov x29, sp; sub sp, sp, #4096; str xzr, [sp], #-240",
+        4368,
+        4336,
+    ),
+    "clang 19: an alloca is probed in a loop": (
+        "stp x29, x30, [sp, #-16]!; mov x29, sp; str xzr, [sp, #-16]!; mov x8, sp; sub x8, x8, x0;"
+        "1: sub sp, sp, #4096; cmp sp, x8; b.le 2f; str xzr, [sp]; b 1b; 2: mov sp, x8",
+        32,
+        16,
+    ),
+    "SP is compared with what is no target of its own": (
+        "stp x29, x30, [sp, #-96]!; mov x29, sp; str x0, [sp, #16]; cmp sp, x0; b.hi 1f; 1: nop",
+        96,
         0,
     ),
     "nor is what follows a branch": (

@@ -60,3 +60,5 @@ def test_goldens_of_another_compiler_are_no_marks(tmp_path: Path) -> None:
         text = f"# toolchain: {compiler}\n[stack] thread:{name} used=16 size=4096\n"
         (tmp_path / f"{name}.log").write_text(text, "utf-8")
     assert [mark.log for mark in marks.read(tmp_path)] == ["a.log", "b.log"]
+    assert [mark.log for mark in marks.read(tmp_path, "gcc 14")] == ["c.log"]
+    assert marks.read(tmp_path, "clang 14") == []

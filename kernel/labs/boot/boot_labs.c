@@ -47,10 +47,10 @@ static struct {
 
 /*
  * What a mapper is like whose author has 8 KiB: it plans every page of the CPU's stacks before it
- * maps the first. volatile: or the compiler would keep no plan.
+ * maps the first. volatile: or the compiler would keep no plan. noinline: build.mk names it.
  */
 #define PLAN_PAGES 128
-static bool map_by_plan(struct cpu *cpu)
+__attribute__((noinline)) static bool map_by_plan(struct cpu *cpu)
 {
 	volatile uintptr_t plan[PLAN_PAGES];
 	uintptr_t page = cpu->first->stack.base;
@@ -142,7 +142,7 @@ static void say_row(const struct map_row *row)
 }
 
 /* From the top down, as stacks grow. */
-static void say_map(void)
+__attribute__((noinline)) static void say_map(void)
 {
 	uintptr_t slots = PERMANENT_STACKS + (crew.last + 1) * permanent_slot() + PAGE_SIZE;
 	const struct map_row rows[] = {

@@ -33,7 +33,7 @@ static void fault_light(const struct cpu *cpu)
 	if (act == ACT_OVERFLOW)
 		crew_overflow_boot_stack(cpu);
 	while (act == ACT_HANG)
-		;
+		__asm__ volatile(""); /* or a compiler may leave the loop out */
 }
 
 /* Three pages, then more than there are. */

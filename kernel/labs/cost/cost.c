@@ -15,8 +15,7 @@ STACK_CALLS(
 static uint64_t overhead;
 
 /* Not inlined: one call site for all. */
-__attribute__((noinline, noclone)) struct cost cost_of(costed function, void *object,
-						       uintptr_t argument)
+__attribute__((noinline)) struct cost cost_of(costed function, void *object, uintptr_t argument)
 {
 	uint64_t flags = irq_save();
 	uint64_t before = cycles();

@@ -99,8 +99,10 @@ LAB(crash, exec_data, "execute data", NO_PARAMS)
 
 static void call_stack_victim(__attribute__((unused)) void *unused)
 {
-	volatile uint32_t code[] = { INSTRUCTION_RET };
+	uint32_t code[] = { INSTRUCTION_RET };
 
+	/* It may be changed: or the compiler would take the constant itself for it. */
+	__asm__ volatile("" ::"r"(code) : "memory");
 	call_victim((void *)(uintptr_t)code);
 }
 

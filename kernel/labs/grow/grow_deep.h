@@ -15,6 +15,7 @@
 #include "arch/sysreg.h"
 #include "arch/types.h"
 #include "base/cpu.h"
+#include "labs/lib/array.h"
 
 struct deep_link {
 	uint64_t words[4];
@@ -108,6 +109,7 @@ bool deep_right(void);
 	{                                                                                          \
 		volatile uint64_t array[9 * KiB / sizeof(uint64_t)];                               \
                                                                                                    \
+		keep_array(array);                                                                 \
 		array[0] = seed;                                                                   \
 		array[ARRAY_SIZE(array) - 1] = seed + 1;                                           \
 		return array[0] + array[ARRAY_SIZE(array) - 1];                                    \

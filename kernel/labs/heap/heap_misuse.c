@@ -22,13 +22,13 @@ static void make_early_heap(size_t size)
 }
 
 /* Out of line, so that a refusal names it: whoever frees first, and whoever does it again. */
-__attribute__((noinline, noclone)) static void first_free(void *memory)
+__attribute__((noinline)) static void first_free(void *memory)
 {
 	if (heap_free(&heap, memory) != HEAP_OK)
 		panic("right-free-refused");
 }
 
-__attribute__((noinline, noclone)) static void second_free(struct heap *h, void *memory)
+__attribute__((noinline)) static void second_free(struct heap *h, void *memory)
 {
 	enum heap_error error = heap_free(h, memory);
 
@@ -43,7 +43,8 @@ static bool is_inside(const void *memory)
 	return (uintptr_t)memory - heap.base < heap.size;
 }
 
-static void fill(void **chunks, size_t count, size_t bytes)
+/* noinline: whose chunks they are is told by who asked for them. */
+__attribute__((noinline)) static void fill(void **chunks, size_t count, size_t bytes)
 {
 	for (size_t i = 0; i < count; i++) {
 		chunks[i] = heap_alloc(&heap, bytes);

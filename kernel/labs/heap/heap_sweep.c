@@ -16,14 +16,14 @@ static struct heap heap;
 static uint8_t *blocks[BLOCKS];
 
 /* Two owners, out of line, so that a refusal names them apart. */
-__attribute__((noinline, noclone)) static void *even_owner(size_t size)
+__attribute__((noinline)) static void *even_owner(size_t size)
 {
 	void *memory = heap_alloc(&heap, size);
 
 	return memory ? memory : (panic("early-refusal"), NULL);
 }
 
-__attribute__((noinline, noclone)) static void *odd_owner(size_t size)
+__attribute__((noinline)) static void *odd_owner(size_t size)
 {
 	void *memory = heap_alloc(&heap, size);
 

@@ -204,7 +204,7 @@ static const struct maker makers[] = {
 
 /* --- the sweep ---------------------------------------------------------------------------------------- */
 
-static bool try_maker(const struct maker *m, bool impossible)
+__attribute__((noinline)) static bool try_maker(const struct maker *m, bool impossible)
 {
 	bool made;
 

@@ -7,6 +7,7 @@
 #define LABS_LIB_BIG_FRAME_H
 
 #include "arch/types.h"
+#include "labs/lib/array.h"
 
 #define BIG_FRAME_BYTES (9 * KiB)
 
@@ -23,6 +24,7 @@ extern const struct big_frames big_frames_probed, big_frames_unprobed;
 	{                                                                                          \
 		volatile uint8_t array[BIG_FRAME_BYTES];                                           \
                                                                                                    \
+		keep_array(array);                                                                 \
 		array[0] = 1;                                                                      \
 		return array[0];                                                                   \
 	}                                                                                          \

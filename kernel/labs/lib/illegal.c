@@ -5,5 +5,5 @@
 
 __attribute__((noinline)) void write_null(void)
 {
-	FAULT_SITE(null_write, "str xzr, [%0]", "r"(8));
+	FAULT_SITE(null_write, "str xzr, [%0]", "r"(8UL));
 }

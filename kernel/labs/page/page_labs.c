@@ -59,13 +59,13 @@ LAB(page, exhaust, "every page of RAM is taken, one more refused, and all come b
 }
 
 /* Out of line, so that a refusal and a fault name it. */
-__attribute__((noinline, noclone)) static void first_free(void *page)
+__attribute__((noinline)) static void first_free(void *page)
 {
 	if (!page_free(page))
 		panic("right-free-refused");
 }
 
-__attribute__((noinline, noclone)) static void second_free(void *page)
+__attribute__((noinline)) static void second_free(void *page)
 {
 	if (page_free(page)) {
 		void *one = page_alloc();

@@ -13,8 +13,7 @@
 #define NO_LINK 0x5ca1ab1ebadb10c5UL /* odd, and in no half of the address space */
 
 /* Out of line, so that whoever looks for the culprit finds a function of this name. */
-__attribute__((noinline, noclone)) static void write_after_free(volatile uint64_t *block,
-								uint64_t link)
+__attribute__((noinline)) static void write_after_free(volatile uint64_t *block, uint64_t link)
 {
 	*block = link;
 }

@@ -6,53 +6,19 @@
 #include "base/current.h"
 #include "base/stack_note.h"
 #include "lab/lab.h"
+#include "labs/stack/descend.h"
 #include "proc/thread.h"
 #include "report/report.h"
 
-STACK_CALLS("measure", "descend* promise write_paint", "struct job")
-STACK_RECURSION("descend*", 100, "depth=, at most 100")
+STACK_CALLS("measure", "kernel/labs/stack/descend_O?.c:* descend promise write_paint", "struct job")
+STACK_RECURSION("kernel/labs/*.c:descend*", 100, "depth=, at most 100")
 STACK_DYNAMIC("promise", 4 * KiB, "assembly takes 4 KiB that the compiler does not know of")
 STACK_DYNAMIC("write_paint", 4 * KiB, "likewise")
 
-#define FRAME_WORDS 8
-
 /* What a measured function found: the lowest SP it was on, and how large its frame is. */
-static struct {
-	uintptr_t lowest;
-	size_t frame; /* bytes */
-} descent;
-
-/* No call in it, not even at -O0: a callee's frame would be lower still. */
-#define NOTE_FRAME(here, caller)                                                                   \
-	do {                                                                                       \
-		descent.lowest = (here);                                                           \
-		descent.frame = (caller) - (here);                                                 \
-	} while (0)
-
-/*
- * Each level writes all of its frame, with what x29 holds: so it has to keep x29, and one that was changed on the
- * stack is noticed (scenarios/test_flips.py).
- */
-#define DESCEND(name, ...)                                                                         \
-	__attribute__((noinline, ##__VA_ARGS__)) static uint64_t name(uint64_t calls,              \
-								      uintptr_t caller)            \
-	{                                                                                          \
-		volatile uint64_t fill[FRAME_WORDS];                                               \
-		uintptr_t here = stack_pointer;                                                    \
-                                                                                                   \
-		for (int i = 0; i < FRAME_WORDS; i++)                                              \
-			fill[i] = (uintptr_t)__builtin_frame_address(0);                           \
-		if (calls == 1)                                                                    \
-			NOTE_FRAME(here, caller);                                                  \
-		return calls > 1 ? name(calls - 1, here) + fill[0] : fill[FRAME_WORDS - 1];        \
-	}
+struct descent descent;
 
 DESCEND(descend)
-DESCEND(descend_O0, optimize("O0"))
-DESCEND(descend_O1, optimize("O1"))
-DESCEND(descend_O2, optimize("O2"))
-DESCEND(descend_O3, optimize("O3"))
-DESCEND(descend_Os, optimize("Os"))
 
 struct job {
 	uint64_t (*down)(uint64_t calls, uintptr_t caller);

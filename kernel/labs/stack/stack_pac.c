@@ -53,6 +53,8 @@ LAB(stack, return_address, "a return address is overwritten on the stack", NO_PA
  */
 SIGNED static void smash_vla(size_t words, uintptr_t value)
 {
+	__asm__("" : "+r"(words)); /* or the compiler may know how many, and it is no VLA */
+
 	volatile uintptr_t array[words];
 	volatile uintptr_t *beyond = (uintptr_t *)__builtin_frame_address(0) + 2;
 

@@ -1,0 +1,4 @@
+/* labs/stack/descend.h, compiled with -O2 (build.mk). */
+#include "labs/stack/descend.h"
+
+DESCEND(descend_O2)
