@@ -12,7 +12,7 @@
 
 set -euo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 release=${1:-}
 commands=${FRESH_RUN:-make demo;make test}
 logs=${FRESH_KEEP:-${BUILD:-build}/fresh}/$release

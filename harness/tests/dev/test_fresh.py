@@ -12,7 +12,7 @@ import pytest
 
 from harness.paths import ROOT
 
-FRESH = ROOT / "harness" / "fresh.sh"
+FRESH = ROOT / "harness" / "dev" / "fresh.sh"
 SETUP = ROOT / "harness" / "setup.sh"
 BASE = "bash cp dirname env grep mkdir mktemp rm sed tail".split()
 
