@@ -57,7 +57,7 @@ def test_nothing_is_offered_that_would_be_refused(recurse: Stopped, typed: str) 
 
 
 def test_a_heap_is_completed_by_file_and_variable(heap: Stopped) -> None:
-    assert offered(heap, "heap heap.c:h") == ["heap.c:heap"]
+    assert offered(heap, "heap heap_labs.c:h") == ["heap_labs.c:heap"]
 
 
 def test_every_command_that_takes_a_name_completes_it() -> None:

@@ -6,7 +6,7 @@ from harness.tests.hw.conftest import Rows, Stopped, only, poked, refusal, rows
 
 HEADER = 16
 CHUNK = 1024
-NAME = "heap.c:heap"
+NAME = "heap_labs.c:heap"
 BASE = "'labs/heap/heap_labs.c'::heap.base"
 
 
