@@ -70,6 +70,7 @@ $(BUILD)/%.c.o: %.c kernel/tools/stackinfo.awk kernel/tools/callgraph.awk \
 		kernel/tools/$(COMPILER).mk kernel/build.mk $(BUILD)/kernel.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
+	@rm -f $(@:.o=.su)
 	@$(COMPILE) $(KERNEL_CPPFLAGS) $(KERNEL_DEPENDS) $(KERNEL_CFLAGS) $(PREFIX_MAP) $(FRAME_GATE) -S $< -o $(@:.o=.s)
 	@$(callgraph)
 	@awk -f kernel/tools/stackinfo.awk -v ci=$(@:.o=.ci) $(@:.o=.ci) >> $(@:.o=.s)

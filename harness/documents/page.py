@@ -5,7 +5,7 @@ writes them, one test holds every committed page against them. Prose stands in t
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,27 +40,27 @@ class Page:
         return self.path.stem
 
     def rewritten(self, text: str, root: Path) -> str:
-        """The text with every part made anew."""
-        for name, part in self.parts.items():
-            made = part(root)
-            if made is not None:
-                text = markers.put(text, name, made, self.path)
+        """The text with every part made anew that is stale."""
+        for name, made in self._stale_parts(text, root):
+            text = markers.put(text, name, made, self.path)
         return text
 
     def stale(self, root: Path) -> list[str]:
         """The parts, and pictures, that are not what they would be if they were made now."""
         text = (root / self.path).read_text("utf-8")
-        found = []
-        for name, part in self.parts.items():
-            is_now = markers.between(text, name, self.path)
-            made = part(root)
-            if made is not None and not same(is_now, made, self.near.get(name, 0.0)):
-                found.append(name)
+        found = [name for name, _ in self._stale_parts(text, root)]
         for path, part in self.pictures.items():
             made = part(root)
             if made is not None and (root / path).read_text("utf-8") != made:
                 found.append(str(path))
         return found
+
+    def _stale_parts(self, text: str, root: Path) -> Iterator[tuple[str, str]]:
+        for name, part in self.parts.items():
+            is_now = markers.between(text, name, self.path)
+            made = part(root)
+            if made is not None and not same(is_now, made, self.near.get(name, 0.0)):
+                yield name, made
 
     def write(self, root: Path) -> list[Path]:
         """The files that changed."""

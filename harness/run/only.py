@@ -73,7 +73,7 @@ _ROW = "add it to scenarios/: docs/adding-a-scenario.md"
 
 def labs() -> set[str]:
     """As their sources name them; nothing is built yet."""
-    files = LABS.glob("*.c")
+    files = LABS.rglob("*.c")
     return {".".join(name) for file in files for name in _LAB.findall(file.read_text("utf-8"))}
 
 

@@ -24,4 +24,5 @@ GRAPH_FLAGS := -fstack-usage -gdwarf-aranges
 # It writes some files' names twice, and only once with a checksum, which its assembler finds odd.
 ASSEMBLE_FLAGS = -Wa,--no-warn $(filter -march=%,$(KERNEL_CFLAGS))
 FRAME_GATE_FLAG := -Wframe-larger-than=
-callgraph = awk -f kernel/tools/callgraph.awk -v unit=$< $(@:.o=.s) $(@:.o=.su) > $(@:.o=.ci)
+# A file without a function has no .su.
+callgraph = : >> $(@:.o=.su); awk -f kernel/tools/callgraph.awk -v unit=$< $(@:.o=.s) $(@:.o=.su) > $(@:.o=.ci)
