@@ -19,10 +19,11 @@ class Heap(Command):
     """Every first-fit heap that was made (struct heap), by a walk of its records; with NAME: each
     block of one, and who took it last.
 
-    A heap is called by its file and its variable; NAME is either, or both: heap_labs.c:heap. TOTAL_FREE
-    and LARGEST_FREE are bytes that can be asked for. What is a block stands in the heap's records,
-    out of everybody's reach; a header that differs from its record was overwritten, most likely by
-    the owner of the block before it. When, in a recorded machine: hw blame ADDRESS of that header.
+    A heap is called by its file and its variable; NAME is either, or both: heap_labs.c:heap.
+    TOTAL_FREE and LARGEST_FREE are bytes that can be asked for. What is a block stands in the
+    heap's records, out of everybody's reach; a header that differs from its record was overwritten,
+    most likely by the owner of the block before it. When, in a recorded machine: hw blame ADDRESS
+    of that header.
     """
 
     word = "heap"
