@@ -6,14 +6,14 @@ import pytest
 
 from harness import tools
 from harness.documents import boot_stacks
-from harness.documents.page import number
+from harness.documents.page import number, recorded_by
 from harness.errors import HarnessError
 from harness.paths import KERNEL, ROOT
 from harness.stackreport import beside, notes, report
 from harness.stackreport.image import load as load_image
 from harness.verdict.golden import load
 
-GOLDEN_TOOLCHAIN = "aarch64-linux-gnu-gcc 12.2.0"
+GOLDEN_TOOLCHAIN = recorded_by(ROOT)
 BUDGET = 1024
 
 

@@ -12,7 +12,8 @@ from harness.stackreport.code import Walk
 from harness.stackreport.image import Image, load
 from harness.tools import cross_prefix
 
-SMALL = """
+# What each piece of assembly here begins and ends a function with.
+MACROS = """
 	.macro	function name
 	.global	\\name
 	.type	\\name, %function
@@ -21,6 +22,11 @@ SMALL = """
 	.macro	done name
 	.size	\\name, . - \\name
 	.endm
+"""
+
+SMALL = (
+    MACROS
+    + """
 
 	.text
 function _start			// a tail call, and a call at another depth than the deepest
@@ -195,6 +201,7 @@ done hook
 	.data
 	.quad	leaf, big
 """
+)
 
 LINK = ["-nostdlib", "-static", "-x", "assembler", "-", "-Wl,--build-id=none"]
 

@@ -6,18 +6,14 @@ from pathlib import Path
 
 from harness.dev.stackfuzz import trial
 from harness.dev.stackfuzz.model import batch
+from harness.tests.stackreport.conftest import MACROS
 from harness.tools import cross_prefix
 
 HEAD = """
 	.arch	armv8.3-a+sve
-	.macro	function name
-	.global	\\name
-	.type	\\name, %function
-\\name:
-	.endm
-	.macro	done name
-	.size	\\name, . - \\name
-	.endm
+"""
+HEAD += MACROS
+HEAD += """
 	.macro	load register, name
 	adrp	\\register, \\name
 	add	\\register, \\register, :lo12:\\name

@@ -6,18 +6,11 @@ from pathlib import Path
 import pytest
 
 from harness.stackreport.image import Image, load
-from harness.tests.stackreport.conftest import bound, build, walk
+from harness.tests.stackreport.conftest import MACROS, bound, build, walk
 from harness.tools import cross_prefix
 
-SOURCE = """
-	.macro	function name
-	.global	\\name
-	.type	\\name, %function
-\\name:
-	.endm
-	.macro	done name
-	.size	\\name, . - \\name
-	.endm
+SOURCE = MACROS
+SOURCE += """
 	.macro	deep name, bytes
 function \\name
 	sub	sp, sp, #\\bytes

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import paths, tools
+from harness.documents.page import recorded_by
 from harness.paths import ROOT
 from harness.run.boot import boot
 from harness.stackreport import beside, marks, notes, report
@@ -28,7 +29,7 @@ KERNEL = ROOT / paths.KERNEL
 NOTES = ROOT / "kernel/stack-notes.toml"
 PAGE = 4096
 MEASURE = "kernel/labs/stack/stack_measure.c"
-GOLDEN_TOOLCHAIN = "aarch64-linux-gnu-gcc 12.2.0"
+GOLDEN_TOOLCHAIN = recorded_by(ROOT)
 
 # Boot lines that reach stacks which no golden measures, or reach them deeper.
 LIVE = [
